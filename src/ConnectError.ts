@@ -1,0 +1,623 @@
+/**
+ * Failures of becoming and of staying connected to a NATS server.
+ *
+ * There is one tagged error per distinguishable cause, so that `Effect.catchTag("AuthorizationViolation", …)` catches
+ * exactly that. Every error has a `message` of one sentence that says what to do, `isRetryable`, and, where a library or
+ * the operating system reported something, the original as `cause`. None holds a secret. Failures of single operations
+ * (publish, request, subscribe) are in `NatsError`.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsClient } from "effect-nats"
+ *
+ * const program = Effect.void.pipe(
+ *   Effect.provide(NatsClient.layer({ servers: "nats://127.0.0.1:4222" })),
+ *   Effect.catchTag("AuthorizationViolation", (error) => Effect.logError(error.message))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+
+/**
+ * How far a connection had come when it failed: `tcp` (name lookup and TCP connect), `info` (waiting for the server's
+ * first line), `tls` (handshake), `connect` (credentials sent, waiting for the server's answer), `up` (connected).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ConnectStage = Schema.Literals(["tcp", "info", "tls", "connect", "up"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectStage = typeof ConnectStage.Type
+
+/**
+ * The way a client proved who it is: the `_tag` of the `NatsAuth` value that was used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const AuthMethod = Schema.Literals(["Anonymous", "UserPassword", "Token", "NKey", "Jwt", "Creds", "CredsFile"])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type AuthMethod = typeof AuthMethod.Type
+
+/**
+ * One server that was tried and why it was not taken. Listed in `attempts` when several servers were tried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Attempt {
+  /** The server's URL, without user info. */
+  readonly server: string
+  readonly error: ConnectError
+}
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Attempt: Schema.Codec<Attempt, unknown> = Schema.Struct({
+  server: Schema.String,
+  error: Schema.suspend((): Schema.Codec<ConnectError, unknown> => ConnectError)
+})
+
+const common = {
+  /** All servers that were tried in this round, when there was more than one. */
+  attempts: Schema.optionalKey(Schema.Array(Attempt)),
+  /** What the library underneath or the operating system reported. */
+  cause: Schema.optionalKey(Schema.Defect())
+}
+
+const atServer = {
+  /** The server's URL, without user info. */
+  server: Schema.String,
+  ...common
+}
+
+const methodText = (method: AuthMethod): string => {
+  switch (method) {
+    case "Anonymous":
+      return "no credentials"
+    case "UserPassword":
+      return "a user and a password"
+    case "Token":
+      return "a token"
+    case "NKey":
+      return "an NKey"
+    case "Jwt":
+      return "a JWT"
+    case "Creds":
+    case "CredsFile":
+      return "a credentials file"
+  }
+}
+
+/**
+ * The server refused the credentials, or there were none and it wants some. The server gives no further reason: wrong
+ * password, unknown user, revoked JWT and a forbidden connection type all look alike; its log has the reason.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthorizationViolation
+  extends Schema.TaggedError<AuthorizationViolation>()("AuthorizationViolation", { ...atServer, method: AuthMethod })
+{
+  override get message(): string {
+    return this.method === "Anonymous"
+      ? `${this.server} wants credentials and none were sent: set \`auth\` (or NATS_USER and NATS_PASSWORD).`
+      : `${this.server} refused ${methodText(this.method)}: check \`auth\` against the server's configuration; its log names the reason.`
+  }
+  /** `false`: the same credentials are refused again. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server waited for credentials longer than its own `authorization.timeout`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthenticationTimeout
+  extends Schema.TaggedError<AuthenticationTimeout>()("AuthenticationTimeout", atServer)
+{
+  override get message(): string {
+    return `${this.server} got the credentials too late for its authorization timeout: try again, or raise that timeout on the server.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The user's JWT expired while connected.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthenticationExpired
+  extends Schema.TaggedError<AuthenticationExpired>()("AuthenticationExpired", atServer)
+{
+  override get message(): string {
+    return `The user JWT expired and ${this.server} closed the connection: give \`auth\` as an Effect that fetches a fresh one.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The user was revoked by its account while connected.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthenticationRevoked
+  extends Schema.TaggedError<AuthenticationRevoked>()("AuthenticationRevoked", atServer)
+{
+  override get message(): string {
+    return `The user was revoked and ${this.server} closed the connection: issue new credentials for it.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The account's JWT expired, which closes the connections of all its users.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AccountAuthenticationExpired
+  extends Schema.TaggedError<AccountAuthenticationExpired>()("AccountAuthenticationExpired", atServer)
+{
+  override get message(): string {
+    return `The account of this user expired and ${this.server} closed the connection: the operator has to renew the account's JWT.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The credentials cannot be used as they are. Found locally; nothing was dialled.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()("CredentialsInvalid", {
+  ...common,
+  method: AuthMethod,
+  /** Where they came from: a path, an environment variable, or a name such as `auth.seed`. Never the content. */
+  source: Schema.String,
+  /** The line in the source that is at fault, where there is one. Counts from 1. */
+  line: Schema.optionalKey(Schema.Int),
+  /** What is wrong, in words that follow "the credentials are unusable:". */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    const at = this.line === undefined ? this.source : `${this.source}, line ${this.line}`
+    return `The credentials from ${at} are unusable: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The JWT's `exp` is in the past, or its `nbf` in the future. Found locally; nothing was dialled.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CredentialsExpired extends Schema.TaggedError<CredentialsExpired>()("CredentialsExpired", {
+  ...common,
+  method: AuthMethod,
+  /** Where they came from. Never the content. */
+  source: Schema.String,
+  /** `true` when the JWT is not valid yet, `false` when it is not valid any more. */
+  notYetValid: Schema.Boolean,
+  /** The moment of `exp` or `nbf`, in milliseconds since the epoch. */
+  at: Schema.Number
+}) {
+  override get message(): string {
+    const at = new Date(this.at).toISOString()
+    return this.notYetValid
+      ? `The JWT from ${this.source} is not valid before ${at}: check the clock of this machine, or wait.`
+      : `The JWT from ${this.source} expired at ${at}: issue a new one.`
+  }
+  get isRetryable(): boolean {
+    return this.notYetValid
+  }
+}
+
+/**
+ * The credentials could not be had: the Effect given as `auth` failed, or a file could not be read. Nothing was dialled.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
+  ...common,
+  /** Where they were to come from. */
+  source: Schema.String,
+  /** What went wrong, without content. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `The credentials could not be had from ${this.source}: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * Nothing listens at the server's address.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("ConnectionRefused", atServer) {
+  override get message(): string {
+    return `Nothing listens at ${this.server}: start the server, or correct \`servers\` (or NATS_URL).`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The server's name has no address, or the name service did not answer.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServerNotFound extends Schema.TaggedError<ServerNotFound>()("ServerNotFound", atServer) {
+  override get message(): string {
+    return `The name of ${this.server} has no address: correct \`servers\` (or NATS_URL), or check the name service.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The server did not get us to the end of `stage` within `connectTimeout`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("ConnectTimedOut", {
+  ...atServer,
+  stage: ConnectStage,
+  /** The time that was allowed, in milliseconds. */
+  timeoutMillis: Schema.Number
+}) {
+  override get message(): string {
+    const waited = {
+      tcp: "did not accept a connection",
+      info: "accepted a connection but sent no NATS greeting",
+      tls: "did not finish the TLS handshake",
+      connect: "did not answer the credentials",
+      up: "did not answer"
+    }[this.stage]
+    const remedy = this.stage === "info"
+      ? "check that a NATS server listens there (one with `handshake_first` needs `tls.handshakeFirst`)"
+      : "check the server and the network, or raise `connectTimeout`"
+    return `${this.server} ${waited} within ${this.timeoutMillis} ms: ${remedy}.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The connection was closed or reset by the other side without a word, at `stage`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
+  ...atServer,
+  stage: ConnectStage
+}) {
+  override get message(): string {
+    return this.stage === "up"
+      ? `${this.server} closed the connection without giving a reason: it stopped, or its configuration no longer has this user.`
+      : `${this.server} closed the connection at stage ${this.stage} without giving a reason: check that a NATS server listens there and look at its log.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * TLS is required here and the server does not offer it. Nothing was sent in clear.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsUnavailable extends Schema.TaggedError<TlsUnavailable>()("TlsUnavailable", atServer) {
+  override get message(): string {
+    return `${this.server} does not offer TLS and this client requires it: configure TLS on the server, or use nats:// without \`tls.mode: "require"\`.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server requires TLS and it is disabled here.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsRequired extends Schema.TaggedError<TlsRequired>()("TlsRequired", atServer) {
+  override get message(): string {
+    return `${this.server} requires TLS and \`tls.mode\` is "disable": use "prefer" or "require".`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The TLS material cannot be used: a file cannot be read, a PEM does not parse, a key does not fit its certificate.
+ * Found locally; nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("TlsConfigInvalid", {
+  ...common,
+  /** The option or the file at fault, such as `tls.caFile (/etc/nats/ca.pem)`. */
+  source: Schema.String,
+  /** What is wrong with it. Never the content. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.source} is unusable: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server's certificate was not accepted: unknown issuer, another name, expired.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInvalid>()("TlsCertificateInvalid", {
+  ...atServer,
+  /** The verification code, such as `UNABLE_TO_VERIFY_LEAF_SIGNATURE` or `ERR_TLS_CERT_ALTNAME_INVALID`. */
+  code: Schema.String
+}) {
+  override get message(): string {
+    const remedy = this.code === "ERR_TLS_CERT_ALTNAME_INVALID"
+      ? "it is for another name; dial a name it has, or set `tls.serverName`"
+      : this.code === "CERT_HAS_EXPIRED"
+      ? "it has expired; renew it on the server"
+      : "set `tls.ca` or `tls.caFile` to the authority that issued it"
+    return `The certificate of ${this.server} was not accepted (${this.code}): ${remedy}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server refused our side of the TLS handshake: a client certificate is missing or was not accepted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejected>()("TlsHandshakeRejected", {
+  ...atServer,
+  /** The code of the TLS alert. It differs between server versions. */
+  code: Schema.String
+}) {
+  override get message(): string {
+    return `${this.server} rejected the TLS handshake (${this.code}): set \`tls.cert\` and \`tls.key\` to a client certificate that it trusts.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The TLS handshake failed for another reason, such as a peer that does not speak TLS.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()("TlsHandshakeFailed", {
+  ...atServer,
+  /** The code that the TLS library gave. */
+  code: Schema.String
+}) {
+  override get message(): string {
+    return `The TLS handshake with ${this.server} failed (${this.code}): check that the server speaks TLS at this port, and \`tls.handshakeFirst\`.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server, or the account, has as many connections as it allows.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MaxConnectionsExceeded extends Schema.TaggedError<MaxConnectionsExceeded>()("MaxConnectionsExceeded", {
+  ...atServer,
+  /** The server's own words, which tell its limit from the account's. */
+  text: Schema.String
+}) {
+  override get message(): string {
+    return `${this.server} takes no more connections ("${this.text}"): close some, or raise the limit.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The port belongs to a NATS server but is not for clients: a leaf node, route or gateway port.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
+  ...atServer,
+  /** The server's own words. */
+  text: Schema.String
+}) {
+  override get message(): string {
+    return `${this.server} is not a client port ("${this.text}"): use the server's client port, by default 4222.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Something answers at that port, and it is not a NATS server.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NotANatsServer extends Schema.TaggedError<NotANatsServer>()("NotANatsServer", {
+  ...atServer,
+  /** How its first line begins, printable characters only, at most 64. Empty when the line is a malformed NATS greeting. */
+  banner: Schema.String
+}) {
+  override get message(): string {
+    const answer = this.banner === "" ? "a malformed NATS greeting" : JSON.stringify(this.banner)
+    return `${this.server} is not a NATS server, it answers ${answer}: correct \`servers\` (or NATS_URL).`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The connection is half-open: the other side no longer answers pings, or the server said that we do not.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class StaleConnection extends Schema.TaggedError<StaleConnection>()("StaleConnection", atServer) {
+  override get message(): string {
+    return `${this.server} stopped answering pings: check the network and whether the server is suspended.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The server closed the connection with a reason that has no name of its own here, or sent what is not NATS protocol.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServerRejected extends Schema.TaggedError<ServerRejected>()("ServerRejected", {
+  ...atServer,
+  /** The server's own words, or which rule of the protocol it broke. */
+  text: Schema.String
+}) {
+  override get message(): string {
+    return `${this.server} ended the connection ("${this.text}"): look at the server's log.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * Everything that can keep a client from connecting, or end its connection.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ConnectError =
+  | AuthorizationViolation
+  | AuthenticationTimeout
+  | AuthenticationExpired
+  | AuthenticationRevoked
+  | AccountAuthenticationExpired
+  | CredentialsInvalid
+  | CredentialsExpired
+  | CredentialsUnavailable
+  | ConnectionRefused
+  | ServerNotFound
+  | ConnectTimedOut
+  | ConnectionReset
+  | TlsUnavailable
+  | TlsRequired
+  | TlsConfigInvalid
+  | TlsCertificateInvalid
+  | TlsHandshakeRejected
+  | TlsHandshakeFailed
+  | MaxConnectionsExceeded
+  | WrongPort
+  | NotANatsServer
+  | StaleConnection
+  | ServerRejected
+
+/**
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ConnectError = Schema.Union([
+  AuthorizationViolation,
+  AuthenticationTimeout,
+  AuthenticationExpired,
+  AuthenticationRevoked,
+  AccountAuthenticationExpired,
+  CredentialsInvalid,
+  CredentialsExpired,
+  CredentialsUnavailable,
+  ConnectionRefused,
+  ServerNotFound,
+  ConnectTimedOut,
+  ConnectionReset,
+  TlsUnavailable,
+  TlsRequired,
+  TlsConfigInvalid,
+  TlsCertificateInvalid,
+  TlsHandshakeRejected,
+  TlsHandshakeFailed,
+  MaxConnectionsExceeded,
+  WrongPort,
+  NotANatsServer,
+  StaleConnection,
+  ServerRejected
+])
+
+const tags: ReadonlySet<string> = new Set(ConnectError.members.map((member) => member.fields._tag.schema.literal))
+
+/**
+ * Whether a value is a `ConnectError`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isConnectError = (u: unknown): u is ConnectError =>
+  u instanceof Error && Predicate.hasProperty(u, "_tag") && typeof u._tag === "string" && tags.has(u._tag)

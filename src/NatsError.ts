@@ -1,0 +1,288 @@
+/**
+ * Failures of single operations on a connection that exists, and the named union of each operation.
+ *
+ * Failures of becoming and of staying connected are in `ConnectError`; here they appear as the `reason` of
+ * `ConnectionLost` (the session died under one operation, the client dials again) and of `ConnectionClosed` (the client
+ * has ended for good).
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsClient } from "effect-nats"
+ *
+ * const time = Effect.gen(function*() {
+ *   const nats = yield* NatsClient.NatsClient
+ *   return (yield* nats.request("time.now")).text
+ * }).pipe(
+ *   Effect.catchTag("NoResponders", (error) => Effect.succeed(error.message))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { ConnectError } from "./ConnectError.ts"
+
+/**
+ * The server does not allow this user to publish or subscribe to the subject. The connection stays open.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PermissionsViolation extends Schema.TaggedError<PermissionsViolation>()("PermissionsViolation", {
+  /** What was refused. A request whose inbox is refused is a `"subscribe"`. */
+  operation: Schema.Literals(["publish", "subscribe"]),
+  subject: Schema.String,
+  /** The queue group of the refused subscription, where it had one. */
+  queue: Schema.optionalKey(Schema.String)
+}) {
+  override get message(): string {
+    const queue = this.queue === undefined ? "" : ` in queue group "${this.queue}"`
+    return `This user may not ${this.operation} to "${this.subject}"${queue}: allow it in the user's permissions on the server.`
+  }
+  /** `false`: it is refused again until the server's configuration changes. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * Nobody is subscribed to the subject of a request.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoResponders extends Schema.TaggedError<NoResponders>()("NoResponders", {
+  subject: Schema.String
+}) {
+  override get message(): string {
+    return `Nobody answers requests on "${this.subject}": start the service, or correct the subject.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * No reply came within the request's timeout. Whether the request was handled is unknown.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RequestTimedOut extends Schema.TaggedError<RequestTimedOut>()("RequestTimedOut", {
+  subject: Schema.String,
+  /** The time that was allowed, in milliseconds. */
+  timeoutMillis: Schema.Number
+}) {
+  override get message(): string {
+    return `No reply on "${this.subject}" within ${this.timeoutMillis} ms: check the service, or raise \`timeout\`.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The message is larger than the server accepts. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MaxPayloadExceeded extends Schema.TaggedError<MaxPayloadExceeded>()("MaxPayloadExceeded", {
+  subject: Schema.String,
+  /** Headers and payload, in bytes. */
+  size: Schema.Number,
+  /** The server's `max_payload`, in bytes. */
+  limit: Schema.Number
+}) {
+  override get message(): string {
+    return `A message of ${this.size} bytes to "${this.subject}" is over the server's limit of ${this.limit}: send less, or raise max_payload.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * A subject, queue group, reply subject or inbox prefix that NATS does not allow. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("InvalidSubject", {
+  /** Which of the strings it was. */
+  what: Schema.Literals(["subject", "pattern", "queue", "reply", "inboxPrefix"]),
+  /** The string as it was given, cut at 128 characters. */
+  subject: Schema.String,
+  /** The token at fault, counted from 1, where a single token is. */
+  token: Schema.optionalKey(Schema.Int),
+  /** Why it is not allowed. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    const at = this.token === undefined ? "" : ` (token ${this.token})`
+    const what = this.what === "inboxPrefix" ? "inbox prefix" : this.what === "queue" ? "queue group" : this.what
+    return `The ${what} ${JSON.stringify(this.subject)} is invalid${at}: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * A header name or value that cannot be sent. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidHeader extends Schema.TaggedError<InvalidHeader>()("InvalidHeader", {
+  /** The header's name, cut at 128 characters. Its value is not kept. */
+  header: Schema.String,
+  /** Why it is not allowed. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `The header ${JSON.stringify(this.header)} is invalid: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The connection broke under this operation, or there is none and `whileDisconnected` does not let it wait. The client
+ * dials again by itself. Whether a request was handled is unknown.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+  /** What ended the connection. */
+  reason: ConnectError
+}) {
+  override get message(): string {
+    return `The connection was lost and is being dialled again: ${this.reason.message}`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The client has ended for good, and every operation, stream and `closed` says so.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>()("ConnectionClosed", {
+  /** What ended it. Absent when it was closed on purpose: by its scope, or by `drain`. */
+  reason: Schema.optionalKey(ConnectError)
+}) {
+  override get message(): string {
+    return this.reason === undefined
+      ? "The client was closed: use it inside the scope of its layer."
+      : `The client has ended and does not dial again: ${this.reason.message}`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * A subscription's buffer was full and its `overflow` is `"fail"`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsumer", {
+  subject: Schema.String,
+  /** Messages that were waiting. */
+  messages: Schema.Number,
+  /** Bytes that were waiting. */
+  bytes: Schema.Number
+}) {
+  override get message(): string {
+    return `${this.messages} messages (${this.bytes} bytes) of "${this.subject}" wait unread, which is the bound: read faster, raise \`capacity\`, or choose an \`overflow\` that drops.`
+  }
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * A message's payload does not fit the schema.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
+  subject: Schema.String,
+  /** Where in the payload, such as `items[2].price`. Empty for the payload as a whole. */
+  path: Schema.String,
+  /** What was expected there. Never the payload. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    const at = this.path === "" ? "" : ` at ${this.path}`
+    return `A message on "${this.subject}" does not fit its schema${at}: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * What `publish` can fail with.
+ *
+ * `PermissionsViolation` occurs with `confirm: true` only: without it the server's refusal comes later, as a status
+ * event.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type PublishError =
+  | InvalidSubject
+  | InvalidHeader
+  | MaxPayloadExceeded
+  | ConnectionLost
+  | ConnectionClosed
+  | PermissionsViolation
+
+/**
+ * What `request` can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RequestError =
+  | InvalidSubject
+  | InvalidHeader
+  | MaxPayloadExceeded
+  | ConnectionLost
+  | ConnectionClosed
+  | NoResponders
+  | RequestTimedOut
+  | PermissionsViolation
+
+/**
+ * What opening a subscription can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SubscribeError = InvalidSubject | PermissionsViolation | ConnectionClosed
+
+/**
+ * What a subscription's stream can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type SubscriptionError = PermissionsViolation | ConnectionClosed | SlowConsumer
+
+/**
+ * What `flush` and `rtt` can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type FlushError = ConnectionLost | ConnectionClosed

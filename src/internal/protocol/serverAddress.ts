@@ -1,0 +1,17 @@
+/**
+ * One server to dial. `nats` and `tls` are TCP, `ws` and `wss` WebSocket; `tls` and `wss` mean that TLS is required.
+ */
+export interface ServerAddress {
+  readonly scheme: "nats" | "tls" | "ws" | "wss"
+  /** Name or address, IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+  /** Path and query of a WebSocket server, beginning with "/". Empty otherwise. */
+  readonly path: string
+}
+
+/** The address as a URL, the form that errors, status events and the banner show. */
+export const formatServer = (address: ServerAddress): string => {
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host
+  return `${address.scheme}://${host}:${address.port}${address.path}`
+}

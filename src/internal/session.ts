@@ -1,0 +1,63 @@
+/**
+ * One connection to one server. A session never reconnects: when it ends, it has ended, and the supervisor dials another.
+ */
+import type { ConnectError } from "../ConnectError.ts"
+import type { Credentials } from "./credentials.ts"
+import type { ServerInfo } from "./protocol/info.ts"
+import type { ServerAddress } from "./protocol/serverAddress.ts"
+import type { MessageTarget } from "./protocol/target.ts"
+import type { Writer } from "./protocol/writer.ts"
+import type { TlsMaterial } from "./tlsMaterial.ts"
+
+/**
+ * What a session tells its owner. All are called synchronously from the read loop: they must be quick, must not throw
+ * and must not run user code.
+ */
+export interface SessionHandler {
+  /** The subscription that a message is for. */
+  target(sid: number): MessageTarget | undefined
+  /** The handshake is done. Called once, before `dial` succeeds, even if the dialling fiber is interrupted just then. */
+  opened(session: Session): void
+  /** INFO while connected: the cluster changed, or the server is about to stop (`ldm`). */
+  info(info: ServerInfo): void
+  /** An `-ERR` that leaves the connection open: a permissions violation, an invalid subject, too many subscriptions. */
+  serverError(text: string): void
+  /** The session ended by itself, and why. Called at most once, after `opened`, and never after `close`. */
+  closed(reason: ConnectError): void
+}
+
+export interface DialOptions {
+  readonly server: ServerAddress
+  readonly credentials: Credentials
+  readonly tls: TlsMaterial
+  readonly name?: string | undefined
+  readonly noEcho: boolean
+  /** The whole dial, in milliseconds: name lookup to the server's PONG. */
+  readonly connectTimeout: number
+  readonly handler: SessionHandler
+}
+
+export interface Session {
+  /** The server's URL. */
+  readonly server: string
+  /** The latest INFO. */
+  readonly info: ServerInfo
+  readonly writer: Writer
+  readonly isOpen: boolean
+  /** Bytes received so far. */
+  readonly bytesIn: number
+  /** Bytes handed to the writer that the operating system has not taken yet. */
+  readonly backlog: number
+  /** Calls back once, when `backlog` is zero or the session has ended. */
+  drained(resume: () => void): void
+  /**
+   * Sends what is written and a PING, and calls back once: without an argument when the PONG is here (everything written
+   * before it has been handled by the server, and everything the server sent before it has been delivered), with the
+   * reason when the session ended first.
+   */
+  ping(resume: (reason?: ConnectError) => void): void
+  /** Ends the session as if it had failed with `reason`: pings fail with it and `handler.closed` is called. */
+  fail(reason: ConnectError): void
+  /** Ends the session on purpose, at once: releases the socket, settles pings. Idempotent. `handler.closed` is not called. */
+  close(): void
+}
