@@ -26,3 +26,61 @@ export interface ServerInfo {
   /** Lame duck mode: the server is about to stop and asks its clients to leave. */
   readonly ldm?: boolean | undefined
 }
+
+const isString = (value: unknown): boolean => typeof value === "string"
+const isBoolean = (value: unknown): boolean => typeof value === "boolean"
+const isCount = (value: unknown): boolean => typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every(isString)
+
+const required: ReadonlyArray<readonly [keyof ServerInfo, (value: unknown) => boolean]> = [
+  ["server_id", isString],
+  ["version", isString],
+  ["max_payload", isCount]
+]
+
+const optional: ReadonlyArray<readonly [keyof ServerInfo, (value: unknown) => boolean]> = [
+  ["server_name", isString],
+  ["host", isString],
+  ["port", isCount],
+  ["proto", isCount],
+  ["headers", isBoolean],
+  ["auth_required", isBoolean],
+  ["tls_required", isBoolean],
+  ["tls_available", isBoolean],
+  ["tls_verify", isBoolean],
+  ["jetstream", isBoolean],
+  ["client_id", isCount],
+  ["client_ip", isString],
+  ["nonce", isString],
+  ["cluster", isString],
+  ["connect_urls", isStrings],
+  ["ws_connect_urls", isStrings],
+  ["ldm", isBoolean]
+]
+
+/**
+ * The argument of an INFO line, or `undefined` if it is not what a server sends. Known fields are checked, `null` counts
+ * as absent (a Go server writes an empty list so), and fields that nobody here uses are dropped.
+ */
+export const parseInfo = (json: string): ServerInfo | undefined => {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(json)
+  } catch {
+    return undefined
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined
+  const given = parsed as Readonly<Record<string, unknown>>
+  const info: Record<string, unknown> = {}
+  for (const [field, holds] of required) {
+    if (!Object.hasOwn(given, field) || !holds(given[field])) return undefined
+    info[field] = given[field]
+  }
+  for (const [field, holds] of optional) {
+    const value = Object.hasOwn(given, field) ? given[field] : undefined
+    if (value === undefined || value === null) continue
+    if (!holds(value)) return undefined
+    info[field] = value
+  }
+  return info as unknown as ServerInfo
+}
