@@ -1,0 +1,282 @@
+/**
+ * A real `nats-server` for tests: started on a free loopback port, known to be ready, and gone with its scope.
+ *
+ * It is for tests and examples, on Linux and macOS. It is not a way to run a server in production. The program is found
+ * by the `binary` option, the environment variable `NATS_SERVER`, `.cache/nats-server/<version>/nats-server` in or above
+ * the working directory (the newest), or `PATH`. Each server has ports and a temporary directory of its own, so that any
+ * number run side by side. When its scope closes, or this process ends in whatever way, the server is killed and the
+ * directory removed.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestNatsServer } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "johnpassword" }] })
+ *   yield* Effect.log(`listening on ${server.url}`)
+ *   yield* server.reload({ users: [{ user: "john", password: "another" }] })
+ *   yield* server.restart
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * Readiness, reloads and controls are awaited on the server's log in real time; a test's `TestClock` does not hold them.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { matches } from "./internal/logLines.ts"
+import type { ConnectionInfo } from "./internal/monitor.ts"
+import { getJson } from "./internal/monitor.ts"
+import { awaitExit, RunningServer } from "./internal/runningServer.ts"
+import { findBinary } from "./internal/serverBinary.ts"
+import type { TestNatsServerError } from "./TestNatsServerError.ts"
+import type { Options } from "./TestNatsServerOptions.ts"
+
+export * from "./TestNatsServerError.ts"
+export type * from "./TestNatsServerOptions.ts"
+export type { ConnectionInfo } from "./internal/monitor.ts"
+
+/**
+ * A running test server and its controls.
+ *
+ * The controls wait until the server has done what they ask, for at most `startTimeout`; interrupting one does not undo
+ * it. They fail with `NatsServerExited` when the server is not running. Use one at a time.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestNatsServer {
+  /** `nats://127.0.0.1:<port>`. */
+  readonly url: string
+  /** The client port. The same over restarts. */
+  readonly port: number
+  readonly monitoringPort: number
+  /** The WebSocket listener's URL, `ws` or `wss`. Only there with the `websocket` option. */
+  readonly websocketUrl: string | undefined
+  /** The port for leaf nodes. Only there with the `leafnodes` option. */
+  readonly leafnodePort: number | undefined
+  /** The port for routes. Only there with the `cluster` option. */
+  readonly routePort: number | undefined
+  /** The server's version, such as `2.10.27`. */
+  readonly version: string
+  /** The directory of the configuration and of JetStream's files. Removed with the server. */
+  readonly directory: string
+  /** The current process. Another one after `restart`. */
+  readonly pid: Effect.Effect<number>
+  readonly isRunning: Effect.Effect<boolean>
+  /** All log lines since the first start, over restarts. */
+  readonly logs: Effect.Effect<ReadonlyArray<string>>
+  /**
+   * The first log line that contains the text or matches the pattern: one that is there already, else the next one that
+   * comes. `from` skips that many lines (the length of `logs` at some moment means: after that moment).
+   */
+  readonly awaitLog: (
+    pattern: string | RegExp,
+    options?: { readonly from?: number | undefined }
+  ) => Effect.Effect<string, TestNatsServerError>
+  /** The connections that are open now, from the monitoring port. */
+  readonly connz: Effect.Effect<ReadonlyArray<ConnectionInfo>, TestNatsServerError>
+  /** What the monitoring port answers to a path such as `/varz`, parsed. */
+  readonly monitor: (path: string) => Effect.Effect<unknown, TestNatsServerError>
+  /**
+   * Changes the configuration of the running server (SIGHUP) and waits until it is in force. The given options replace
+   * those of the same name, `undefined` removes one; the others stay. A refused configuration fails with
+   * `NatsServerConfigRejected`, and the server runs on with what it had. Ports and `name` cannot change.
+   */
+  readonly reload: (changes: Options) => Effect.Effect<void, TestNatsServerError>
+  /** Starts the server again on the same ports with the same files; stops it first (SIGTERM) if it is running. */
+  readonly restart: Effect.Effect<void, TestNatsServerError>
+  /** Ends the server at once, as a crash would (SIGKILL), and waits until it is gone. */
+  readonly kill: Effect.Effect<void>
+  /** Ends the server in order (SIGTERM) and waits until it is gone. Nothing to do when it is not running. */
+  readonly stop: Effect.Effect<void>
+  /** Freezes the server (SIGSTOP): its sockets stay open and nobody answers. */
+  readonly pause: Effect.Effect<void, TestNatsServerError>
+  /** Lets a frozen server go on (SIGCONT). */
+  readonly resume: Effect.Effect<void, TestNatsServerError>
+  /**
+   * Sends the server into lame duck mode (SIGUSR2) and waits until it has told its clients to leave. It closes one
+   * client a second at the latest and then ends: `awaitExit`.
+   */
+  readonly lameDuck: Effect.Effect<void, TestNatsServerError>
+  /** Waits until the process has ended, and gives its exit code or signal. */
+  readonly awaitExit: Effect.Effect<number | string | undefined>
+}
+
+/**
+ * The service, for programs that are given a server by a layer.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const TestNatsServer: Context.Service<TestNatsServer, TestNatsServer> = Context.Service<TestNatsServer>(
+  "effect-nats/testing/TestNatsServer"
+)
+
+/**
+ * Starts a server and succeeds when it accepts clients. It runs until the scope closes.
+ *
+ * Fails with `NatsServerNotFound`, `NatsServerConfigRejected`, `NatsServerTooOld`, `NatsServerExited` or, after
+ * `startTimeout`, `NatsServerTimedOut`; nothing is left behind then. Interruption at any moment leaves nothing behind.
+ * Closing the scope kills the server, waits until it is gone, removes its directory, and never fails.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: Options) => Effect.Effect<TestNatsServer, TestNatsServerError, Scope.Scope> = Effect
+  .fnUntraced(function*(options: Options = {}) {
+    const binary = yield* findBinary(options.binary)
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    return yield* started(binary, options).pipe(
+      Scope.provide(scope),
+      // A failed start is cleaned up now, not when the caller's scope closes.
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+    )
+  })
+
+/**
+ * A layer of a server that runs as long as the layer. See `make`.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestNatsServer } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const server = yield* TestNatsServer.TestNatsServer
+ *   yield* Effect.log(server.url)
+ * }).pipe(Effect.provide(TestNatsServer.layer({ token: "s3cr3t" })))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options?: Options): Layer.Layer<TestNatsServer, TestNatsServerError> =>
+  Layer.effect(TestNatsServer, make(options))
+
+// internal
+
+const started = Effect.fnUntraced(function*(binary: string, options: Options) {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
+    (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true, maxRetries: 3 }))
+  )
+  const server = yield* Effect.acquireRelease(
+    Effect.sync(() => new RunningServer(binary, directory, options)),
+    release
+  )
+  yield* server.configure(options)
+  yield* server.start()
+  return controls(server)
+})
+
+const end = (server: RunningServer, signal: "SIGKILL" | "SIGTERM"): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const process = server.process
+    if (process === undefined || !process.isRunning) return Effect.void
+    process.signal(signal)
+    // A frozen server does not hear SIGTERM.
+    process.signal("SIGCONT")
+    return Effect.asVoid(awaitExit(process))
+  })
+
+const release = (server: RunningServer): Effect.Effect<void> =>
+  Effect.andThen(end(server, "SIGKILL"), Effect.sync(() => server.process?.release()))
+
+const controls = (server: RunningServer): TestNatsServer => {
+  const { log, ports } = server
+  const websocket = server.options.websocket
+  const secure = typeof websocket === "object" && websocket.tls !== undefined
+
+  const reload = (changes: Options): Effect.Effect<void, TestNatsServerError> =>
+    Effect.suspend(() => {
+      const before = server.options
+      const options = { ...before, ...changes }
+      return server.configure(options).pipe(
+        Effect.andThen(server.waitForLine(
+          "reloading",
+          (line) => {
+            if (line.includes("Reloaded server configuration")) return Effect.void
+            const refused = /Failed to reload server configuration: (.*)/.exec(line)
+            return refused === null ? undefined : server.rejected(refused[1]!)
+          },
+          (process) => process.signal("SIGHUP")
+        )),
+        Effect.andThen(Effect.sync(() => {
+          server.options = options
+        })),
+        Effect.catchTag(["NatsServerConfigRejected", "NatsServerTooOld"], (error) =>
+          Effect.andThen(server.configure(before), Effect.fail(error)))
+      )
+    })
+
+  const awaitLog = (
+    pattern: string | RegExp,
+    options?: { readonly from?: number | undefined }
+  ): Effect.Effect<string, TestNatsServerError> =>
+    Effect.suspend(() => {
+      const found = log.lines.slice(options?.from ?? 0).find((line) => matches(pattern, line))
+      return found === undefined
+        ? server.waitForLine(
+          `waiting for the log line ${pattern}`,
+          (line) => matches(pattern, line) ? Effect.succeed(line) : undefined,
+          () => {}
+        )
+        : Effect.succeed(found)
+    })
+
+  const signal = (name: NodeJS.Signals, during: string): Effect.Effect<void, TestNatsServerError> =>
+    Effect.suspend(() => {
+      const process = server.process
+      if (process === undefined || !process.isRunning) return Effect.fail(server.exited(during))
+      process.signal(name)
+      return Effect.void
+    })
+
+  const monitor = (at: string): Effect.Effect<unknown, TestNatsServerError> =>
+    server.wait(`reading ${at}`, (done) => getJson(ports.monitor, at, (json) => {
+      done(json === undefined ? Effect.fail(server.exited(`reading ${at}`)) : Effect.succeed(json))
+    }))
+
+  return {
+    url: `nats://127.0.0.1:${ports.client}`,
+    port: ports.client,
+    monitoringPort: ports.monitor,
+    websocketUrl: websocket === undefined || websocket === false
+      ? undefined
+      : `${secure ? "wss" : "ws"}://127.0.0.1:${ports.websocket}`,
+    leafnodePort: server.options.leafnodes === undefined || server.options.leafnodes === false
+      ? undefined
+      : ports.leafnode,
+    routePort: server.options.cluster === undefined ? undefined : ports.route,
+    version: server.version,
+    directory: server.directory,
+    pid: Effect.sync(() => server.process?.pid ?? -1),
+    isRunning: Effect.sync(() => server.process?.isRunning === true),
+    logs: Effect.sync(() => [...log.lines]),
+    awaitLog,
+    connz: Effect.map(
+      monitor("/connz?auth=1&subs=1&limit=100000"),
+      (json) => (json as { readonly connections?: ReadonlyArray<ConnectionInfo> }).connections ?? []
+    ),
+    monitor,
+    reload,
+    restart: Effect.andThen(end(server, "SIGTERM"), Effect.suspend(() => server.start())),
+    kill: end(server, "SIGKILL"),
+    stop: end(server, "SIGTERM"),
+    pause: signal("SIGSTOP", "pausing"),
+    resume: signal("SIGCONT", "resuming"),
+    lameDuck: server.waitForLine(
+      "entering lame duck mode",
+      (line) => line.includes("Entering lame duck mode") ? Effect.void : undefined,
+      (process) => process.signal("SIGUSR2")
+    ),
+    awaitExit: Effect.suspend(() => server.process === undefined ? Effect.succeed(undefined) : awaitExit(server.process))
+  }
+}

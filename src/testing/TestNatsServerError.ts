@@ -1,0 +1,117 @@
+/**
+ * Why a test server does not run.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * There is no `nats-server` to start: `NATS_SERVER` names no program, and none is in the project's cache or on `PATH`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsServerNotFound extends Schema.TaggedError<NatsServerNotFound>()("NatsServerNotFound", {
+  /** The files that were looked for, in order. */
+  tried: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return [
+      "No nats-server was found. Install nats-server so that it is on PATH, or set NATS_SERVER to its path",
+      "(in the effect-nats repository, running npm test once fetches one).",
+      `Looked for: ${this.tried.join(", ")}.`
+    ].join(" ")
+  }
+}
+
+/**
+ * The server refused its configuration, at the start or at a reload. After a refused reload the server runs on with the
+ * configuration it had.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsServerConfigRejected
+  extends Schema.TaggedError<NatsServerConfigRejected>()("NatsServerConfigRejected", {
+    /** What the server said. Secrets of the typed options are replaced. */
+    problem: Schema.String
+  })
+{
+  override get message(): string {
+    return `nats-server refused its configuration: ${this.problem}`
+  }
+}
+
+/**
+ * The server does not know an option that was asked for.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsServerTooOld extends Schema.TaggedError<NatsServerTooOld>()("NatsServerTooOld", {
+  /** The option, as the server's configuration calls it. */
+  feature: Schema.String,
+  /** The first version that has it. */
+  needs: Schema.String,
+  /** The version that was started. */
+  version: Schema.String
+}) {
+  override get message(): string {
+    return `nats-server ${this.version} does not know ${this.feature}: use ${this.needs} or newer, by NATS_SERVER or the \`binary\` option.`
+  }
+}
+
+/**
+ * The server ended, or is not running, where it is needed: while starting, while a log line was awaited, or at a control
+ * that needs a running server.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsServerExited extends Schema.TaggedError<NatsServerExited>()("NatsServerExited", {
+  /** What was going on. */
+  during: Schema.String,
+  /** The exit code, or the signal that ended it. Absent when the program could not be run at all. */
+  status: Schema.optionalKey(Schema.Union([Schema.Number, Schema.String])),
+  /** Its last log lines. Secrets of the typed options are replaced. */
+  lastLines: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const status = this.status === undefined ? "" : ` (${this.status})`
+    const lines = this.lastLines.length === 0 ? "" : `\n${this.lastLines.join("\n")}`
+    return `nats-server is not running${status}, during: ${this.during}.${lines}`
+  }
+}
+
+/**
+ * The server did not do something in time: becoming ready, reloading, answering its monitoring port.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()("NatsServerTimedOut", {
+  /** What was going on. */
+  during: Schema.String,
+  /** The time that was allowed, in milliseconds. */
+  timeoutMillis: Schema.Number,
+  /** Its last log lines. Secrets of the typed options are replaced. */
+  lastLines: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    const lines = this.lastLines.length === 0 ? "" : `\n${this.lastLines.join("\n")}`
+    return `nats-server took longer than ${this.timeoutMillis} ms, during: ${this.during}. Raise \`startTimeout\` on a slow machine.${lines}`
+  }
+}
+
+/**
+ * What starting and controlling a test server can fail with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type TestNatsServerError =
+  | NatsServerNotFound
+  | NatsServerConfigRejected
+  | NatsServerTooOld
+  | NatsServerExited
+  | NatsServerTimedOut
