@@ -44,6 +44,8 @@ export interface Session {
   readonly info: ServerInfo
   readonly writer: Writer
   readonly isOpen: boolean
+  /** The wire is protected by TLS. */
+  readonly encrypted: boolean
   /** Bytes received so far. */
   readonly bytesIn: number
   /** Bytes handed to the writer that the operating system has not taken yet. */

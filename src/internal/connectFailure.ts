@@ -1,0 +1,130 @@
+/**
+ * From what the server, the network or the TLS library said to the error that names the cause.
+ */
+import * as ConnectError from "../ConnectError.ts"
+import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
+
+/** Whom an error is about. */
+export interface Peer {
+  readonly server: string
+  readonly method: ConnectError.AuthMethod
+  readonly timeoutMillis: number
+}
+
+const codeOf = (error: unknown): string => {
+  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+  return typeof code === "string" ? code : "UNKNOWN"
+}
+
+const causeOf = (error: unknown): { readonly cause?: unknown } => {
+  if (error === undefined) {
+    return {}
+  }
+  if (typeof error === "object" && error !== null && "cert" in error) {
+    // The whole certificate chain: still there for who asks, but not printed with every error.
+    Object.defineProperty(error, "cert", { enumerable: false })
+  }
+  return { cause: error }
+}
+
+/** The cause that an `-ERR` names, `undefined` when it leaves the connection open. */
+export const fromServerText = (peer: Peer, raw: string): ConnectError.ConnectError | undefined => {
+  const kind = serverErrorKind(raw)
+  const { server, method } = peer
+  const text = serverErrorText(raw)
+  switch (kind) {
+    case "open":
+      return undefined
+    case "AuthorizationViolation":
+      return new ConnectError.AuthorizationViolation({ server, method })
+    case "AuthenticationTimeout":
+      return new ConnectError.AuthenticationTimeout({ server })
+    case "AuthenticationExpired":
+      return new ConnectError.AuthenticationExpired({ server })
+    case "AuthenticationRevoked":
+      return new ConnectError.AuthenticationRevoked({ server })
+    case "AccountAuthenticationExpired":
+      return new ConnectError.AccountAuthenticationExpired({ server })
+    case "StaleConnection":
+      return new ConnectError.StaleConnection({ server })
+    case "MaxConnectionsExceeded":
+      return new ConnectError.MaxConnectionsExceeded({ server, text })
+    case "WrongPort":
+      return new ConnectError.WrongPort({ server, text })
+    case "ServerRejected":
+      return new ConnectError.ServerRejected({ server, text })
+  }
+}
+
+const nameService = /^(ENOTFOUND|EAI_.*|ENODATA|ESERVFAIL|EBADNAME)$/
+const cut = /^(ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN|UNKNOWN)$/
+
+/** The connection could not be made. */
+export const fromTcp = (peer: Peer, error: unknown): ConnectError.ConnectError => {
+  const { server } = peer
+  const code = codeOf(error)
+  if (error === undefined || cut.test(code)) {
+    return new ConnectError.ConnectionReset({ server, stage: "tcp", ...causeOf(error) })
+  }
+  if (nameService.test(code)) {
+    return new ConnectError.ServerNotFound({ server, ...causeOf(error) })
+  }
+  if (code === "ETIMEDOUT") {
+    return timedOut(peer, "tcp", error)
+  }
+  // ECONNREFUSED, and what else keeps a connection from being made: no route, forbidden, impossible port.
+  return new ConnectError.ConnectionRefused({ server, ...causeOf(error) })
+}
+
+export const timedOut = (peer: Peer, stage: ConnectError.ConnectStage, error?: unknown): ConnectError.ConnectError =>
+  new ConnectError.ConnectTimedOut({
+    server: peer.server,
+    stage,
+    timeoutMillis: peer.timeoutMillis,
+    ...causeOf(error)
+  })
+
+// Of the alerts, those that are about the protocol and not about who we are.
+const protocolAlert = /ALERT_(PROTOCOL_VERSION|UNRECOGNIZED_NAME|NO_APPLICATION_PROTOCOL|INAPPROPRIATE_FALLBACK)/
+
+const isAlert = (code: string): boolean => code.includes("_ALERT_") && !protocolAlert.test(code)
+
+/** What is known about TLS when a connection that wants it, or has it, ends. */
+export interface TlsState {
+  /** The server asks for a client certificate. */
+  readonly verify: boolean
+  /** Why the server's certificate was not accepted. */
+  readonly certificateFault: string | undefined
+}
+
+/** The connection ended without an `-ERR`, at `info` or later. `tls` when it was to be, or was, encrypted. */
+export const fromEnd = (
+  peer: Peer,
+  stage: ConnectError.ConnectStage,
+  error: unknown,
+  tls: TlsState | undefined
+): ConnectError.ConnectError => {
+  const { server } = peer
+  if (tls !== undefined && stage !== "up") {
+    if (tls.certificateFault !== undefined || codeOf(error) === "ERR_TLS_CERT_ALTNAME_INVALID") {
+      const code = tls.certificateFault ?? codeOf(error)
+      return new ConnectError.TlsCertificateInvalid({ server, code, ...causeOf(error) })
+    }
+    if (error !== undefined) {
+      const code = codeOf(error)
+      if (isAlert(code)) {
+        return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
+      }
+      if (cut.test(code)) {
+        // The alert about a client certificate can be overtaken by the reset that follows it.
+        return tls.verify
+          ? new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
+          : new ConnectError.ConnectionReset({ server, stage, ...causeOf(error) })
+      }
+      if (code.startsWith("ERR_") || code === "EPROTO") {
+        return new ConnectError.TlsHandshakeFailed({ server, code, ...causeOf(error) })
+      }
+    }
+  }
+  return new ConnectError.ConnectionReset({ server, stage, ...causeOf(error) })
+}

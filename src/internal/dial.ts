@@ -1,0 +1,334 @@
+/**
+ * From an address to a session: name lookup, TCP, the server's INFO, TLS, CONNECT, PONG.
+ */
+import * as Effect from "effect/Effect"
+import type * as Tls from "node:tls"
+import * as ConnectError from "../ConnectError.ts"
+import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
+import { connectAndPing } from "./protocol/connectLine.ts"
+import { Greeting } from "./protocol/greeting.ts"
+import type { ServerInfo } from "./protocol/info.ts"
+import { formatServer } from "./protocol/serverAddress.ts"
+import { connectAuth } from "./protocol/userAuth.ts"
+import type { DialOptions, Session } from "./session.ts"
+import { tlsOptions } from "./tlsOptions.ts"
+import type { Transport, TransportListener } from "./transport.ts"
+import { TcpTransport } from "./transportTcp.ts"
+import { version } from "./version.ts"
+import { WireSession } from "./wireSession.ts"
+
+/**
+ * Dials once. `handler.opened` has been called when this succeeds, and can have been called when it is interrupted; in
+ * all other cases nothing is left: no socket, no timer.
+ *
+ * It fails at the latest after `connectTimeout`, naming the stage that was reached. Interruption is immediate.
+ */
+export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
+  Effect.suspend(() => {
+    const dialling = new Dialling(options)
+    const pokeAt = options.connectTimeout * pokeFraction
+    const deadline = Effect.sleep(pokeAt).pipe(
+      Effect.andThen(Effect.sync(() => dialling.poke())),
+      Effect.andThen(Effect.sleep(options.connectTimeout - pokeAt)),
+      Effect.andThen(Effect.sync(() => dialling.expire())),
+      Effect.andThen(Effect.never)
+    )
+    const outcome = Effect.callback<Session, ConnectError.ConnectError>((resume) => {
+      dialling.start((result) =>
+        resume(result instanceof WireSession ? Effect.succeed<Session>(result) : Effect.fail(result))
+      )
+      return Effect.sync(() => dialling.abort())
+    })
+    return Effect.raceFirst(outcome, deadline)
+  })
+
+/**
+ * When, as a part of `connectTimeout`, a listener that is still silent is spoken to. A NATS server speaks first; an HTTP
+ * server answers only then.
+ */
+const pokeFraction = 0.93
+
+/**
+ * Time between INFO and the TLS handshake, in milliseconds. A server with too many connections writes its `-ERR` in clear
+ * right after INFO, and a handshake begun at once would read it as TLS.
+ */
+const settleMillis = 5
+
+/** How long a first line that is not a NATS server's may take to become whole, in milliseconds. */
+const bannerMillis = 20
+
+type Outcome = (result: WireSession | ConnectError.ConnectError) => void
+
+const nothing = Buffer.alloc(0)
+
+class Dialling implements TransportListener {
+  readonly #options: DialOptions
+  readonly #peer: Peer
+  readonly #tlsRequired: boolean
+  readonly #tlsWanted: boolean
+  #outcome: Outcome = () => {}
+  #stage: ConnectError.ConnectStage = "tcp"
+  #transport: Transport | undefined
+  #tcp: TcpTransport | undefined
+  #tlsOptions: Tls.ConnectionOptions | undefined
+  #secure = false
+  #greeting = new Greeting()
+  #info: ServerInfo | undefined
+  /** Bytes in clear after an INFO that is to be followed by TLS. */
+  #rest: Buffer = nothing
+  #session: WireSession | undefined
+  #settling: NodeJS.Timeout | undefined
+  #poked = false
+  #over = false
+
+  constructor(options: DialOptions) {
+    this.#options = options
+    this.#peer = {
+      server: formatServer(options.server),
+      method: options.credentials.method,
+      timeoutMillis: options.connectTimeout
+    }
+    this.#tlsRequired = options.server.scheme === "tls" || options.server.scheme === "wss" ||
+      options.tls.mode === "require"
+    this.#tlsWanted = this.#tlsRequired || options.tls.mode === "prefer"
+  }
+
+  start(outcome: Outcome): void {
+    this.#outcome = outcome
+    const { server, tls } = this.#options
+    // Before anything is dialled, so that unusable settings are found even where the server wants no TLS.
+    if (this.#tlsWanted && (tls.ca ?? tls.cert ?? tls.key) !== undefined && !this.#prepareTls()) {
+      return
+    }
+    try {
+      this.#tcp = new TcpTransport(server.host, server.port, this, () => this.#connected())
+      this.#transport = this.#tcp
+    } catch (cause) {
+      this.#fail(fromTcp(this.#peer, cause))
+    }
+  }
+
+  /** Speaks to a listener that has been silent for most of the time. */
+  poke(): void {
+    if (!this.#over && this.#stage === "info" && this.#greeting.isEmpty) {
+      this.#poked = true
+      this.#transport?.write(Buffer.from("PING\r\n\r\n"))
+    }
+  }
+
+  expire(): void {
+    if (!this.#over) {
+      const banner = this.#stage === "info" ? this.#greeting.banner : undefined
+      this.#fail(
+        banner === undefined
+          ? this.#session?.suspicion ?? timedOut(this.#peer, this.#stage)
+          : this.#notNats(banner)
+      )
+    }
+  }
+
+  /** The dialling fiber is gone. A session that was opened belongs to the handler and stays. */
+  abort(): void {
+    if (!this.#over) {
+      this.#release()
+      this.#session?.close()
+      this.#transport?.destroy()
+    }
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#info !== undefined) {
+      return this.#afterInfo(chunk)
+    }
+    this.#greeting.push(chunk)
+    const { banner, line } = this.#greeting
+    if (banner !== undefined) {
+      if (this.#greeting.bannerIsWhole) {
+        this.#fail(this.#notNats(banner))
+      } else {
+        this.#settling ??= setTimeout(() => this.#fail(this.#notNats(this.#greeting.banner ?? banner)), bannerMillis)
+      }
+    } else if (line !== undefined) {
+      this.#greeted(line)
+    }
+  }
+
+  drained(): void {}
+
+  ended(error: Error | undefined): void {
+    const banner = this.#stage === "info" ? this.#greeting.banner : undefined
+    if (banner !== undefined) {
+      return this.#fail(this.#notNats(banner))
+    }
+    if (this.#poked) {
+      // It closed because of what was sent to it. What it did by itself is to keep silent.
+      return this.#fail(timedOut(this.#peer, "info", error))
+    }
+    if (this.#stage === "tcp") {
+      return this.#fail(fromTcp(this.#peer, error))
+    }
+    this.#fail(
+      this.#stage === "tls" || this.#secure
+        ? fromEnd(this.#peer, this.#stage, error, this.#tlsState())
+        : fromEnd(this.#peer, this.#stage, error, undefined)
+    )
+  }
+
+  #connected(): void {
+    if (this.#options.tls.handshakeFirst && this.#tlsWanted) {
+      this.#upgrade(() => {
+        this.#stage = "info"
+      })
+    } else {
+      this.#stage = "info"
+    }
+  }
+
+  #greeted(line: string): void {
+    const info = this.#greeting.info
+    if (line.startsWith("-ERR")) {
+      return this.#fail(this.#refusal(line))
+    }
+    if (this.#poked) {
+      // Too late to be told from an answer to the poke.
+      return
+    }
+    if (info === undefined) {
+      return this.#fail(this.#notNats(""))
+    }
+    this.#info = info
+    const rest = this.#greeting.rest
+    const offered = info.tls_required === true || info.tls_available === true
+    const { server } = this.#peer
+    if (this.#secure) {
+      this.#authenticate(info, rest)
+    } else if (!this.#tlsWanted) {
+      if (info.tls_required === true) {
+        this.#fail(new ConnectError.TlsRequired({ server }))
+      } else {
+        this.#authenticate(info, rest)
+      }
+    } else if (offered) {
+      this.#settling = setTimeout(() => this.#settled(info), settleMillis)
+      this.#afterInfo(rest)
+    } else if (this.#tlsRequired) {
+      // Before anything is sent in clear (P1).
+      this.#fail(new ConnectError.TlsUnavailable({ server }))
+    } else {
+      this.#authenticate(info, rest)
+    }
+  }
+
+  /** In clear, after an INFO that announced TLS. */
+  #afterInfo(chunk: Buffer): void {
+    this.#rest = chunk.length === 0 ? this.#rest : Buffer.concat([this.#rest, chunk])
+    const end = this.#rest.indexOf("\n")
+    if (end >= 0 && this.#rest.subarray(0, 4).toString("latin1") === "-ERR") {
+      this.#fail(this.#refusal(this.#rest.toString("latin1", 0, end)))
+    }
+  }
+
+  #settled(info: ServerInfo): void {
+    if (this.#rest.length > 0) {
+      // Never carried over into the encrypted part: whoever wrote them, it was not proven to be the server.
+      const text = "sent data in clear between INFO and the TLS handshake"
+      return this.#fail(new ConnectError.ServerRejected({ server: this.#peer.server, text }))
+    }
+    this.#upgrade(() => this.#authenticate(info, nothing))
+  }
+
+  #upgrade(secured: () => void): void {
+    this.#stage = "tls"
+    if (!this.#prepareTls() || this.#tlsOptions === undefined) {
+      return
+    }
+    try {
+      this.#tcp?.secure(this.#tlsOptions, () => {
+        this.#secure = true
+        secured()
+      })
+    } catch (cause) {
+      const problem = "node does not accept these settings"
+      this.#fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
+    }
+  }
+
+  #prepareTls(): boolean {
+    const made = this.#tlsOptions ?? tlsOptions(this.#options.server.host, this.#options.tls)
+    if (made instanceof ConnectError.TlsConfigInvalid) {
+      this.#fail(made)
+      return false
+    }
+    this.#tlsOptions = made
+    return true
+  }
+
+  #authenticate(info: ServerInfo, rest: Buffer): void {
+    const transport = this.#transport
+    if (transport === undefined) {
+      return
+    }
+    const { credentials, name, noEcho, handler } = this.#options
+    let connect: Uint8Array
+    try {
+      const settings = { name, version, echo: !noEcho, tlsRequired: this.#tlsRequired }
+      connect = connectAndPing(settings, connectAuth(credentials, info.nonce))
+    } catch {
+      // The reason is not kept: it could quote the credentials.
+      const problem = "the server's challenge cannot be signed with them"
+      const { method, source } = credentials
+      return this.#fail(new ConnectError.CredentialsInvalid({ method, source, problem }))
+    }
+    this.#stage = "connect"
+    const session = new WireSession({
+      transport,
+      peer: this.#peer,
+      info,
+      tls: this.#secure ? () => this.#tlsState() : undefined,
+      handler,
+      settled: (reason) => {
+        if (reason !== undefined) {
+          this.#fail(reason)
+        } else if (!this.#over) {
+          this.#release()
+          this.#session = undefined
+          this.#outcome(session)
+        }
+      }
+    })
+    this.#session = session
+    session.start(rest, connect)
+  }
+
+  #tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
+    return { verify: this.#info?.tls_verify === true, certificateFault: this.#tcp?.certificateFault }
+  }
+
+  #refusal(line: string): ConnectError.ConnectError {
+    const text = line.slice(4)
+    return fromServerText(this.#peer, text) ??
+      new ConnectError.ServerRejected({ server: this.#peer.server, text: text.trim() })
+  }
+
+  #notNats(banner: string): ConnectError.ConnectError {
+    if (this.#poked && banner === "") {
+      // A TLS alert: the server waits for the handshake.
+      return timedOut(this.#peer, "info")
+    }
+    return new ConnectError.NotANatsServer({ server: this.#peer.server, banner })
+  }
+
+  #fail(error: ConnectError.ConnectError): void {
+    if (!this.#over) {
+      this.#release()
+      this.#session?.close()
+      this.#transport?.destroy()
+      this.#outcome(error)
+    }
+  }
+
+  #release(): void {
+    this.#over = true
+    clearTimeout(this.#settling)
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The CONNECT line.
+ */
+
+/** How the client proves who it is. Filled in by the credentials. */
+export interface ConnectAuth {
+  readonly user?: string | undefined
+  readonly pass?: string | undefined
+  readonly auth_token?: string | undefined
+  readonly nkey?: string | undefined
+  readonly jwt?: string | undefined
+  readonly sig?: string | undefined
+}
+
+export interface ConnectSettings {
+  readonly name: string | undefined
+  readonly version: string
+  readonly echo: boolean
+  readonly tlsRequired: boolean
+}
+
+/**
+ * CONNECT and PING as one piece. They leave in one write: a second write could fail before the refusal of the first has
+ * been read. The result holds secrets and must not be kept.
+ */
+export const connectAndPing = (settings: ConnectSettings, auth: ConnectAuth): Uint8Array =>
+  Buffer.from(
+    `CONNECT ${
+      JSON.stringify({
+        verbose: false,
+        pedantic: false,
+        protocol: 1,
+        headers: true,
+        no_responders: true,
+        echo: settings.echo,
+        lang: "effect-nats",
+        version: settings.version,
+        name: settings.name,
+        tls_required: settings.tlsRequired,
+        user: auth.user,
+        pass: auth.pass,
+        auth_token: auth.auth_token,
+        nkey: auth.nkey,
+        jwt: auth.jwt,
+        sig: auth.sig
+      })
+    }\r\nPING\r\n`
+  )

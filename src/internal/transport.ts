@@ -1,0 +1,23 @@
+/**
+ * Bytes to and from one server, over a socket or a WebSocket.
+ */
+export interface TransportListener {
+  data(chunk: Buffer): void
+  /** The operating system has taken everything that was written. */
+  drained(): void
+  /**
+   * The other side or the network ended it, and everything that was received has been given to `data`. Called at most
+   * once, and never after `destroy`.
+   */
+  ended(error: Error | undefined): void
+}
+
+export interface Transport {
+  listener: TransportListener
+  /** Bytes written that the operating system has not taken yet. */
+  readonly backlog: number
+  /** The bytes must not change until they have been taken. Ignored after the end. */
+  write(bytes: Uint8Array): void
+  /** Releases the socket at once. Idempotent; the listener is not called any more. */
+  destroy(): void
+}

@@ -1,0 +1,248 @@
+/**
+ * The session of one connection, from CONNECT to its end.
+ *
+ * Everything here runs in the read loop, synchronously. There are no timers: whether the other side still lives is for
+ * the owner to find out with `ping`.
+ */
+import * as ConnectError from "../ConnectError.ts"
+import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
+import type { ServerInfo } from "./protocol/info.ts"
+import { Parser } from "./protocol/parser.ts"
+import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
+import { BufferedWriter, type Writer } from "./protocol/writer.ts"
+import type { Session, SessionHandler } from "./session.ts"
+import type { Transport, TransportListener } from "./transport.ts"
+
+export interface WireSessionOptions {
+  readonly transport: Transport
+  readonly peer: Peer
+  readonly info: ServerInfo
+  /** What is known of TLS, for judging an end that no `-ERR` explains. Absent when the wire is in clear. */
+  readonly tls: (() => TlsState) | undefined
+  readonly handler: SessionHandler
+  /** Called once: without a reason right after `handler.opened`, with one when it ended before. */
+  readonly settled: (reason?: ConnectError.ConnectError) => void
+}
+
+type Resume = (reason?: ConnectError.ConnectError) => void
+
+// All state is private to the language, so that no inspection of a session shows what it holds.
+export class WireSession implements Session {
+  readonly #options: WireSessionOptions
+  readonly #transport: Transport
+  readonly #handler: SessionHandler
+  readonly #writer: BufferedWriter
+  readonly #parser: Parser
+  #info: ServerInfo
+  #stage: "connect" | "up" | "ended" = "connect"
+  #reason: ConnectError.ConnectError | undefined
+  /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
+  #suspect: string | undefined
+  /** The server sent a PING before its PONG; the answer waits, since nothing may be written before the PONG. */
+  #owesPong = false
+  #sent = 0
+  #pings: Array<Resume> = []
+  #waiting: Array<() => void> = []
+
+  constructor(options: WireSessionOptions) {
+    this.#options = options
+    this.#transport = options.transport
+    this.#handler = options.handler
+    this.#info = options.info
+    this.#writer = new BufferedWriter((bytes) => {
+      this.#sent += bytes.length
+      this.#transport.write(bytes)
+    })
+    this.#parser = new Parser({
+      target: (sid) => this.#handler.target(sid),
+      info: (info) => {
+        this.#info = info
+        if (this.#stage === "up") {
+          this.#handler.info(info)
+        }
+      },
+      ping: () => this.#pinged(),
+      pong: () => this.#ponged(),
+      error: (text) => this.#refused(text)
+    })
+  }
+
+  get server(): string {
+    return this.#options.peer.server
+  }
+
+  get info(): ServerInfo {
+    return this.#info
+  }
+
+  get writer(): Writer {
+    return this.#writer
+  }
+
+  get isOpen(): boolean {
+    return this.#stage === "up"
+  }
+
+  get encrypted(): boolean {
+    return this.#options.tls !== undefined
+  }
+
+  get bytesIn(): number {
+    return this.#parser.bytesIn
+  }
+
+  get backlog(): number {
+    return this.isOpen ? this.#writer.bytesOut - this.#sent + this.#transport.backlog : 0
+  }
+
+  drained(resume: () => void): void {
+    if (this.backlog === 0) {
+      resume()
+    } else {
+      this.#waiting.push(resume)
+    }
+  }
+
+  ping(resume: Resume): void {
+    if (this.isOpen) {
+      this.#pings.push(resume)
+      this.#writer.ping()
+    } else {
+      resume(this.#reason ?? this.#closedReason())
+    }
+  }
+
+  fail(reason: ConnectError.ConnectError): void {
+    this.#end(reason, true)
+  }
+
+  close(): void {
+    this.#end(this.#closedReason(), false)
+  }
+
+  /**
+   * Takes the connection over. `rest` is what came after INFO and may already hold a refusal; otherwise `connect`, the
+   * CONNECT and PING lines, is sent.
+   */
+  start(rest: Buffer, connect: Uint8Array): void {
+    const listener: TransportListener = {
+      data: (chunk) => this.#received(chunk),
+      drained: () => this.#drained(),
+      ended: (error) => this.#transportEnded(error)
+    }
+    this.#transport.listener = listener
+    if (rest.length > 0) {
+      this.#received(rest)
+    }
+    this.#transport.write(connect)
+  }
+
+  /** The reason to give when time is up at stage `connect`. */
+  get suspicion(): ConnectError.ConnectError | undefined {
+    return this.#suspect === undefined ? undefined : fromServerText(this.#options.peer, this.#suspect)
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#stage === "ended") {
+      return
+    }
+    let fault: string | undefined
+    try {
+      fault = this.#parser.push(chunk)
+    } catch (cause) {
+      // A reader that stops without a word is worse than a session that ends (P5, P6).
+      return this.#end(this.#rejected("a handler failed on what it sent", cause), true)
+    }
+    if (fault !== undefined) {
+      this.#end(this.#rejected(`sent ${fault}`), true)
+    }
+  }
+
+  #pinged(): void {
+    this.#suspect = undefined
+    if (this.#stage === "up") {
+      this.#writer.pong()
+    } else {
+      this.#owesPong = true
+    }
+  }
+
+  #ponged(): void {
+    this.#suspect = undefined
+    if (this.#stage === "connect") {
+      this.#stage = "up"
+      this.#handler.opened(this)
+      if (this.#owesPong) {
+        this.#writer.pong()
+      }
+      this.#options.settled()
+    } else {
+      this.#pings.shift()?.()
+    }
+  }
+
+  #refused(raw: string): void {
+    const reason = fromServerText(this.#options.peer, raw)
+    const known = serverErrorKind(raw) !== "ServerRejected"
+    if (reason !== undefined && known) {
+      // The first refusal is the cause (P19), whatever the closing socket says after it.
+      return this.#end(reason, true)
+    }
+    if (reason !== undefined) {
+      this.#suspect ??= raw
+    }
+    if (this.#stage === "up") {
+      this.#handler.serverError(serverErrorText(raw))
+    }
+  }
+
+  #drained(): void {
+    if (this.#waiting.length > 0 && this.backlog === 0) {
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const resume of waiting) {
+        resume()
+      }
+    }
+  }
+
+  #transportEnded(error: Error | undefined): void {
+    const stage = this.#stage === "connect" ? "connect" : "up"
+    this.#end(this.suspicion ?? fromEnd(this.#options.peer, stage, error, this.#options.tls?.()), true)
+  }
+
+  #end(reason: ConnectError.ConnectError, tell: boolean): void {
+    if (this.#stage === "ended") {
+      return
+    }
+    const wasUp = this.#stage === "up"
+    this.#stage = "ended"
+    this.#reason = reason
+    this.#parser.stop()
+    this.#writer.detach()
+    this.#transport.destroy()
+    const pings = this.#pings
+    const waiting = this.#waiting
+    this.#pings = []
+    this.#waiting = []
+    for (const resume of pings) {
+      resume(reason)
+    }
+    for (const resume of waiting) {
+      resume()
+    }
+    if (!wasUp) {
+      this.#options.settled(reason)
+    } else if (tell) {
+      this.#handler.closed(reason)
+    }
+  }
+
+  #closedReason(): ConnectError.ConnectError {
+    return new ConnectError.ConnectionReset({ server: this.server, stage: "up" })
+  }
+
+  #rejected(text: string, cause?: unknown): ConnectError.ConnectError {
+    return new ConnectError.ServerRejected({ server: this.server, text, ...(cause === undefined ? {} : { cause }) })
+  }
+}
