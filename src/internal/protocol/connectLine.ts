@@ -1,16 +1,7 @@
 /**
  * The CONNECT line.
  */
-
-/** How the client proves who it is. Filled in by the credentials. */
-export interface ConnectAuth {
-  readonly user?: string | undefined
-  readonly pass?: string | undefined
-  readonly auth_token?: string | undefined
-  readonly nkey?: string | undefined
-  readonly jwt?: string | undefined
-  readonly sig?: string | undefined
-}
+import type { ConnectAuth } from "./userAuth.ts"
 
 export interface ConnectSettings {
   readonly name: string | undefined

@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { TestNatsServer } from "effect-nats/testing"
+import * as util from "node:util"
+import { anonymous, type DialTestOptions, dialTo, password, pinged, refusal, timed, token } from "../fixtures/dialling.ts"
+
+const repeats = 20
+
+/** Dials again and again: always this tag, always under a second. */
+const alwaysRefused = (url: string, tag: string, options: DialTestOptions) =>
+  Effect.gen(function*() {
+    const seen = new Set<string>()
+    let slowest = 0
+    for (let i = 0; i < repeats; i++) {
+      const [error, millis] = yield* timed(refusal(url, options))
+      seen.add(error._tag)
+      slowest = Math.max(slowest, millis)
+    }
+    assert.deepStrictEqual([...seen], [tag])
+    assert.isBelow(slowest, 1000)
+  })
+
+const john = { user: "john", password: "johnpassword" }
+
+describe("credentials", () => {
+  it.live("the right password is let in, and the server answers a ping", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [john] })
+      const session = yield* dialTo(server.url, {
+        credentials: password("john", "johnpassword"),
+        name: "dial-test",
+        noEcho: true
+      })
+      yield* pinged(session)
+      assert.isTrue(session.isOpen)
+      assert.isFalse(session.encrypted)
+      assert.strictEqual(session.server, server.url)
+      const [connection] = yield* server.connz
+      assert.strictEqual(connection.name, "dial-test")
+    }))
+
+  it.live("a wrong password is an AuthorizationViolation, every time, in under a second", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [john] })
+      yield* alwaysRefused(server.url, "AuthorizationViolation", { credentials: password("john", "jpassword") })
+    }))
+
+  it.live("no credentials are an AuthorizationViolation that says so", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [john] })
+      yield* alwaysRefused(server.url, "AuthorizationViolation", { credentials: anonymous })
+      const error = yield* refusal(server.url)
+      assert.include(error.message, "none were sent")
+      assert.isFalse(error.isRetryable)
+    }))
+
+  it.live("an unknown user and a wrong token are AuthorizationViolations", () =>
+    Effect.gen(function*() {
+      const users = yield* TestNatsServer.make({ users: [john] })
+      yield* alwaysRefused(users.url, "AuthorizationViolation", { credentials: password("jane", "johnpassword") })
+      const tokens = yield* TestNatsServer.make({ token: "s3cr3t" })
+      yield* alwaysRefused(tokens.url, "AuthorizationViolation", { credentials: token("wrong") })
+      yield* dialTo(tokens.url, { credentials: token("s3cr3t") })
+    }))
+
+  it.live("no trace of a secret in the error or in the session, however it is inspected", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "canary-right" }] })
+      const error = yield* refusal(server.url, { credentials: password("john", "canary-wrong") })
+      const session = yield* dialTo(server.url, { credentials: password("john", "canary-right") })
+      for (const value of [error, session, session.writer]) {
+        const text = [
+          util.inspect(value, { depth: Infinity, showHidden: true, getters: true }),
+          String(value),
+          JSON.stringify(value)
+        ].join()
+        assert.notInclude(text, "canary")
+        // Neither as bytes.
+        assert.notInclude(text, Buffer.from("canary").toString("hex"))
+        assert.notInclude(text, Buffer.from("canary").toString("hex").match(/../g)!.join(" "))
+      }
+    }))
+
+  it.live("a server that is full says MaxConnectionsExceeded, with its own words", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ maxConnections: 1 })
+      yield* dialTo(server.url)
+      yield* alwaysRefused(server.url, "MaxConnectionsExceeded", {})
+      const error = yield* refusal(server.url)
+      assert(error._tag === "MaxConnectionsExceeded")
+      assert.strictEqual(error.text, "maximum connections exceeded")
+      assert.isTrue(error.isRetryable)
+    }))
+
+  it.live("fifty dials at once are fifty sessions", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const sessions = yield* Effect.all(Array.from({ length: 50 }, () => dialTo(server.url)), {
+        concurrency: "unbounded"
+      })
+      yield* Effect.forEach(sessions, pinged, { discard: true })
+      assert.strictEqual(new Set(sessions.map((session) => session.info.client_id)).size, 50)
+    }))
+})
