@@ -3,11 +3,16 @@ import { defineConfig } from "vitest/config"
 
 const src = (file: string): string => path.join(import.meta.dirname, "src", file)
 
+/** Where `.ci/run` wants the counts, besides the usual output. */
+const report = process.env.EFFECT_NATS_TEST_REPORT
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
-    hookTimeout: 60_000
+    hookTimeout: 60_000,
+    reporters: report === undefined ? ["default"] : ["default", "json"],
+    ...(report === undefined ? {} : { outputFile: { json: report } })
   },
   resolve: {
     alias: [

@@ -50,7 +50,7 @@ const parseDeb822 = (text) =>
 const readSources = (etc) => {
   const directory = path.join(etc, "sources.list.d")
   const parts = fs.existsSync(directory)
-    ? fs.readdirSync(directory).sort().map((name) => path.join(directory, name))
+    ? fs.readdirSync(directory).toSorted().map((name) => path.join(directory, name))
     : []
   return [path.join(etc, "sources.list"), ...parts].flatMap((file) => {
     if (!fs.existsSync(file)) return []
@@ -85,8 +85,8 @@ const distributions = {
  */
 export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } = {}) => {
   const release = readOsRelease(osRelease)
-  const ids = [release.get("ID"), ...(release.get("ID_LIKE") ?? "").split(" ")]
-  const id = ids.includes("ubuntu") ? "ubuntu" : ids.includes("debian") ? "debian" : undefined
+  const ids = new Set([release.get("ID"), ...(release.get("ID_LIKE") ?? "").split(" ")])
+  const id = ids.has("ubuntu") ? "ubuntu" : ids.has("debian") ? "debian" : undefined
   if (id === undefined) return undefined
   const { component, suites, aliases } = distributions[id]
   const codename = release.get("UBUNTU_CODENAME") ?? release.get("VERSION_CODENAME")
@@ -106,6 +106,7 @@ export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } 
 /** One deb822 stanza for a suite of that archive. */
 export const toDeb822 = (source, suite, component) => {
   const lines = ["Types: deb", `URIs: ${source.uri}`, `Suites: ${suite}`, `Components: ${component}`]
-  if (source.signedBy !== undefined) lines.push(`Signed-By: ${source.signedBy}`)
+  // An armoured key starts on the next line.
+  if (source.signedBy !== undefined) lines.push(`Signed-By: ${source.signedBy}`.replace(": \n", ":\n"))
   return `${lines.join("\n")}\n`
 }

@@ -2,7 +2,8 @@
  * Finds a nats-server, and fetches one where the machine has none. Nothing here needs root.
  *
  * Order: NATS_SERVER, the project's cache, PATH (2.10 or newer), the distribution's archive, Homebrew.
- * Run by itself with a series, `node scripts/natsServer.mjs 2.9` prints the path of the cached server of that series.
+ * Run by itself it prints the path of the server in use, and with a series (`node scripts/natsServer.mjs 2.9`) that of the
+ * newest cached server of that series.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -10,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import { findArchive, toDeb822 } from "./aptSources.mjs"
 import { capture, run, SetupError, tell } from "./run.mjs"
 
-const root = path.resolve(import.meta.dirname ?? path.dirname(fileURLToPath(import.meta.url)), "..")
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const cache = path.join(root, ".cache", "nats-server")
 
 /** The oldest server that the suite passes on, and the oldest one that is used without being asked for. */
@@ -56,10 +57,10 @@ const fromEnvironment = async () => {
 const cached = () =>
   (fs.existsSync(cache) ? fs.readdirSync(cache) : [])
     .filter((name) => /^\d/.test(name) && isFile(path.join(cache, name, executable)))
-    .sort(compare)
+    .toSorted(compare)
     .map((version) => ({ path: path.join(cache, version, executable), version, from: "the project's cache" }))
 
-const fromCache = () => cached().filter(({ version }) => compare(version, preferred) >= 0).at(-1)
+const fromCache = () => cached().findLast(({ version }) => compare(version, preferred) >= 0)
 
 const fromPath = async () => {
   for (const directory of (process.env.PATH ?? "").split(path.delimiter)) {
@@ -197,13 +198,17 @@ export const provideOlderServers = async () => {
   }
 }
 
+const main = async (series) => {
+  const server = series === undefined
+    ? await findServer()
+    : cached().findLast(({ version }) => version.startsWith(`${series}.`))
+  if (server !== undefined) return console.log(server.path)
+  throw new SetupError(`No nats-server ${series ?? ""} here yet; run: node scripts/setup.mjs --older`)
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const series = process.argv[2] ?? ""
-  const server = cached().filter(({ version }) => version.startsWith(`${series}.`)).at(-1)
-  if (server === undefined) {
-    console.error(`no nats-server of series "${series}" in the project's cache; run: node scripts/setup.mjs --older`)
+  await main(process.argv[2]).catch((error) => {
+    tell(error instanceof SetupError ? error.message : error.stack)
     process.exitCode = 1
-  } else {
-    console.log(server.path)
-  }
+  })
 }

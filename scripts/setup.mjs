@@ -89,7 +89,7 @@ const describe = (file) => {
 const describeSources = () => {
   const sources = fs.readdirSync(at("src"), { recursive: true })
     .filter((name) => name.endsWith(".ts"))
-    .sort()
+    .toSorted()
     .map((name) => at("src", name))
   return [...sources, at("tsconfig.json"), at("tsconfig.build.json")].map(describe).join("\n")
 }
