@@ -115,7 +115,9 @@ export class AuthorizationViolation
   override get message(): string {
     return this.method === "Anonymous"
       ? `${this.server} wants credentials and none were sent: set \`auth\` (or NATS_USER and NATS_PASSWORD).`
-      : `${this.server} refused ${methodText(this.method)}: check \`auth\` against the server's configuration; its log names the reason.`
+      : `${this.server} refused ${
+        methodText(this.method)
+      }: check \`auth\` against the server's configuration; its log names the reason.`
   }
   /** `false`: the same credentials are refused again. */
   get isRetryable(): boolean {
@@ -332,9 +334,14 @@ export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("Conn
  */
 export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
   ...atServer,
-  stage: ConnectStage
+  stage: ConnectStage,
+  /** `true` when it was this client that let go, because `reconnect` was asked for. */
+  requested: Schema.optionalKey(Schema.Boolean)
 }) {
   override get message(): string {
+    if (this.requested === true) {
+      return `This client let go of its connection to ${this.server} to dial again, as \`reconnect\` asked.`
+    }
     return this.stage === "up"
       ? `${this.server} closed the connection without giving a reason: it stopped, or its configuration no longer has this user.`
       : `${this.server} closed the connection at stage ${this.stage} without giving a reason: check that a NATS server listens there and look at its log.`

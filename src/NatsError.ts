@@ -264,12 +264,13 @@ export type RequestError =
   | PermissionsViolation
 
 /**
- * What opening a subscription can fail with.
+ * What opening a subscription can fail with. `ConnectionLost` occurs with `whileDisconnected: "fail"` only: otherwise
+ * opening waits for the next session.
  *
  * @category errors
  * @since 0.1.0
  */
-export type SubscribeError = InvalidSubject | PermissionsViolation | ConnectionClosed
+export type SubscribeError = InvalidSubject | PermissionsViolation | ConnectionLost | ConnectionClosed
 
 /**
  * What a subscription's stream can fail with.

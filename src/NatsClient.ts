@@ -1,0 +1,299 @@
+/**
+ * A NATS client as a service: one connection that is dialled again when it is lost, and the operations on it.
+ *
+ * The client is the core: publish, request, subscribe, and the life of the connection. Layers from outside input
+ * (environment, file, unknown values) are in `NatsLayer`.
+ *
+ * ```ts
+ * import { NodeRuntime } from "@effect/platform-node"
+ * import { Effect } from "effect"
+ * import { NatsClient } from "effect-nats"
+ *
+ * const program = Effect.gen(function*() {
+ *   const nats = yield* NatsClient.NatsClient
+ *   yield* nats.publish("greetings", "hello")
+ * })
+ *
+ * program.pipe(
+ *   Effect.provide(NatsClient.layer({ servers: "nats://127.0.0.1:4222" })),
+ *   NodeRuntime.runMain
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { ConnectError } from "./ConnectError.ts"
+import * as Client from "./internal/client.ts"
+import type { ServerInfo as InternalServerInfo } from "./internal/protocol/info.ts"
+import type * as NatsAuth from "./NatsAuth.ts"
+import * as NatsConfig from "./NatsConfig.ts"
+import type {
+  ConnectionClosed,
+  FlushError,
+  PermissionsViolation,
+  PublishError,
+  RequestError,
+  SubscribeError,
+  SubscriptionError
+} from "./NatsError.ts"
+import type { Input } from "./NatsHeaders.ts"
+import type { NatsMessage } from "./NatsMessage.ts"
+import type { ConnectionState, StatusEvent } from "./NatsStatus.ts"
+
+/**
+ * @category type IDs
+ * @since 0.1.0
+ */
+export const TypeId: "~effect-nats/NatsClient" = Client.TypeId
+
+/**
+ * What the server says of itself: version, limits, cluster.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ServerInfo = InternalServerInfo
+
+/**
+ * What a client has done so far, over all its sessions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stats {
+  readonly messagesIn: number
+  readonly messagesOut: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Dials, successful or not. */
+  readonly dials: number
+  /** Sessions after the first. */
+  readonly reconnects: number
+  /** Open subscriptions, without the one for replies. */
+  readonly subscriptions: number
+  /** Requests that wait for a reply. */
+  readonly pendingRequests: number
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface PublishOptions {
+  readonly headers?: Input | undefined
+  /** Where an answer is expected. */
+  readonly reply?: string | undefined
+  /**
+   * Waits until the server has handled the message, so that a refusal fails this publish with `PermissionsViolation`.
+   * Costs a round trip. Default `false`.
+   */
+  readonly confirm?: boolean | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface RequestOptions {
+  /** How long to wait for the reply. Default: `requestTimeout` of the config, 10 seconds. */
+  readonly timeout?: Duration.Input | undefined
+  readonly headers?: Input | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface SubscribeOptions {
+  /** The queue group: each message goes to one of its members. */
+  readonly queue?: string | undefined
+  /** Messages that may wait unread. Default 65,536. They may take 64 MiB; one message of any size is always taken. */
+  readonly capacity?: number | undefined
+  /**
+   * What happens to a message that finds the buffer full. `"fail"`: the stream fails with `SlowConsumer` after what is
+   * buffered. `"dropNewest"`: that message is dropped. `"dropOldest"`: the oldest ones are dropped for it. Drops are
+   * counted in `dropped`, and each episode is one `Overflow` event of `status`. Default `"fail"`.
+   */
+  readonly overflow?: "fail" | "dropNewest" | "dropOldest" | undefined
+}
+
+/**
+ * An open subscription.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Subscription {
+  /**
+   * The messages. A reconnect does not end it; messages published in between are not seen. It ends with success after
+   * `unsubscribe` and when the client is closed on purpose, after what was buffered. Runs of the same stream share the
+   * messages.
+   */
+  readonly stream: Stream.Stream<NatsMessage, SubscriptionError>
+  /** Takes no more messages. What was received can still be read; then the stream ends. */
+  readonly unsubscribe: Effect.Effect<void>
+  /** Messages dropped so far by `overflow`. */
+  readonly dropped: Effect.Effect<number>
+}
+
+/**
+ * A NATS client.
+ *
+ * Every operation can be interrupted at once. All of them fail with `ConnectionClosed` when the client has ended: when
+ * its scope was closed, or, with a `reason`, when it gave up to reconnect.
+ *
+ * While there is no connection, operations do what `whileDisconnected` of the config says: wait (the default), fail with
+ * `ConnectionLost`, or, for publishes, be kept up to a bound.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NatsClient {
+  readonly [TypeId]: typeof TypeId
+  /**
+   * Sends a message. It succeeds when the message is handed to the connection: NATS confirms nothing, and a message on a
+   * connection that breaks just then is lost. With `confirm: true` it succeeds when the server has handled it. The
+   * payload is copied; default empty. Suspends while more than 8 MiB are unsent.
+   */
+  publish(
+    subject: string,
+    payload?: string | Uint8Array,
+    options?: PublishOptions & { readonly confirm?: false | undefined }
+  ): Effect.Effect<void, Exclude<PublishError, PermissionsViolation>>
+  publish(
+    subject: string,
+    payload?: string | Uint8Array,
+    options?: PublishOptions
+  ): Effect.Effect<void, PublishError>
+  /**
+   * Sends a message and waits for one reply. A connection that breaks meanwhile fails it with `ConnectionLost`; a
+   * request is never sent twice. The reply of an interrupted request is ignored.
+   */
+  request(
+    subject: string,
+    payload?: string | Uint8Array,
+    options?: RequestOptions
+  ): Effect.Effect<NatsMessage, RequestError>
+  /**
+   * Opens a subscription. Succeeds when the server has it, so that what is published afterwards is received; fails with
+   * `PermissionsViolation` when the server refuses it. Closing the scope unsubscribes at once and drops what is unread.
+   */
+  subscription(
+    subject: string,
+    options?: SubscribeOptions
+  ): Effect.Effect<Subscription, SubscribeError, Scope.Scope>
+  /** The stream of a `subscription` that is opened when the stream is run and closed with it. */
+  subscribe(
+    subject: string,
+    options?: SubscribeOptions
+  ): Stream.Stream<NatsMessage, SubscribeError | SubscriptionError>
+  /** Waits until the server has handled everything sent so far on this connection. */
+  readonly flush: Effect.Effect<void, FlushError>
+  /** Measures a round trip to the server. */
+  readonly rtt: Effect.Effect<Duration.Duration, FlushError>
+  /**
+   * The current state, then every change of it and what else happens to the connection. Any number of consumers; one
+   * that falls 1,024 events behind misses the oldest. Ends when the client has ended.
+   */
+  readonly status: Stream.Stream<StatusEvent>
+  /** The current state. */
+  readonly state: Effect.Effect<ConnectionState>
+  /** The latest description of the server, of the last connection while there is none. */
+  readonly serverInfo: Effect.Effect<ServerInfo>
+  readonly stats: Effect.Effect<Stats>
+  /** Waits for the end of the client. Succeeds after an intended close, fails with the reason otherwise. */
+  readonly closed: Effect.Effect<void, ConnectionClosed>
+  /**
+   * Closes the client: takes no more messages, lets the readers of streams handle what was received, sends what they
+   * answer, closes. All of it within `drainTimeout` of the config; what is not done by then is given up. Never fails.
+   * Closing the client's scope does the same.
+   */
+  readonly drain: Effect.Effect<void>
+  /**
+   * Lets go of the connection and dials again, with fresh credentials. Succeeds when connected. Requests in flight fail
+   * with `ConnectionLost`.
+   */
+  readonly reconnect: Effect.Effect<void, ConnectionClosed>
+}
+
+/**
+ * The service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const NatsClient: Context.Service<NatsClient, NatsClient> = Context.Service<NatsClient>("effect-nats/NatsClient")
+
+/**
+ * The options of a client: a config in its encoded or decoded form, where `auth` may also be an Effect.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<R = never> extends Omit<NatsConfig.Input, "auth"> {
+  /**
+   * How the client proves who it is. An Effect is run before every dial, so that a vault, a rotated secret or a
+   * refreshed JWT just works; its failure is a `CredentialsUnavailable`. Default: no credentials.
+   */
+  readonly auth?: NatsAuth.Input | Effect.Effect<NatsAuth.Input, unknown, R> | undefined
+}
+
+/**
+ * Connects a client. It is closed with the scope: see `NatsClient.drain`.
+ *
+ * Fails with the `ConnectError` of the first connect, at once, unless `reconnect.onFirstConnect` says to wait. Fails with
+ * `NatsConfigError` when the options do not decode. Interruption releases whatever was opened.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = <R = never>(
+  options: Options<R> = {}
+): Effect.Effect<NatsClient, ConnectError | NatsConfig.NatsConfigError, R | Scope.Scope> =>
+  Effect.flatMap(decodeOptions(options), ({ auth, config }) => Client.makeClient(config, auth))
+
+/**
+ * A layer from options.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <R = never>(
+  options: Options<R> = {}
+): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError, R> => Layer.effect(NatsClient, make(options))
+
+/**
+ * A layer from options whose values are read with Effect's `Config`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<NatsConfig.Input>
+): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError | Config.ConfigError> =>
+  Layer.effect(NatsClient, Effect.flatMap(Config.unwrap(options), (options) => make(options)))
+
+// internal
+
+const decodeOptions = <R>(
+  { auth, ...rest }: Options<R>
+): Effect.Effect<
+  {
+    readonly config: NatsConfig.NatsConfig
+    readonly auth: Effect.Effect<NatsAuth.Input, unknown, R> | undefined
+  },
+  NatsConfig.NatsConfigError
+> =>
+  Effect.isEffect(auth)
+    ? Effect.map(NatsConfig.decode(rest), (config) => ({ config, auth }))
+    : Effect.map(
+      NatsConfig.decode(auth === undefined ? rest : { ...rest, auth }),
+      (config) => ({ config, auth: undefined })
+    )

@@ -1,0 +1,26 @@
+/**
+ * NATS for Effect: connection, authentication and service lifecycle as ordinary Effect values.
+ *
+ * @since 0.1.0
+ */
+
+/** Failures of becoming and of staying connected. */
+export * as ConnectError from "./ConnectError.ts"
+/** How a client proves who it is. */
+export * as NatsAuth from "./NatsAuth.ts"
+/** The client: publish, request, subscribe, and the life of the connection. */
+export * as NatsClient from "./NatsClient.ts"
+/** One connection, described. */
+export * as NatsConfig from "./NatsConfig.ts"
+/** Failures of single operations. */
+export * as NatsError from "./NatsError.ts"
+/** The headers of a message. */
+export * as NatsHeaders from "./NatsHeaders.ts"
+/** A layer from outside input: an unknown value, the environment, a file. */
+export * as NatsLayer from "./NatsLayer.ts"
+/** A received message. */
+export * as NatsMessage from "./NatsMessage.ts"
+/** What a client says of its connection. */
+export * as NatsStatus from "./NatsStatus.ts"
+/** How the wire is protected. */
+export * as NatsTls from "./NatsTls.ts"

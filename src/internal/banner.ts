@@ -1,0 +1,58 @@
+/**
+ * What a program shows of its connection when it has one.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type { NatsClient } from "../NatsClient.ts"
+import type { NatsConfig } from "../NatsConfig.ts"
+import type { Connection } from "./connection.ts"
+import { formatServer } from "./protocol/serverAddress.ts"
+
+// A server older than 2.10 does not answer, and a user may not be allowed to ask.
+const account = (client: NatsClient): Effect.Effect<string> =>
+  Effect.map(
+    Effect.option(client.request("$SYS.REQ.USER.INFO", undefined, { timeout: "1 second" })),
+    (reply) => {
+      if (reply._tag === "None") return "unknown"
+      try {
+        const info: unknown = JSON.parse(reply.value.text)
+        const name = (info as { readonly data?: { readonly account?: unknown } } | null)?.data?.account
+        return typeof name === "string" ? name : "unknown"
+      } catch {
+        return "unknown"
+      }
+    }
+  )
+
+/** Prints a frame on a terminal, and writes one structured log line elsewhere. */
+export const showBanner = (client: NatsClient, config: NatsConfig, connection: Connection): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const info = connection.info!
+    const fields = {
+      id: String(info.client_id ?? "unknown"),
+      name: config.name ?? "unnamed",
+      brokers: config.servers.map(formatServer),
+      server: `${info.server_name ?? info.server_id} ${info.version}`,
+      account: yield* account(client),
+      auth: connection.authMethod ?? "Anonymous",
+      jetstream: info.jetstream === true
+    }
+    if (process.stdout.isTTY !== true) {
+      return yield* Effect.annotateLogs(Effect.logInfo("Connected to NATS"), fields)
+    }
+    const rows = Object.entries({
+      "client id": fields.id,
+      name: fields.name,
+      brokers: fields.brokers.join(", "),
+      server: fields.server,
+      account: fields.account,
+      auth: fields.auth,
+      JetStream: fields.jetstream ? "yes" : "no"
+    }).map(([label, value]) => `${`${label}:`.padEnd(11)} ${value}`)
+    const lines = ["Connected to NATS", ...rows]
+    const width = Math.max(...lines.map((line) => line.length))
+    const edge = "═".repeat(width + 2)
+    yield* Console.log(
+      [`╔${edge}╗`, ...lines.map((line) => `║ ${line.padEnd(width)} ║`), `╚${edge}╝`].join("\n")
+    )
+  })

@@ -1,0 +1,162 @@
+/**
+ * Puts a client together: connection, supervisor, operations, and its end with the scope.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { randomBytes } from "node:crypto"
+import { type ConnectError, ConnectionReset } from "../ConnectError.ts"
+import type * as NatsAuth from "../NatsAuth.ts"
+import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../NatsClient.ts"
+import type { NatsConfig } from "../NatsConfig.ts"
+import type { SubscribeError } from "../NatsError.ts"
+import type { StatusEvent } from "../NatsStatus.ts"
+import { showBanner } from "./banner.ts"
+import { Connection } from "./connection.ts"
+import { isStaticAuth, resolveAuthSource, resolveCredentials } from "./credentials.ts"
+import type { Subscription } from "./delivery/subscription.ts"
+import * as Operations from "./operations.ts"
+import { type ReconnectSettings, Supervisor } from "./supervisor.ts"
+import { resolveTls } from "./tlsMaterial.ts"
+
+export const TypeId = "~effect-nats/NatsClient"
+
+const defaultCapacity = 65_536
+const capacityBytes = 64 * 1024 * 1024
+const eventsKept = 1_024
+
+export const makeClient = <R>(
+  config: NatsConfig,
+  auth: Effect.Effect<NatsAuth.Input, unknown, R> | undefined
+): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<R | Scope.Scope>()
+    const clock = yield* Clock.Clock
+    const fork = Effect.runForkWith(context)
+    // Fibers of the client live in a scope of their own: it is closed after the drain that still needs them.
+    const fibers = yield* Scope.make()
+    const events = yield* PubSub.sliding<StatusEvent>(eventsKept)
+    const connection: Connection = new Connection({
+      inbox: `${config.inboxPrefix}.${randomBytes(12).toString("hex")}`,
+      whileDisconnected: config.whileDisconnected,
+      clock,
+      fork: (effect) => {
+        fork(Effect.forkIn(effect, fibers))
+      },
+      events,
+      responder: { publish: (subject, payload, options) => Operations.publish(connection, subject, payload, options) }
+    })
+    const supervisor = new Supervisor(connection, {
+      servers: config.servers,
+      name: config.name,
+      noEcho: config.noEcho,
+      connectTimeout: Duration.toMillis(config.connectTimeout),
+      pingInterval: Duration.toMillis(config.pingInterval),
+      maxPingOut: config.maxPingOut,
+      reconnect: reconnectSettings(config),
+      credentials: auth === undefined
+        ? resolveCredentials(config.auth)
+        : Effect.provideContext(resolveAuthSource(auth), context),
+      credentialsVary: auth !== undefined || !isStaticAuth(config.auth),
+      tls: resolveTls(config.tls)
+    })
+    // Before the first dial, so that nothing that is opened can be missed.
+    yield* Effect.addFinalizer((exit) =>
+      Operations.drain(connection, config.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
+    )
+    connection.setState({ _tag: "Connecting" })
+    const lost = yield* supervisor.connect
+    yield* Effect.forkIn(
+      Effect.raceFirst(supervisor.supervise(lost), Effect.exit(connection.awaitClosed)),
+      fibers
+    )
+    const client = makeOperations(config, connection, supervisor)
+    if (config.banner) yield* showBanner(client, config, connection)
+    return client
+  })
+
+const makeOperations = (config: NatsConfig, connection: Connection, supervisor: Supervisor): NatsClient => {
+  const requestTimeout = Duration.toMillis(config.requestTimeout)
+  const subscription = (
+    subject: string,
+    options?: SubscribeOptions
+  ): Effect.Effect<OpenSubscription, SubscribeError, Scope.Scope> =>
+    Effect.map(
+      Operations.subscribe(connection, {
+        subject,
+        queue: options?.queue,
+        capacity: options?.capacity ?? defaultCapacity,
+        capacityBytes,
+        overflow: options?.overflow ?? "fail"
+      }),
+      (subscription) => ({
+        stream: streamOf(subscription),
+        unsubscribe: Effect.sync(() => Operations.unsubscribe(connection, subscription)),
+        dropped: Effect.sync(() => subscription.dropped)
+      })
+    )
+  return {
+    [TypeId]: TypeId,
+    publish: (subject: string, payload?: string | Uint8Array, options?: Operations.PublishOptions) =>
+      // The overloads tell `confirm` apart; without it the server's refusal has no operation to fail.
+      Operations.publish(connection, subject, payload, options) as Effect.Effect<void, never>,
+    request: (subject, payload, options) =>
+      Operations.request(
+        connection,
+        subject,
+        payload,
+        options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
+        options?.headers
+      ),
+    subscription,
+    subscribe: (subject, options) =>
+      Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
+    flush: Operations.flush(connection),
+    rtt: Effect.map(Effect.timed(Operations.flush(connection)), ([duration]) => duration),
+    status: Stream.unwrap(Effect.gen(function*() {
+      // Both in one turn, so that no event falls between them.
+      const events = yield* PubSub.subscribe(connection.settings.events)
+      return Stream.concat(Stream.succeed<StatusEvent>(connection.state), Stream.fromSubscription(events))
+    })),
+    state: Effect.sync(() => connection.state),
+    serverInfo: Effect.sync(() => connection.info!),
+    stats: Effect.sync(() => ({
+      messagesIn: connection.messagesIn,
+      messagesOut: connection.messagesOut,
+      bytesIn: connection.bytesIn,
+      bytesOut: connection.bytesOut,
+      dials: supervisor.dials,
+      reconnects: supervisor.reconnects,
+      subscriptions: connection.subscriptions.size,
+      pendingRequests: connection.mux.size
+    })),
+    closed: connection.awaitClosed,
+    drain: Operations.drain(connection, config.drainTimeout),
+    reconnect: Effect.suspend(() => {
+      const session = connection.session
+      if (session !== undefined) {
+        Operations.letGo(session, new ConnectionReset({ server: session.server, stage: "up", requested: true }))
+      }
+      return Effect.asVoid(connection.awaitSession)
+    })
+  }
+}
+
+const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
+  Stream.unwrap(Effect.map(subscription.reader, (pull) => Stream.fromPull(Effect.succeed(pull))))
+
+const reconnectSettings = ({ reconnect }: NatsConfig): ReconnectSettings | false =>
+  reconnect === false
+    ? false
+    : {
+      initialDelay: Duration.toMillis(reconnect.initialDelay),
+      maxDelay: Duration.toMillis(reconnect.maxDelay),
+      factor: reconnect.factor,
+      jitter: reconnect.jitter,
+      maxAttempts: reconnect.maxAttempts === "forever" ? Infinity : reconnect.maxAttempts,
+      maxElapsed: reconnect.maxElapsed === undefined ? Infinity : Duration.toMillis(reconnect.maxElapsed),
+      onFirstConnect: reconnect.onFirstConnect
+    }

@@ -1,0 +1,314 @@
+/**
+ * What outlives a session: subscriptions, requests in flight, publishes that wait, state and counters.
+ *
+ * The supervisor attaches a session when it has one and ends the connection when it gives up; everything here is
+ * synchronous, Effects stand only where a caller waits.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as PubSub from "effect/PubSub"
+import type { AuthMethod, ConnectError } from "../ConnectError.ts"
+import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../NatsError.ts"
+import type { ConnectionState, StatusEvent } from "../NatsStatus.ts"
+import { afterReadLoop } from "./afterReadLoop.ts"
+import { Deadlines } from "./delivery/deadlines.ts"
+import type { Responder } from "./delivery/message.ts"
+import { RequestMux } from "./delivery/requests.ts"
+import { Subscription, type SubscriptionOwner, type SubscriptionSettings } from "./delivery/subscription.ts"
+import type { ServerInfo } from "./protocol/info.ts"
+import { parsePermissionsViolation } from "./protocol/serverError.ts"
+import type { MessageTarget } from "./protocol/target.ts"
+import type { Session } from "./session.ts"
+
+export interface ConnectionSettings {
+  /** The inbox of this client: the configured prefix and a part of its own. */
+  readonly inbox: string
+  readonly whileDisconnected: "wait" | "fail" | { readonly buffer: number }
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly events: PubSub.PubSub<StatusEvent>
+  readonly responder: Responder
+}
+
+/** A publish that was taken while disconnected. */
+export interface HeldPublish {
+  readonly subject: string
+  readonly reply: string
+  readonly headers: Uint8Array | undefined
+  readonly payload: string | Uint8Array
+}
+
+/** A publish with `confirm` that waits for the server's word. */
+export interface ConfirmWatch {
+  readonly subject: string
+  denied: PermissionsViolation | undefined
+}
+
+// Above this many unsent bytes a publisher waits for the socket.
+const maxBacklog = 8 * 1024 * 1024
+const backlogCheckEvery = 1024 * 1024
+
+const muxSid = 1
+
+export class Connection implements SubscriptionOwner {
+  session: Session | undefined
+  state: ConnectionState = { _tag: "Connecting" }
+  /** The latest INFO of any session. */
+  info: ServerInfo | undefined
+  /** Why there is no session. */
+  lostReason: ConnectError | undefined
+  /** Set once, when the client has ended for good. */
+  ended: ConnectionClosed | undefined
+  draining = false
+  sessions = 0
+  /** How the current session proved who it is. */
+  authMethod: AuthMethod | undefined
+  messagesOut = 0
+  // Of sessions that have ended.
+  private pastBytesIn = 0
+  private pastBytesOut = 0
+  private pastMessagesIn = 0
+
+  readonly settings: ConnectionSettings
+  readonly mux: RequestMux
+  readonly closed = Deferred.makeUnsafe<void, ConnectionClosed>()
+  readonly subscriptions = new Map<number, Subscription>()
+  readonly watches = new Set<ConfirmWatch>()
+  private readonly held: Array<HeldPublish> = []
+  private waiting: Array<(exit: Exit.Exit<Session, ConnectionClosed>) => void> = []
+  private nextSid = muxSid + 1
+  private nextBacklogCheck = backlogCheckEvery
+
+  constructor(settings: ConnectionSettings) {
+    this.settings = settings
+    this.mux = new RequestMux(muxSid, settings.inbox, new Deadlines(settings.clock, settings.fork), settings.responder)
+  }
+
+  // What the supervisor calls
+
+  /** A new session is open. Everything that waits for one goes on. */
+  attach(session: Session, authMethod: AuthMethod): void {
+    this.session = session
+    this.authMethod = authMethod
+    this.info = session.info
+    this.sessions++
+    this.nextBacklogCheck = backlogCheckEvery
+    this.replay(session)
+    this.setState({ _tag: "Connected", server: session.server, session: this.sessions })
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resume of waiting) resume(Exit.succeed(session))
+  }
+
+  /** The client ends for good; without a reason on purpose. */
+  end(reason: ConnectError | undefined): void {
+    if (this.ended !== undefined) return
+    const closed = new ConnectionClosed(reason === undefined ? {} : { reason })
+    this.ended = closed
+    const session = this.session
+    if (session !== undefined) {
+      this.retire(session)
+      session.close()
+    }
+    this.mux.failAll(closed)
+    for (const subscription of this.subscriptions.values()) {
+      subscription.end(reason === undefined ? Cause.Done() : closed)
+    }
+    this.subscriptions.clear()
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resume of waiting) resume(Exit.fail(closed))
+    if (this.held.length > 0) this.emit({ _tag: "Undelivered", messages: this.held.length })
+    this.held.length = 0
+    this.setState(reason === undefined ? { _tag: "Closed" } : { _tag: "Closed", reason })
+    Deferred.doneUnsafe(this.closed, reason === undefined ? Exit.void : Exit.fail(closed))
+    PubSub.endUnsafe(this.settings.events as PubSub.PubSub<StatusEvent | Cause.Done>, Cause.Done())
+  }
+
+  setState(state: ConnectionState): void {
+    this.state = state
+    this.emit(state)
+  }
+
+  emit(event: StatusEvent): void {
+    PubSub.publishUnsafe(this.settings.events, event)
+  }
+
+  // What the session calls
+
+  target(sid: number): MessageTarget | undefined {
+    return sid === muxSid ? this.mux : this.subscriptions.get(sid)
+  }
+
+  sessionEnded(session: Session, reason: ConnectError): void {
+    if (this.session !== session) return
+    this.retire(session)
+    this.lostReason = reason
+    const lost = new ConnectionLost({ reason })
+    this.mux.failAll(lost)
+    if (!this.draining) this.setState({ _tag: "Disconnected", server: session.server, reason })
+  }
+
+  serverError(text: string): void {
+    const denial = parsePermissionsViolation(text)
+    if (denial === undefined) return this.emit({ _tag: "ServerComplaint", text })
+    const error = new PermissionsViolation({
+      operation: denial.operation,
+      subject: denial.subject,
+      ...(denial.queue === undefined ? {} : { queue: denial.queue })
+    })
+    if (denial.operation === "publish") this.publishDenied(error)
+    else this.subscribeDenied(error)
+    this.emit({ _tag: "PermissionDenied", error })
+  }
+
+  // Subscriptions
+
+  subscribe(settings: SubscriptionSettings): Subscription {
+    const subscription = new Subscription(this.nextSid++, settings, this)
+    this.subscriptions.set(subscription.sid, subscription)
+    const session = this.session
+    if (session !== undefined) {
+      session.writer.subscribe(subscription.sid, settings.subject, settings.queue)
+      this.confirmWhenHandled(session, [subscription])
+    }
+    return subscription
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    if (!this.subscriptions.delete(subscription.sid)) return
+    this.session?.writer.unsubscribe(subscription.sid, undefined)
+  }
+
+  overflowed(subscription: Subscription): void {
+    this.emit({
+      _tag: "Overflow",
+      subject: subscription.settings.subject,
+      policy: subscription.settings.overflow
+    })
+  }
+
+  publish: Responder["publish"] = (subject, payload, options) =>
+    this.settings.responder.publish(subject, payload, options)
+
+  // Publishing
+
+  /** Whether so much is unsent that a publisher has to wait. */
+  isCongested(session: Session): boolean {
+    if (session.writer.bytesOut < this.nextBacklogCheck) return false
+    if (session.backlog > maxBacklog) return true
+    this.nextBacklogCheck = session.writer.bytesOut + backlogCheckEvery
+    return false
+  }
+
+  /** Takes a publish for the next session. `false` when the buffer is full. */
+  hold(publish: HeldPublish, limit: number): boolean {
+    if (this.held.length >= limit) return false
+    this.held.push(publish)
+    return true
+  }
+
+  /** Sends the SUB of the inbox with the first request of a session. */
+  ensureInbox(session: Session): void {
+    if (this.mux.subscribed) return
+    this.mux.subscribed = true
+    session.writer.subscribe(muxSid, this.mux.pattern, undefined)
+  }
+
+  // Waiting
+
+  /** The current session, or the next one. */
+  readonly awaitSession: Effect.Effect<Session, ConnectionClosed> = Effect.suspend(() => {
+    if (this.session !== undefined) return Exit.succeed(this.session)
+    if (this.ended !== undefined) return Exit.fail(this.ended)
+    return Effect.callback<Session, ConnectionClosed>((resume) => {
+      const waiter = afterReadLoop(resume)
+      this.waiting.push(waiter)
+      return Effect.sync(() => {
+        const index = this.waiting.indexOf(waiter)
+        if (index >= 0) this.waiting.splice(index, 1)
+      })
+    })
+  })
+
+  /** Waits for the end of the client. */
+  readonly awaitClosed: Effect.Effect<void, ConnectionClosed> = Effect.suspend(() => Deferred.await(this.closed))
+
+  /** The error of an operation that finds no session and may not wait for one. */
+  get unavailable(): ConnectionLost | ConnectionClosed {
+    return this.ended ?? new ConnectionLost({ reason: this.lostReason! })
+  }
+
+  /** Bytes of all sessions. */
+  get bytesIn(): number {
+    return this.pastBytesIn + (this.session?.bytesIn ?? 0)
+  }
+
+  get bytesOut(): number {
+    return this.pastBytesOut + (this.session?.writer.bytesOut ?? 0)
+  }
+
+  get messagesIn(): number {
+    return this.pastMessagesIn + (this.session?.messagesIn ?? 0)
+  }
+
+  // internal
+
+  private retire(session: Session): void {
+    this.session = undefined
+    this.mux.subscribed = false
+    this.pastBytesIn += session.bytesIn
+    this.pastBytesOut += session.writer.bytesOut
+    this.pastMessagesIn += session.messagesIn
+    for (const subscription of this.subscriptions.values()) subscription.confirmed = false
+  }
+
+  // Subscriptions first, so that an answer to a held publish finds its reader.
+  private replay(session: Session): void {
+    for (const subscription of this.subscriptions.values()) {
+      session.writer.subscribe(subscription.sid, subscription.settings.subject, subscription.settings.queue)
+    }
+    if (this.subscriptions.size > 0) this.confirmWhenHandled(session, [...this.subscriptions.values()])
+    for (const { headers, payload, reply, subject } of this.held) {
+      session.writer.publish(subject, reply, headers, payload)
+      this.messagesOut++
+    }
+    this.held.length = 0
+  }
+
+  private confirmWhenHandled(session: Session, subscriptions: ReadonlyArray<Subscription>): void {
+    session.ping((reason) => {
+      // When the session ended first, the next one replays the subscriptions and confirms them.
+      if (reason === undefined) { for (const subscription of subscriptions) subscription.confirm() }
+    })
+  }
+
+  private publishDenied(error: PermissionsViolation): void {
+    for (const watch of this.watches) {
+      if (watch.subject === error.subject) watch.denied = error
+    }
+    this.mux.failAll(
+      error,
+      (request) => request.subject === error.subject || `${this.mux.prefix}${request.token}` === error.subject
+    )
+  }
+
+  // The server names subject and queue group, and means every subscription with these.
+  private subscribeDenied(error: PermissionsViolation): void {
+    if (error.subject === this.mux.pattern) {
+      this.mux.subscribed = false
+      this.mux.failAll(error)
+      return
+    }
+    for (const subscription of [...this.subscriptions.values()]) {
+      const { queue, subject } = subscription.settings
+      if (subject === error.subject && queue === error.queue) {
+        this.subscriptions.delete(subscription.sid)
+        subscription.end(error)
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Deadlines of many short operations without a timer for each: one list for each timeout value, oldest first, and one
+ * sleeping fiber for each list that is not empty.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+/** An operation with a deadline. The fields are the list's own. */
+export interface Expiring {
+  deadline: number
+  list: DeadlineList | undefined
+  previous: Expiring | undefined
+  next: Expiring | undefined
+  /** The deadline has passed. Called once, after the entry left its list. */
+  expire(): void
+}
+
+class DeadlineList {
+  head: Expiring | undefined
+  tail: Expiring | undefined
+}
+
+export type { DeadlineList }
+
+export class Deadlines {
+  private readonly lists = new Map<number, DeadlineList>()
+  private readonly clock: Clock.Clock
+  private readonly fork: (effect: Effect.Effect<void>) => void
+
+  constructor(clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => void) {
+    this.clock = clock
+    this.fork = fork
+  }
+
+  add(entry: Expiring, timeoutMillis: number): void {
+    entry.deadline = this.clock.currentTimeMillisUnsafe() + timeoutMillis
+    let list = this.lists.get(timeoutMillis)
+    if (list === undefined) {
+      list = new DeadlineList()
+      this.lists.set(timeoutMillis, list)
+      this.fork(this.watch(timeoutMillis, list))
+    }
+    entry.list = list
+    entry.previous = list.tail
+    entry.next = undefined
+    if (list.tail === undefined) list.head = entry
+    else list.tail.next = entry
+    list.tail = entry
+  }
+
+  remove(entry: Expiring): void {
+    const list = entry.list
+    if (list === undefined) return
+    entry.list = undefined
+    if (entry.previous === undefined) list.head = entry.next
+    else entry.previous.next = entry.next
+    if (entry.next === undefined) list.tail = entry.previous
+    else entry.next.previous = entry.previous
+    entry.previous = entry.next = undefined
+  }
+
+  private watch(timeoutMillis: number, list: DeadlineList): Effect.Effect<void> {
+    return Effect.whileLoop({
+      while: () => {
+        const now = this.clock.currentTimeMillisUnsafe()
+        while (list.head !== undefined && list.head.deadline <= now) {
+          const entry = list.head
+          this.remove(entry)
+          entry.expire()
+        }
+        if (list.head !== undefined) return true
+        this.lists.delete(timeoutMillis)
+        return false
+      },
+      body: () => Effect.sleep(list.head!.deadline - this.clock.currentTimeMillisUnsafe()),
+      step: () => {}
+    })
+  }
+}

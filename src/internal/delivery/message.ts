@@ -1,0 +1,146 @@
+/**
+ * The view of a message: offsets into the chunk it came in, decoded on access.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { InvalidSubject, MessageDecodeError, type PublishError } from "../../NatsError.ts"
+import type { Input, NatsHeaders } from "../../NatsHeaders.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import { decodeHeaders, getHeader } from "../protocol/headers.ts"
+import { describeIssue } from "./decodeProblem.ts"
+
+/** Who sends the answers of a subscription's messages. */
+export interface Responder {
+  publish(
+    subject: string,
+    payload: string | Uint8Array | undefined,
+    options: { readonly headers?: Input | undefined } | undefined
+  ): Effect.Effect<void, PublishError>
+}
+
+const noHeaders: NatsHeaders = Object.freeze(Object.create(null))
+
+const inspect = Symbol.for("nodejs.util.inspect.custom")
+
+export class Message implements NatsMessage {
+  private readonly chunk: Buffer
+  private readonly responder: Responder
+  private readonly subjectStart: number
+  private readonly subjectEnd: number
+  private readonly replyStart: number
+  private readonly replyEnd: number
+  readonly headerStart: number
+  readonly payloadStart: number
+  readonly payloadEnd: number
+
+  constructor(
+    responder: Responder,
+    chunk: Buffer,
+    subjectStart: number,
+    subjectEnd: number,
+    replyStart: number,
+    replyEnd: number,
+    headerStart: number,
+    payloadStart: number,
+    payloadEnd: number
+  ) {
+    this.responder = responder
+    this.chunk = chunk
+    this.subjectStart = subjectStart
+    this.subjectEnd = subjectEnd
+    this.replyStart = replyStart
+    this.replyEnd = replyEnd
+    this.headerStart = headerStart
+    this.payloadStart = payloadStart
+    this.payloadEnd = payloadEnd
+  }
+
+  /** The bytes that the message keeps: subject, headers and payload. */
+  get size(): number {
+    return this.payloadEnd - this.subjectStart
+  }
+
+  get subject(): string {
+    return this.chunk.toString("utf8", this.subjectStart, this.subjectEnd)
+  }
+
+  get data(): Uint8Array {
+    return this.chunk.subarray(this.payloadStart, this.payloadEnd)
+  }
+
+  get text(): string {
+    return this.chunk.toString("utf8", this.payloadStart, this.payloadEnd)
+  }
+
+  get reply(): string | undefined {
+    return this.replyStart === this.replyEnd ? undefined : this.chunk.toString("utf8", this.replyStart, this.replyEnd)
+  }
+
+  get headerBytes(): Buffer {
+    return this.chunk.subarray(this.headerStart, this.payloadStart)
+  }
+
+  get headers(): NatsHeaders {
+    return this.headerStart === this.payloadStart ? noHeaders : decodeHeaders(this.headerBytes).headers
+  }
+
+  header(name: string): string | undefined {
+    return this.headerStart === this.payloadStart ? undefined : getHeader(this.headers, name)
+  }
+
+  respond(
+    payload?: string | Uint8Array,
+    options?: { readonly headers?: Input | undefined }
+  ): Effect.Effect<void, PublishError> {
+    const reply = this.reply
+    return reply === undefined
+      ? Effect.fail(new InvalidSubject({ what: "reply", subject: "", problem: "the message asks for no reply" }))
+      : this.responder.publish(reply, payload, options)
+  }
+
+  decode<S extends Schema.Top>(schema: S): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> {
+    return Effect.suspend(() => {
+      let value: unknown
+      try {
+        value = JSON.parse(this.text)
+      } catch {
+        // The parser's own message quotes the payload.
+        return Effect.fail(new MessageDecodeError({ subject: this.subject, path: "", problem: "it is not JSON" }))
+      }
+      return Effect.mapError(
+        decodeJson(schema)(value),
+        (error) => new MessageDecodeError({ subject: this.subject, ...describeIssue(error.issue) })
+      )
+    })
+  }
+
+  toJSON(): unknown {
+    return {
+      _id: "NatsMessage",
+      subject: this.subject,
+      reply: this.reply,
+      headers: Object.keys(this.headers),
+      size: this.payloadEnd - this.payloadStart
+    }
+  }
+
+  [inspect](): unknown {
+    return this.toJSON()
+  }
+}
+
+type Decode = (u: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>
+
+const decoders = new WeakMap<Schema.Top, Decode>()
+
+// A decoder is compiled once for each schema: compiling costs more than a decode.
+const decodeJson = <S extends Schema.Top>(
+  schema: S
+): (u: unknown) => Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]> => {
+  let decode = decoders.get(schema)
+  if (decode === undefined) {
+    decode = Schema.decodeUnknownEffect(Schema.toCodecJson(schema)) as Decode
+    decoders.set(schema, decode)
+  }
+  return decode as (u: unknown) => Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]>
+}

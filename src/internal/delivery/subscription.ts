@@ -1,0 +1,260 @@
+/**
+ * One subscription: from the parser's chunks to the reader's arrays, over a bounded buffer.
+ *
+ * The read loop calls `accept` and `commit`; the reader's fiber calls `pull`. No user code runs inside the read loop: a
+ * waiting reader is resumed, and runs when its fiber is scheduled.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import { SlowConsumer, type SubscriptionError } from "../../NatsError.ts"
+import type { MessageTarget } from "../protocol/target.ts"
+import { Message, type Responder } from "./message.ts"
+
+export type OverflowPolicy = "fail" | "dropNewest" | "dropOldest"
+
+export interface SubscriptionSettings {
+  readonly subject: string
+  readonly queue: string | undefined
+  readonly capacity: number
+  readonly capacityBytes: number
+  readonly overflow: OverflowPolicy
+}
+
+/** What a subscription tells the client that owns it. */
+export interface SubscriptionOwner extends Responder {
+  /** The buffer became full: once for each episode, which ends when the reader has emptied it. */
+  overflowed(subscription: Subscription): void
+  /** No more messages are wanted: tell the server. */
+  unsubscribe(subscription: Subscription): void
+}
+
+type Batch = Arr.NonEmptyReadonlyArray<Message>
+
+export type End = SubscriptionError | Cause.Done
+
+// A reader gets at most this many at once, so that what it holds and what is buffered meanwhile stay near the bound.
+const maxBatch = 4096
+
+export class Subscription implements MessageTarget {
+  touched = false
+  dropped = 0
+  /** The server has the SUB of the current session. */
+  confirmed = false
+
+  private buffer: Array<Message | undefined> = []
+  /** Messages before this index were dropped by `dropOldest`. */
+  private head = 0
+  private bytes = 0
+  private full = false
+  private ended: End | undefined
+  private readonly waiting: Array<(exit: Exit.Exit<Batch, End>) => void> = []
+  private waking = false
+  /** Streams over this subscription that are being run. */
+  private readers = 0
+  private confirmers: Array<(error: SubscriptionError | undefined) => void> = []
+  private finishers: Array<() => void> = []
+
+  readonly sid: number
+  readonly settings: SubscriptionSettings
+  private readonly owner: SubscriptionOwner
+
+  constructor(sid: number, settings: SubscriptionSettings, owner: SubscriptionOwner) {
+    this.sid = sid
+    this.settings = settings
+    this.owner = owner
+  }
+
+  get isEnded(): boolean {
+    return this.ended !== undefined
+  }
+
+  get pending(): number {
+    return this.buffer.length - this.head
+  }
+
+  get pendingBytes(): number {
+    return this.bytes
+  }
+
+  accept(
+    chunk: Buffer,
+    subjectStart: number,
+    subjectEnd: number,
+    replyStart: number,
+    replyEnd: number,
+    headerStart: number,
+    payloadStart: number,
+    payloadEnd: number
+  ): void {
+    if (this.ended !== undefined) return
+    const size = payloadEnd - subjectStart
+    if (
+      this.buffer.length - this.head >= this.settings.capacity ||
+      (this.bytes + size > this.settings.capacityBytes && this.buffer.length > this.head)
+    ) {
+      if (!this.makeRoom(size)) return
+    }
+    this.bytes += size
+    this.buffer.push(
+      new Message(
+        this.owner,
+        chunk,
+        subjectStart,
+        subjectEnd,
+        replyStart,
+        replyEnd,
+        headerStart,
+        payloadStart,
+        payloadEnd
+      )
+    )
+  }
+
+  commit(): void {
+    if (this.waking || this.waiting.length === 0) return
+    this.waking = true
+    // A resumed fiber runs at once, so it is resumed when the read loop has finished with the chunk.
+    queueMicrotask(this.wake)
+  }
+
+  private readonly wake = (): void => {
+    this.waking = false
+    while (this.waiting.length > 0 && (this.buffer.length > this.head || this.ended !== undefined)) {
+      const resume = this.waiting.shift()!
+      resume(this.buffer.length > this.head ? Exit.succeed(this.take()) : Exit.fail(this.ended!))
+    }
+  }
+
+  /** The next array for a reader. Waits while there is none; ends or fails after the last. */
+  private readonly pull: Effect.Effect<Batch, End> = Effect.suspend(() => {
+    if (this.buffer.length > this.head) return Exit.succeed(this.take())
+    if (this.ended !== undefined) return Exit.fail(this.ended)
+    return Effect.callback<Batch, End>((resume) => {
+      this.waiting.push(resume)
+      return Effect.sync(() => {
+        const index = this.waiting.indexOf(resume)
+        if (index >= 0) this.waiting.splice(index, 1)
+      })
+    })
+  })
+
+  /** Begins to read. The reader is counted until the scope closes, which is when everything it took is handled. */
+  readonly reader: Effect.Effect<Effect.Effect<Batch, End>, never, Scope.Scope> = Effect.as(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        this.readers++
+      }),
+      () =>
+        Effect.sync(() => {
+          this.readers--
+          this.settleFinishers()
+        })
+    ),
+    this.pull
+  )
+
+  /** Calls back when the server has the SUB, or with the error when it refused or the subscription ended first. */
+  onConfirmed(resume: (error: SubscriptionError | undefined) => void): void {
+    if (this.ended !== undefined || this.confirmed) resume(this.failure)
+    else this.confirmers.push(resume)
+  }
+
+  confirm(): void {
+    this.confirmed = true
+    this.settleConfirmers()
+  }
+
+  /** Calls back when everything was handled, or when nobody reads. */
+  onFinished(resume: () => void): void {
+    this.finishers.push(resume)
+    this.settleFinishers()
+  }
+
+  /** Takes no more messages. What is buffered is still read; then the reader sees `end`. */
+  end(end: End): void {
+    if (this.ended !== undefined) return
+    this.ended = end
+    this.settleConfirmers()
+    this.commit()
+  }
+
+  /** Drops what is buffered: nobody reads it any more. */
+  discard(): void {
+    this.buffer = []
+    this.head = 0
+    this.bytes = 0
+  }
+
+  private get failure(): SubscriptionError | undefined {
+    return this.ended === undefined || Cause.isDone(this.ended) ? undefined : this.ended
+  }
+
+  private settleConfirmers(): void {
+    const confirmers = this.confirmers
+    this.confirmers = []
+    for (const resume of confirmers) resume(this.failure)
+  }
+
+  private settleFinishers(): void {
+    if (this.readers > 0) return
+    const finishers = this.finishers
+    this.finishers = []
+    for (const resume of finishers) resume()
+  }
+
+  private take(): Batch {
+    const start = this.head
+    let batch: Array<Message | undefined>
+    if (start === 0 && this.buffer.length <= maxBatch) {
+      batch = this.buffer
+      this.buffer = []
+      this.bytes = 0
+    } else {
+      const end = Math.min(start + maxBatch, this.buffer.length)
+      batch = this.buffer.slice(start, end)
+      for (const message of batch) this.bytes -= message!.size
+      this.buffer = end === this.buffer.length ? [] : this.buffer.slice(end)
+      this.head = 0
+    }
+    if (this.buffer.length === 0) this.full = false
+    return batch as [Message, ...Array<Message>]
+  }
+
+  private makeRoom(size: number): boolean {
+    if (!this.full) {
+      this.full = true
+      this.owner.overflowed(this)
+    }
+    switch (this.settings.overflow) {
+      case "fail": {
+        this.owner.unsubscribe(this)
+        this.end(new SlowConsumer({ subject: this.settings.subject, messages: this.pending, bytes: this.bytes }))
+        return false
+      }
+      case "dropNewest": {
+        this.dropped++
+        return false
+      }
+      case "dropOldest": {
+        while (
+          this.head < this.buffer.length &&
+          (this.pending >= this.settings.capacity || this.bytes + size > this.settings.capacityBytes)
+        ) {
+          this.bytes -= this.buffer[this.head]!.size
+          this.buffer[this.head] = undefined
+          this.head++
+          this.dropped++
+        }
+        // The empty front is cut off in blocks: moving the array for each message would be quadratic.
+        if (this.head > this.settings.capacity) {
+          this.buffer = this.buffer.slice(this.head)
+          this.head = 0
+        }
+        return true
+      }
+    }
+  }
+}

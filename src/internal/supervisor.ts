@@ -1,0 +1,304 @@
+/**
+ * Keeps a connection on a session: dials, watches that the session lives, dials again when it ended, and gives up when
+ * that is the truth.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import { type Attempt, type AuthMethod, type ConnectError, StaleConnection } from "../ConnectError.ts"
+import type { Connection } from "./connection.ts"
+import type { Credentials } from "./credentials.ts"
+import { dial } from "./dial.ts"
+import { mostTelling } from "./mostTelling.ts"
+import { type Backoff, delayBefore } from "./protocol/backoff.ts"
+import type { ServerInfo } from "./protocol/info.ts"
+import { formatServer, type ServerAddress } from "./protocol/serverAddress.ts"
+import { ServerPool } from "./serverPool.ts"
+import type { Session, SessionHandler } from "./session.ts"
+import type { TlsMaterial } from "./tlsMaterial.ts"
+
+/** Durations are in milliseconds. */
+export interface ReconnectSettings extends Backoff {
+  /** Rounds over all servers in one outage. */
+  readonly maxAttempts: number
+  /** Time of one outage. */
+  readonly maxElapsed: number
+  /** Wait for a server at the first connect, too. */
+  readonly onFirstConnect: boolean
+}
+
+export interface SupervisorSettings {
+  readonly servers: ReadonlyArray<ServerAddress>
+  readonly name: string | undefined
+  readonly noEcho: boolean
+  readonly connectTimeout: number
+  readonly pingInterval: number
+  readonly maxPingOut: number
+  readonly reconnect: ReconnectSettings | false
+  /** Run before every dial. */
+  readonly credentials: Effect.Effect<Credentials, ConnectError>
+  /** Whether `credentials` can yield others than before: it is the user's Effect, or reads a file. */
+  readonly credentialsVary: boolean
+  /** Run before every dial. */
+  readonly tls: Effect.Effect<TlsMaterial, ConnectError>
+}
+
+// A refusal ends the supervision after this many in a row with the same credentials. Two in a row are normal: the
+// server and the place where the credentials come from do not change at the same moment.
+const refusalsToEnd = 3
+// Where the credentials can change, they are given this long to do so.
+const refusalTime = 10_000
+// A session that lived shorter than this does not reset the backoff: a server that accepts and kicks at once would be
+// dialled in a tight loop.
+const shortLife = 1_000
+
+const isRefusal = (error: ConnectError): boolean =>
+  error._tag === "AuthorizationViolation" || error._tag === "CredentialsExpired" ||
+  error._tag === "CredentialsInvalid"
+
+const isAboutCredentials = (error: ConnectError): boolean =>
+  isRefusal(error) || error._tag === "AuthenticationExpired" || error._tag === "AuthenticationRevoked" ||
+  error._tag === "AccountAuthenticationExpired"
+
+// Found before anything is dialled, so that the next server would not change it.
+const isLocal = (error: ConnectError): boolean =>
+  error._tag === "CredentialsExpired" || error._tag === "CredentialsInvalid" ||
+  error._tag === "CredentialsUnavailable" || error._tag === "TlsConfigInvalid"
+
+/** Refusals in a row with the same credentials. */
+interface Refusals {
+  readonly credentials: Credentials | undefined
+  readonly count: number
+  readonly since: number
+}
+
+export class Supervisor {
+  dials = 0
+  reconnects = 0
+  private readonly pool: ServerPool
+  private lastGood: Credentials | undefined
+  /** What the last dial used, when it was fresh. */
+  private offered: Credentials | undefined
+  private refusals: Refusals | undefined
+  private readonly connection: Connection
+  private readonly settings: SupervisorSettings
+
+  constructor(connection: Connection, settings: SupervisorSettings) {
+    this.connection = connection
+    this.settings = settings
+    this.pool = new ServerPool(settings.servers)
+  }
+
+  /** The first connect: one round, or as many as `reconnect` allows with `onFirstConnect`. */
+  readonly connect: Effect.Effect<Lost, ConnectError> = Effect.suspend(() => {
+    const { reconnect } = this.settings
+    const first = this.round
+    return reconnect === false || !reconnect.onFirstConnect
+      ? first
+      : Effect.catchIf(
+        first,
+        (error) => error.isRetryable || isRefusal(error),
+        (error) => Effect.flatMap(Clock.currentTimeMillis, (now) => this.redial(reconnect, error, now, 1))
+      )
+  })
+
+  /** Runs until the client ends. `lost` belongs to the session that `connect` gave. */
+  readonly supervise = (lost: Lost): Effect.Effect<void> =>
+    Effect.gen({ self: this }, function*() {
+      const { reconnect } = this.settings
+      let current = lost
+      let shortLives = 0
+      while (true) {
+        const opened = yield* Clock.currentTimeMillis
+        const reason = yield* this.watch(current)
+        if (this.connection.draining || this.connection.ended !== undefined) return
+        if (reconnect === false) return this.connection.end(reason)
+        const now = yield* Clock.currentTimeMillis
+        shortLives = now - opened < shortLife ? shortLives + 1 : 0
+        const next = yield* Effect.result(this.redial(reconnect, reason, now, 0, shortLives))
+        if (this.connection.draining || this.connection.ended !== undefined) return
+        if (Result.isFailure(next)) {
+          return this.connection.end(
+            isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure
+          )
+        }
+        this.reconnects++
+        current = next.success
+      }
+    })
+
+  /** Rounds until one succeeds, the budget is spent, or the credentials are refused for good. */
+  private readonly redial = (
+    reconnect: ReconnectSettings,
+    cause: ConnectError,
+    since: number,
+    rounds: number,
+    shortLives = 0
+  ): Effect.Effect<Lost, ConnectError> =>
+    Effect.gen({ self: this }, function*() {
+      let reason = cause
+      let attempt = rounds
+      while (true) {
+        const steps = attempt + Math.max(0, shortLives - 1)
+        const delay = steps === 0 ? 0 : Math.round(delayBefore(reconnect, steps, yield* Random.next))
+        const now = yield* Clock.currentTimeMillis
+        if (attempt >= reconnect.maxAttempts || now + delay - since > reconnect.maxElapsed) {
+          return yield* Effect.fail(reason)
+        }
+        if (delay > 0) {
+          this.connection.lostReason = reason
+          this.connection.setState({ _tag: "Reconnecting", attempt: Math.max(attempt, 1), delayMillis: delay, reason })
+          yield* Effect.sleep(delay)
+        }
+        attempt++
+        const result = yield* Effect.result(this.round)
+        if (Result.isSuccess(result)) return result.success
+        reason = result.failure
+        if (yield* this.isFinal(reason)) return yield* Effect.fail(reason)
+      }
+    })
+
+  /** Tries every server once. */
+  private readonly round: Effect.Effect<Lost, ConnectError> = Effect.gen({ self: this }, function*() {
+    const attempts: Array<Attempt> = []
+    for (const server of this.pool.order()) {
+      const result = yield* Effect.result(this.dialOne(server))
+      if (Result.isSuccess(result)) return result.success
+      if (isLocal(result.failure)) return yield* Effect.fail(result.failure)
+      attempts.push({ server: formatServer(server), error: result.failure })
+    }
+    return yield* Effect.fail(mostTelling(attempts))
+  })
+
+  private readonly dialOne = (server: ServerAddress): Effect.Effect<Lost, ConnectError> =>
+    Effect.gen({ self: this }, function*() {
+      const { connectTimeout, name, noEcho } = this.settings
+      const credentials = yield* this.resolve
+      const tls = yield* this.settings.tls
+      const lost = Deferred.makeUnsafe<ConnectError>()
+      const handler = new Handler(this.connection, this.pool, server, credentials.method, lost)
+      this.dials++
+      // The handler takes the session before `dial` returns, so that an interruption just then cannot lose it.
+      yield* dial({ server, credentials, tls, name, noEcho, connectTimeout, handler })
+      this.lastGood = credentials
+      this.refusals = undefined
+      return lost
+    })
+
+  /** The credentials for a dial. While they cannot be had the last good ones serve, if they are still valid. */
+  private readonly resolve: Effect.Effect<Credentials, ConnectError> = Effect.suspend(() => {
+    this.offered = undefined
+    return Effect.catchTag(
+      Effect.tap(this.settings.credentials, (credentials) => {
+        this.offered = credentials
+        return Effect.void
+      }),
+      "CredentialsUnavailable",
+      (error) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const last = this.lastGood
+          return last === undefined || (last.expiresAt !== undefined && last.expiresAt <= now)
+            ? Effect.fail(error)
+            : Effect.succeed(last)
+        })
+    )
+  })
+
+  /** Whether a refusal is the truth, and not a matter of time. */
+  private readonly isFinal = (error: ConnectError): Effect.Effect<boolean> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      if (!isRefusal(error)) return false
+      if (error._tag === "CredentialsExpired" && error.notYetValid) return false
+      if (error._tag !== "AuthorizationViolation" && !this.settings.credentialsVary) return true
+      // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
+      if (error._tag === "AuthorizationViolation" && this.offered === undefined) return false
+      const known = this.refusals
+      const same = known !== undefined && Equal.equals(known.credentials, this.offered)
+      const refusals = same
+        ? { ...known, count: known.count + 1 }
+        : { credentials: this.offered, count: 1, since: now }
+      this.refusals = refusals
+      return refusals.count >= refusalsToEnd && (!this.settings.credentialsVary || now - refusals.since >= refusalTime)
+    })
+
+  /** Waits for the end of a session and pings it meanwhile. */
+  private readonly watch = (lost: Lost): Effect.Effect<ConnectError> =>
+    Effect.scoped(
+      Effect.andThen(
+        Effect.suspend(() =>
+          this.connection.session === undefined ? Effect.void : Effect.forkScoped(this.pings(this.connection.session))
+        ),
+        Deferred.await(lost)
+      )
+    )
+
+  private readonly pings = (session: Session): Effect.Effect<void> => {
+    let unanswered = 0
+    return Effect.forever(
+      Effect.tap(Effect.sleep(this.settings.pingInterval), () => {
+        if (unanswered >= this.settings.maxPingOut) {
+          session.fail(new StaleConnection({ server: session.server }))
+        } else {
+          unanswered++
+          session.ping(() => {
+            unanswered = 0
+          })
+        }
+        return Effect.void
+      })
+    )
+  }
+}
+
+/** Settled with the reason when the session it belongs to has ended by itself. */
+export type Lost = Deferred.Deferred<ConnectError>
+
+/** Connects one session to what outlives it. */
+class Handler implements SessionHandler {
+  private session: Session | undefined
+  private readonly connection: Connection
+  private readonly pool: ServerPool
+  private readonly server: ServerAddress
+  private readonly method: AuthMethod
+  private readonly lost: Lost
+
+  constructor(connection: Connection, pool: ServerPool, server: ServerAddress, method: AuthMethod, lost: Lost) {
+    this.connection = connection
+    this.pool = pool
+    this.server = server
+    this.method = method
+    this.lost = lost
+  }
+
+  target = (sid: number): ReturnType<SessionHandler["target"]> => this.connection.target(sid)
+
+  opened = (session: Session): void => {
+    this.session = session
+    this.pool.used(this.server)
+    this.learn(session, session.info)
+    if (this.connection.ended !== undefined) return session.close()
+    this.connection.attach(session, this.method)
+  }
+
+  info = (info: ServerInfo): void => {
+    this.connection.info = info
+    this.learn(this.session!, info)
+    if (info.ldm === true) this.connection.emit({ _tag: "LameDuck", server: this.session!.server })
+  }
+
+  serverError = (text: string): void => this.connection.serverError(text)
+
+  closed = (reason: ConnectError): void => {
+    this.connection.sessionEnded(this.session!, reason)
+    Deferred.doneUnsafe(this.lost, Effect.succeed(reason))
+  }
+
+  private learn(session: Session, info: ServerInfo): void {
+    const isWebSocket = this.server.scheme === "ws" || this.server.scheme === "wss"
+    const urls = isWebSocket ? info.ws_connect_urls : info.connect_urls
+    if (urls !== undefined) this.pool.learn(this.server, session.encrypted, urls)
+  }
+}
