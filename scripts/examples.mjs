@@ -9,8 +9,10 @@
  *   node scripts/examples.mjs quickstart only this one
  */
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { stripVTControlCharacters } from "node:util"
 

@@ -29,12 +29,7 @@ const publicPaths = [
   ...rooms.map((key) => `effect-nats${key.slice(1)}`),
   ...modules.map((name) => `effect-nats/${name}`)
 ]
-const closedPaths = [
-  "effect-nats/internal/session",
-  "effect-nats/index",
-  "effect-nats/testing/index",
-  "effect-nats/dist/index.js"
-]
+const closedPaths = ["effect-nats/internal/session", "effect-nats/index", "effect-nats/testing/index"]
 
 const pack = async () => {
   const { code, output } = await run("npm", ["pack", "--json", "--loglevel=error", "--pack-destination", project], {
@@ -65,7 +60,7 @@ const typeCheck = async () => {
     JSON.stringify({
       compilerOptions: {
         target: "ES2023",
-        lib: ["ES2024", "ESNext.Disposable"],
+        lib: ["ES2024", "ESNext.Disposable", "DOM"],
         module: "NodeNext",
         strict: true,
         exactOptionalPropertyTypes: true,
