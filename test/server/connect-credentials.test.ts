@@ -1,8 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
 import { TestNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
 import * as util from "node:util"
-import { anonymous, type DialTestOptions, dialTo, password, pinged, refusal, timed, token } from "../fixtures/dialling.ts"
+import {
+  anonymous,
+  type DialTestOptions,
+  dialTo,
+  password,
+  pinged,
+  refusal,
+  timed,
+  token
+} from "../fixtures/dialling.ts"
 
 const repeats = 20
 

@@ -1,0 +1,60 @@
+/**
+ * A client that is thrown out while it publishes hard meets a failing write before it has read why. These tests hold the
+ * work-around in `transportLastWord.ts`, which leans on node's streams.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { TestNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import type { Session } from "../../src/internal/session.ts"
+import { dialTo, password, Recorder } from "../fixtures/dialling.ts"
+
+const clients = 10
+const rounds = 6
+
+/** Writes in every turn of the event loop until the session ends. */
+const publishHard = (session: Session, count: number, size: number): void => {
+  const payload = new Uint8Array(size)
+  const turn = (): void => {
+    if (session.isOpen) {
+      for (let i = 0; i < count; i++) {
+        session.writer.publish("hard", "", undefined, payload)
+      }
+      setImmediate(turn)
+    }
+  }
+  turn()
+}
+
+const endsOfKicks = (secure: boolean, count: number, size: number) =>
+  Effect.gen(function*() {
+    const authority = yield* TestCertificates.authority()
+    const tls = secure ? yield* authority.issue() : undefined
+    const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "p0" }], tls })
+    const tags: Array<string> = []
+    for (let round = 0; round < rounds; round++) {
+      const handlers = Array.from({ length: clients }, () => new Recorder())
+      const sessions = yield* Effect.forEach(handlers, (handler) =>
+        dialTo(server.url, { credentials: password("john", `p${round}`), handler, tls: { ca: authority.cert } }))
+      for (const session of sessions) {
+        publishHard(session, count, size)
+      }
+      yield* server.reload({ users: [{ user: "john", password: `p${round + 1}` }] })
+      tags.push(...(yield* Effect.forEach(handlers, (handler) =>
+        handler.end)).map((error) =>
+          error._tag
+        ))
+    }
+    return tags
+  })
+
+describe("the last word", () => {
+  it.live(
+    "of 60 clients kicked while publishing hard, 60 know that they were refused (P30)",
+    () =>
+      Effect.gen(function*() {
+        const tags = yield* endsOfKicks(false, 2000, 512)
+        assert.deepStrictEqual(tags, Array.from({ length: clients * rounds }, () => "AuthorizationViolation"))
+      }),
+    60_000
+  )
+})
