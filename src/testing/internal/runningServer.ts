@@ -4,7 +4,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as childProcess from "node:child_process"
-import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { TestNatsServerError } from "../TestNatsServerError.ts"
@@ -16,18 +15,16 @@ import {
 } from "../TestNatsServerError.ts"
 import type * as Options from "../TestNatsServerOptions.ts"
 import { LogLines } from "./logLines.ts"
+import { probablyFreePort } from "./loopback.ts"
 import type { Ports } from "./serverConfig.ts"
 import { writeConfig } from "./serverConfig.ts"
 import { ServerProcess } from "./serverProcess.ts"
 
-// Below the ports that operating systems give to outgoing connections: nobody takes a stopped server's port, and a
-// client that dials it while it is down cannot connect to itself.
-const freePort = (): number => crypto.randomInt(10_000, 32_000)
 
 const pickPorts = (client: number | undefined): Ports => {
   const ports = new Set<number>(client === undefined ? [] : [client])
   while (ports.size < 5) {
-    ports.add(freePort())
+    ports.add(probablyFreePort())
   }
   const [first, monitor, websocket, leafnode, route] = [...ports]
   return { client: first!, monitor: monitor!, websocket: websocket!, leafnode: leafnode!, route: route! }

@@ -1,0 +1,326 @@
+/**
+ * Operator mode for tests: mints operator, accounts and users, and changes, revokes and expires them.
+ *
+ * Keys, JWTs and creds are for a test and nothing else, so they are plain strings. Times are those of the machine's
+ * clock, which the server judges by, not of a `TestClock`.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestNatsServer, TestOperator } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const operator = yield* TestOperator.make()
+ *   const orders = yield* operator.account("orders")
+ *   const alice = yield* orders.user("alice", { expiresIn: "1 hour" })
+ *   const server = yield* TestNatsServer.make({ operator: operator.setup(orders) })
+ *   yield* Effect.log(`connect to ${server.url} with`, alice.creds)
+ *   // The same account, without alice.
+ *   const without = yield* orders.revoke(alice)
+ *   yield* server.reload({ operator: operator.setup(without) })
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Jwt from "@nats-io/jwt"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { ConnectionType, Operator, Permissions, SubjectRule } from "./TestNatsServerOptions.ts"
+
+/**
+ * An nkey: `publicKey` for the server, `seed` for the one who signs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NKey {
+  readonly publicKey: string
+  readonly seed: string
+}
+
+/**
+ * When a JWT is valid.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Validity {
+  /** Rounded up to whole seconds. Default: never expires. */
+  readonly expiresIn?: Duration.Input | undefined
+  /** It expired a minute ago. Default `false`. */
+  readonly expired?: boolean | undefined
+  /** It is valid from an hour from now on. Default `false`. */
+  readonly notYetValid?: boolean | undefined
+}
+
+/**
+ * What a user's JWT says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UserOptions extends Validity {
+  /** Another JWT for the same key, as a refreshed credential is. Default: a new key. */
+  readonly nkey?: NKey | undefined
+  readonly permissions?: Permissions | undefined
+  /** The JWT alone lets in, without a signature. Default `false`. */
+  readonly bearer?: boolean | undefined
+  /** Default: every kind. */
+  readonly allowedConnectionTypes?: ReadonlyArray<ConnectionType> | undefined
+  /** Networks the user may come from, such as `"10.0.0.0/8"`. Default: all. */
+  readonly networks?: ReadonlyArray<string> | undefined
+  /** Default: no limit. */
+  readonly maxSubscriptions?: number | undefined
+  /** Bytes. Default: no limit. */
+  readonly maxPayload?: number | undefined
+  /** Sign with this account key, which must be among the account's `signingKeys`. Default: the account's own. */
+  readonly signingKey?: NKey | undefined
+  /** More claims, in the words of the JWT. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * A user of an account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestUser extends NKey {
+  readonly name: string
+  readonly jwt: string
+  /** The text of a `.creds` file. */
+  readonly creds: string
+}
+
+/**
+ * What an account's JWT says.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AccountOptions extends Validity {
+  /** Connections at the same time. Default: no limit. */
+  readonly maxConnections?: number | undefined
+  /** Default: no limit. */
+  readonly maxSubscriptions?: number | undefined
+  /** Bytes. Default: no limit. */
+  readonly maxPayload?: number | undefined
+  /** Whether bearer JWTs are refused. Default `false`. */
+  readonly disallowBearer?: boolean | undefined
+  /** Whether the account may use JetStream, without limits. Default `false`. */
+  readonly jetstream?: boolean | undefined
+  readonly defaultPermissions?: Permissions | undefined
+  readonly signingKeys?: ReadonlyArray<NKey> | undefined
+  /** Users' public keys (`*` for all): JWTs made until then, in seconds since the epoch, are void. */
+  readonly revocations?: Readonly<Record<string, number>> | undefined
+  /** More claims, in the words of the JWT. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * An account: a key, which stays, and a JWT, which changes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestAccount extends NKey {
+  readonly name: string
+  readonly jwt: string
+  readonly options: AccountOptions
+  readonly user: (name: string, options?: UserOptions) => Effect.Effect<TestUser>
+  /** The same account with a JWT that differs in the given options. Give it to the server by `reload`. */
+  readonly change: (options: AccountOptions) => Effect.Effect<TestAccount>
+  /** The same account, with all JWTs void that the user, or everybody (`"*"`), was given until now. */
+  readonly revoke: (user: TestUser | "*") => Effect.Effect<TestAccount>
+}
+
+/**
+ * An operator, with its system account.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TestOperator extends NKey {
+  readonly jwt: string
+  readonly systemAccount: TestAccount
+  readonly account: (name: string, options?: AccountOptions) => Effect.Effect<TestAccount>
+  /** The `operator` option of a test server that knows these accounts and the system account. */
+  readonly setup: (...accounts: ReadonlyArray<TestAccount>) => Operator
+}
+
+/**
+ * Makes an operator.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: (options?: { readonly name?: string | undefined }) => Effect.Effect<TestOperator> = Effect
+  .fnUntraced(function*(options) {
+    const library = yield* load
+    const key = yield* nkey("operator")
+    const accountKey = yield* nkey("account")
+    const systemAccount = yield* makeAccount(library, key, accountKey, "SYS", {})
+    const jwt = yield* Effect.promise(() =>
+      library.encodeOperator(options?.name ?? "test", bytes(key.seed), { system_account: systemAccount.publicKey })
+    )
+    return {
+      ...key,
+      jwt,
+      systemAccount,
+      account: (name, accountOptions) =>
+        Effect.flatMap(nkey("account"), (made) => makeAccount(library, key, made, name, accountOptions ?? {})),
+      setup: (...accounts) => ({
+        jwt,
+        systemAccount: systemAccount.publicKey,
+        accounts: [systemAccount, ...accounts].map((account) => ({ id: account.publicKey, jwt: account.jwt }))
+      })
+    }
+  })
+
+/**
+ * Makes an nkey, of a user by default: the server takes its public key as `users: [{ nkey }]`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const nkey = (kind: "user" | "account" | "operator" | "server" | "curve" = "user"): Effect.Effect<NKey> =>
+  Effect.map(load, (library) => {
+    const pair = creators(library)[kind]()
+    return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) }
+  })
+
+// internal
+
+type Library = typeof Jwt
+
+// A fifth of a second to load, so only where operator mode is used.
+const load: Effect.Effect<Library> = Effect.promise(() => import("@nats-io/jwt"))
+
+const creators = (library: Library): Record<Parameters<typeof nkey>[0] & string, () => Jwt.KeyPair> => ({
+  user: library.createUser,
+  account: library.createAccount,
+  operator: library.createOperator,
+  server: library.createServer,
+  curve: library.createCurve
+})
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const nowInSeconds = (): number => Math.floor(new Date().getTime() / 1000)
+
+const validity = (options: Validity): { readonly exp?: number; readonly nbf?: number } => ({
+  ...(options.expired === true ? { exp: nowInSeconds() - 60 } : {}),
+  ...(options.expiresIn === undefined
+    ? {}
+    : { exp: Math.ceil((new Date().getTime() + Duration.toMillis(options.expiresIn)) / 1000) }),
+  ...(options.notYetValid === true ? { nbf: nowInSeconds() + 3600 } : {})
+})
+
+const list = (given: string | ReadonlyArray<string> | undefined): Array<string> =>
+  given === undefined ? [] : typeof given === "string" ? [given] : [...given]
+
+const rule = (given: SubjectRule | undefined): { allow?: Array<string>; deny?: Array<string> } | undefined => {
+  if (given === undefined) return undefined
+  return typeof given === "object" && !isList(given)
+    ? { allow: list(given.allow), deny: list(given.deny) }
+    : { allow: list(given) }
+}
+
+const isList = (given: SubjectRule): given is ReadonlyArray<string> => Array.isArray(given)
+
+const permissions = (given: Permissions | undefined): Jwt.Permissions => {
+  const pub = rule(given?.publish)
+  const sub = rule(given?.subscribe)
+  const responses = given?.allowResponses
+  return {
+    ...(pub === undefined ? {} : { pub }),
+    ...(sub === undefined ? {} : { sub }),
+    ...(responses === undefined || responses === false
+      ? {}
+      : {
+        resp: responses === true
+          ? { max: 1, ttl: 120_000_000_000 }
+          : { max: responses.max, ttl: Duration.toMillis(responses.expires) * 1_000_000 }
+      })
+  }
+}
+
+const makeAccount = Effect.fnUntraced(function*(
+  library: Library,
+  operator: NKey,
+  key: NKey,
+  name: string,
+  options: AccountOptions
+): Effect.fn.Return<TestAccount> {
+  const unlimited = options.jetstream === true ? -1 : 0
+  const claims: Partial<Jwt.Account> = {
+    limits: {
+      conn: options.maxConnections ?? -1,
+      subs: options.maxSubscriptions ?? -1,
+      payload: options.maxPayload ?? -1,
+      disallow_bearer: options.disallowBearer ?? false,
+      leaf: -1,
+      imports: -1,
+      exports: -1,
+      data: -1,
+      wildcards: true,
+      mem_storage: unlimited,
+      disk_storage: unlimited,
+      ...(options.jetstream === true ? { streams: -1, consumer: -1 } : {})
+    },
+    default_permissions: permissions(options.defaultPermissions),
+    ...(options.signingKeys === undefined ? {} : { signing_keys: options.signingKeys.map((each) => each.publicKey) }),
+    ...(options.revocations === undefined ? {} : { revocations: options.revocations }),
+    ...options.claims
+  }
+  const jwt = yield* Effect.promise(() =>
+    library.encodeAccount(name, key.publicKey, claims, { ...validity(options), signer: bytes(operator.seed) })
+  )
+  const change = (changes: AccountOptions): Effect.Effect<TestAccount> =>
+    makeAccount(library, operator, key, name, { ...options, ...changes })
+  return {
+    ...key,
+    name,
+    jwt,
+    options,
+    user: (userName, userOptions) => makeUser(library, key, userName, userOptions ?? {}),
+    change,
+    revoke: (user) =>
+      Effect.suspend(() =>
+        change({
+          revocations: { ...options.revocations, [user === "*" ? "*" : user.publicKey]: nowInSeconds() }
+        })
+      )
+  }
+})
+
+const makeUser = Effect.fnUntraced(function*(
+  library: Library,
+  account: NKey,
+  name: string,
+  options: UserOptions
+): Effect.fn.Return<TestUser> {
+  const key = options.nkey ?? (yield* nkey("user"))
+  const claims = {
+    ...permissions(options.permissions),
+    ...(options.bearer === true ? { bearer_token: true } : {}),
+    ...(options.allowedConnectionTypes === undefined
+      ? {}
+      : { allowed_connection_types: [...options.allowedConnectionTypes] }),
+    ...(options.networks === undefined ? {} : { src: [...options.networks] }),
+    ...(options.maxSubscriptions === undefined ? {} : { subs: options.maxSubscriptions }),
+    ...(options.maxPayload === undefined ? {} : { payload: options.maxPayload }),
+    ...options.claims
+  }
+  const signing = options.signingKey
+  const jwt = yield* Effect.promise(() =>
+    signing === undefined
+      ? library.encodeUser(name, key.publicKey, bytes(account.seed), claims, validity(options))
+      : library.encodeUser(name, key.publicKey, account.publicKey, claims, {
+        ...validity(options),
+        signer: bytes(signing.seed)
+      })
+  )
+  const creds = new TextDecoder().decode(library.fmtCreds(jwt, library.fromSeed(bytes(key.seed))))
+  return { ...key, name, jwt, creds }
+})
