@@ -27,7 +27,7 @@ const compare = (name: string, ours: () => void, theirs: () => void): void => {
   for (let round = -2; round < rounds; round++) {
     const pair = round % 2 === 0
       ? [cost(ours), cost(theirs)]
-      : [cost(theirs), cost(ours)].reverse()
+      : [cost(theirs), cost(ours)].toReversed()
     if (round < 0) continue
     our.push(pair[0])
     their.push(pair[1])

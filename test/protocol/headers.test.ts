@@ -30,7 +30,7 @@ describe("headers", () => {
       const decoded = decodeHeaders(encode(record))
       assert.isUndefined(decoded.status)
       const names = Object.keys(record)
-      assert.deepStrictEqual(Object.keys(decoded.headers).sort(), names.sort())
+      assert.deepStrictEqual(Object.keys(decoded.headers).toSorted(), names.toSorted())
       for (const name of names) {
         assert.deepStrictEqual(
           decoded.headers[name],

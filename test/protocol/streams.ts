@@ -153,7 +153,8 @@ export const oracle = (chunks: ReadonlyArray<Buffer>): Array<string> => {
   return events
 }
 
-const sorted = (value: object): object => Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+const sorted = (value: object): object =>
+  Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => a < b ? -1 : 1))
 
 export interface Parsed {
   readonly events: Array<string>

@@ -167,6 +167,23 @@ describe("handing over", () => {
       assert.strictEqual(new Set(sent.map((bytes) => bytes.buffer)).size, 1)
     }))
 
+  it("asks for one microtask per turn, however much is written in it", () => {
+    const queue = globalThis.queueMicrotask
+    let asked = 0
+    globalThis.queueMicrotask = () => {
+      asked++
+    }
+    try {
+      const { writer } = collect()
+      for (let i = 0; i < 10; i++) writer.publish("a", "", undefined, "x")
+      writer.flush()
+      writer.ping()
+      assert.strictEqual(asked, 1)
+    } finally {
+      globalThis.queueMicrotask = queue
+    }
+  })
+
   it("happens at once when the buffer is full", () => {
     const { sent, text, writer } = collect()
     for (let i = 0; i < 20; i++) writer.publish("a", "", undefined, new Uint8Array(10_000).fill(120))
