@@ -1,8 +1,17 @@
 /**
  * Credentials as one dial uses them: files read, creds text parsed, JWT times known.
  */
-import type * as Redacted from "effect/Redacted"
-import type { AuthMethod } from "../ConnectError.ts"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { type AuthMethod, CredentialsExpired, CredentialsInvalid, CredentialsUnavailable } from "../ConnectError.ts"
+import type { AuthSource, NatsAuth } from "../NatsAuth.ts"
+import { checkCreds, decodeAuth } from "./config/auth.ts"
+import { decodePlain } from "./config/codec.ts"
+import { formatPath } from "./config/problems.ts"
+import { decodeJwt } from "./protocol/jwt.ts"
+import { readSecretFile } from "./secretFile.ts"
 
 export interface Credentials {
   readonly method: AuthMethod
@@ -19,3 +28,145 @@ export interface Credentials {
   /** Where they came from, for messages. Never the content. */
   readonly source: string
 }
+
+export type CredentialsError = CredentialsInvalid | CredentialsExpired | CredentialsUnavailable
+
+/** Refuses a JWT that the server would refuse for its times. */
+export const checkTimes = Effect.fnUntraced(function*(
+  credentials: Credentials
+): Effect.fn.Return<Credentials, CredentialsExpired> {
+  const { expiresAt, method, notBefore, source } = credentials
+  const now = yield* Clock.currentTimeMillis
+  if (expiresAt !== undefined && expiresAt <= now) {
+    return yield* new CredentialsExpired({ method, source, notYetValid: false, at: expiresAt })
+  }
+  if (notBefore !== undefined && notBefore > now) {
+    return yield* new CredentialsExpired({ method, source, notYetValid: true, at: notBefore })
+  }
+  return credentials
+})
+
+const fromCreds = (
+  method: "Creds" | "CredsFile",
+  text: string,
+  source: string
+): Effect.Effect<Credentials, CredentialsError> => {
+  const checked = checkCreds(text)
+  if ("problem" in checked) {
+    const { line, problem } = checked
+    return Effect.fail(new CredentialsInvalid({ method, source, problem, ...(line === undefined ? {} : { line }) }))
+  }
+  const { claims, jwt, seed } = checked
+  return checkTimes({
+    method: jwt === undefined ? "NKey" : method,
+    source,
+    expiresAt: claims.expiresAt,
+    notBefore: claims.notBefore,
+    ...(jwt === undefined ? {} : { jwt: Redacted.make(jwt, { label: "jwt" }) }),
+    ...(seed === undefined ? {} : { seed: Redacted.make(seed, { label: "seed" }) })
+  })
+}
+
+/**
+ * What a dial sends. Reads a creds file once, so that a rotation cannot mix two files. `source` is what errors call the
+ * place of an inline value.
+ */
+export const resolveCredentials = (
+  auth: NatsAuth,
+  source = "auth"
+): Effect.Effect<Credentials, CredentialsError> => {
+  switch (auth._tag) {
+    case "Anonymous":
+      return Effect.succeed({ method: "Anonymous", source })
+    case "UserPassword":
+      return Effect.succeed({ method: "UserPassword", user: auth.user, password: auth.password, source })
+    case "Token":
+      return Effect.succeed({ method: "Token", token: auth.token, source })
+    case "NKey":
+      return Effect.succeed({ method: "NKey", seed: auth.seed, source: `${source}.seed` })
+    case "Jwt": {
+      const claims = decodeJwt(Redacted.value(auth.jwt))
+      return typeof claims === "string"
+        ? Effect.fail(new CredentialsInvalid({ method: "Jwt", source: `${source}.jwt`, problem: claims }))
+        : checkTimes({
+          method: "Jwt",
+          jwt: auth.jwt,
+          seed: auth.seed,
+          expiresAt: claims.expiresAt,
+          notBefore: claims.notBefore,
+          source: `${source}.jwt`
+        })
+    }
+    case "Creds":
+      return Effect.suspend(() => fromCreds("Creds", Redacted.value(auth.creds), `${source}.creds`))
+    case "CredsFile":
+      return readSecretFile(auth.path, { secret: true, option: `${source}.path` }).pipe(
+        Effect.mapError(({ cause, problem }) =>
+          new CredentialsUnavailable({ source: auth.path, problem, ...(cause === undefined ? {} : { cause }) })
+        ),
+        Effect.flatMap((text) => fromCreds("CredsFile", text, auth.path))
+      )
+  }
+}
+
+const effectSource = "the Effect given as auth"
+
+/** The name of a failure, without its message, which the user's own error keeps as `cause`. */
+const nameOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
+    ? error._tag.slice(0, 64)
+    : error instanceof Error
+    ? error.name.slice(0, 64)
+    : `a value of type ${typeof error}`
+
+const unavailable = (cause: Cause.Cause<unknown>): CredentialsUnavailable => {
+  const failed = Cause.hasFails(cause)
+  const error = Cause.squash(cause)
+  return new CredentialsUnavailable({
+    source: effectSource,
+    problem: `it ${failed ? "failed" : "died"} with ${nameOf(error)}`,
+    cause: error
+  })
+}
+
+/** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable` (P7). */
+export const runAuthSource = (auth: AuthSource): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> =>
+  auth.pipe(
+    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause))),
+    Effect.flatMap((input): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> => {
+      const decoded = decodePlain(input, decodeAuth)
+      if (decoded._tag === "Success") {
+        return Effect.succeed(decoded.success)
+      }
+      const problem = decoded.failure.map(({ path, problem }) => [formatPath(path), problem].join(" ").trim()).join(
+        "; "
+      )
+      const method = methodOf(input)
+      return Effect.fail(
+        method === undefined
+          ? new CredentialsUnavailable({ source: effectSource, problem: `it yielded no form of auth: ${problem}` })
+          : new CredentialsInvalid({ method, source: effectSource, problem })
+      )
+    })
+  )
+
+const tagged: ReadonlySet<unknown> = new Set<AuthMethod>([
+  "Anonymous",
+  "UserPassword",
+  "Token",
+  "NKey",
+  "Jwt",
+  "Creds",
+  "CredsFile"
+])
+
+const methodOf = (input: unknown): AuthMethod | undefined =>
+  typeof input === "object" && input !== null && "_tag" in input && tagged.has(input._tag)
+    ? input._tag as AuthMethod
+    : undefined
+
+/** What a dial sends, from a form of `auth` or from an Effect of one. */
+export const resolveAuthSource = (auth: NatsAuth | AuthSource): Effect.Effect<Credentials, CredentialsError> =>
+  Effect.isEffect(auth)
+    ? Effect.flatMap(runAuthSource(auth), (form) => resolveCredentials(form, effectSource))
+    : resolveCredentials(auth)

@@ -1,7 +1,13 @@
 /**
  * TLS settings as one dial uses them: files read, everything inline.
  */
-import type * as Redacted from "effect/Redacted"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { createSecureContext } from "node:tls"
+import { TlsConfigInvalid } from "../ConnectError.ts"
+import type { NatsTls } from "../NatsTls.ts"
+import { parseCertificates, parseKey } from "./config/pem.ts"
+import { readSecretFile } from "./secretFile.ts"
 
 export interface TlsMaterial {
   readonly mode: "disable" | "prefer" | "require"
@@ -16,3 +22,76 @@ export interface TlsMaterial {
   /** `true` only when the user asked, in so many words, not to verify the server. */
   readonly insecureSkipVerify: boolean
 }
+
+interface Pem {
+  /** The option, and the file that it names. */
+  readonly source: string
+  readonly text: string
+}
+
+const readPem = (
+  option: "ca" | "cert" | "key",
+  inline: string | undefined,
+  path: string | undefined
+): Effect.Effect<Pem | undefined, TlsConfigInvalid> => {
+  if (path === undefined) {
+    return Effect.succeed(inline === undefined ? undefined : { source: `tls.${option}`, text: inline })
+  }
+  const source = `tls.${option}File (${path})`
+  return readSecretFile(path, { secret: option === "key", option: `tls.${option}File` }).pipe(
+    Effect.mapError(({ cause, problem }) =>
+      new TlsConfigInvalid({ source, problem, ...(cause === undefined ? {} : { cause }) })
+    ),
+    Effect.map((text) => ({ source, text }))
+  )
+}
+
+const invalid = (pem: Pem, problem: string): Effect.Effect<never, TlsConfigInvalid> =>
+  Effect.fail(new TlsConfigInvalid({ source: pem.source, problem }))
+
+/**
+ * Reads the files and checks everything that can be checked without a server, as `node:tls` takes a garbage `ca` without
+ * a word and reads files so late that a reset in between kills the process (P10).
+ */
+export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.Return<TlsMaterial, TlsConfigInvalid> {
+  const ca = yield* readPem("ca", tls.ca, tls.caFile)
+  const cert = yield* readPem("cert", tls.cert, tls.certFile)
+  const key = yield* readPem("key", tls.key === undefined ? undefined : Redacted.value(tls.key), tls.keyFile)
+  const passphrase = tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)
+
+  const authorities = ca === undefined ? undefined : parseCertificates(ca.text)
+  if (ca !== undefined && typeof authorities === "string") {
+    return yield* invalid(ca, authorities)
+  }
+  const certificates = cert === undefined ? undefined : parseCertificates(cert.text)
+  if (cert !== undefined && typeof certificates === "string") {
+    return yield* invalid(cert, certificates)
+  }
+  const parsed = key === undefined ? undefined : parseKey(key.text, passphrase)
+  if (key !== undefined && typeof parsed === "string") {
+    return yield* invalid(key, parsed)
+  }
+  if (
+    key !== undefined && typeof parsed === "object" && typeof certificates === "object" &&
+    !certificates[0].checkPrivateKey(parsed)
+  ) {
+    return yield* invalid(key, `it does not belong to the certificate of ${cert?.source}`)
+  }
+  if (cert !== undefined) {
+    // What the checks above do not know, such as a certificate that this build of OpenSSL finds too weak.
+    yield* Effect.try({
+      try: () => createSecureContext({ ca: ca?.text, cert: cert.text, key: key?.text, passphrase }),
+      catch: () => new TlsConfigInvalid({ source: cert.source, problem: "the TLS library does not take it" })
+    })
+  }
+  return {
+    mode: tls.mode,
+    handshakeFirst: tls.handshakeFirst,
+    serverName: tls.serverName,
+    ca: ca?.text,
+    cert: cert?.text,
+    key: key === undefined ? undefined : Redacted.make(key.text, { label: "key" }),
+    passphrase: tls.passphrase,
+    insecureSkipVerify: tls.dangerouslyDisableVerification
+  }
+})

@@ -1,0 +1,350 @@
+/**
+ * One connection, described: the schema of it, and its environment and file forms.
+ *
+ * Decoding takes what people write (options in code, JSON, environment variables), applies the defaults, and gives one
+ * typed value whose secrets are `Redacted`, or fails with every problem named at its path. No error holds a value of the
+ * input.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsConfig } from "effect-nats"
+ *
+ * const program = Effect.gen(function*() {
+ *   const config = yield* NatsConfig.decode({
+ *     servers: ["nats://a.example.com", "nats://b.example.com"],
+ *     auth: { user: "john", password: "johnpassword" },
+ *     connectTimeout: "2 seconds"
+ *   })
+ *   yield* Effect.log(config.servers.length)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import { codec, decodePlain } from "./internal/config/codec.ts"
+import { decodeConfig, decodeOptions, encodeConfig } from "./internal/config/config.ts"
+import { formatPath, type Problem } from "./internal/config/problems.ts"
+import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
+import * as NatsAuth from "./NatsAuth.ts"
+import * as NatsTls from "./NatsTls.ts"
+
+/**
+ * One server to dial: `scheme` ("nats", "tls", "ws", "wss"), `host`, `port`, and `path` for WebSocket. It has no user info.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Server extends ServerAddress {}
+
+/**
+ * How a lost connection is dialled again: after `initialDelay`, then after `factor` times the delay before, up to
+ * `maxDelay`, each with jitter unless it is turned off.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Reconnect {
+  readonly initialDelay: Duration.Duration
+  readonly maxDelay: Duration.Duration
+  readonly factor: number
+  readonly jitter: boolean
+  readonly maxAttempts: "forever" | number
+  readonly maxElapsed?: Duration.Duration | undefined
+  readonly onFirstConnect: boolean
+}
+
+/**
+ * What an operation does while there is no connection: `"wait"` for one, `"fail"` with `ConnectionLost`, or keep up to
+ * `buffer` messages and fail beyond.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WhileDisconnected = "wait" | "fail" | { readonly buffer: number }
+
+/**
+ * A connection, decoded. Its fields are those of `Input`, with the defaults applied.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NatsConfig {
+  readonly servers: readonly [Server, ...Array<Server>]
+  readonly name?: string | undefined
+  readonly auth: NatsAuth.NatsAuth
+  readonly tls: NatsTls.NatsTls
+  readonly connectTimeout: Duration.Duration
+  readonly requestTimeout: Duration.Duration
+  readonly pingInterval: Duration.Duration
+  readonly maxPingOut: number
+  readonly inboxPrefix: string
+  readonly noEcho: boolean
+  readonly drainTimeout: Duration.Duration
+  readonly banner: boolean
+  readonly reconnect: Reconnect | false
+  readonly whileDisconnected: WhileDisconnected
+}
+
+/**
+ * A `NatsConfig` whose `auth` may still be an Effect, to be run before every dial.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientConfig extends Omit<NatsConfig, "auth"> {
+  readonly auth: NatsAuth.NatsAuth | NatsAuth.AuthSource
+}
+
+/**
+ * The options of reconnecting, as they are written. All is optional.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReconnectInput {
+  /** Before the first attempt. Default 100 ms (or `maxDelay`, if that is less). */
+  readonly initialDelay?: Duration.Input | undefined
+  /** Between attempts at most. Default 5 s (or `initialDelay`, if that is more). */
+  readonly maxDelay?: Duration.Input | undefined
+  /** What each delay is multiplied with for the next. 1 to 100, default 2. */
+  readonly factor?: number | undefined
+  /** Spreads the delays, so that clients do not come back all at once. Default `true`. */
+  readonly jitter?: boolean | undefined
+  /** Attempts before the client gives up: 1 or more, or `"forever"`, the default. */
+  readonly maxAttempts?: "forever" | number | undefined
+  /** The time after which the client gives up. Default: never. */
+  readonly maxElapsed?: Duration.Input | undefined
+  /** Whether the very first connect waits for a server in the same way. Default `false`: it fails at once. */
+  readonly onFirstConnect?: boolean | undefined
+}
+
+/**
+ * What can be written to describe a connection. All is optional; every field takes its plain form or its decoded value, so
+ * a `NatsConfig` is an `Input`.
+ *
+ * Durations are a number of milliseconds, a text such as `"5 seconds"`, or any other `Duration.Input`; they are more than
+ * zero, at most 24 days, and rounded to milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  /**
+   * One URL, several separated by commas, or an array. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
+   * `host:port`. User info becomes `auth`. Default `nats://127.0.0.1:4222`.
+   */
+  readonly servers?:
+    | string
+    | Redacted.Redacted
+    | Server
+    | ReadonlyArray<string | Redacted.Redacted | Server>
+    | undefined
+  /** The name that the server shows for this client. At most 1024 characters. */
+  readonly name?: string | undefined
+  /** Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous. */
+  readonly auth?: NatsAuth.Input | NatsAuth.AuthSource | undefined
+  /** How the wire is protected. Default: TLS where the server wants it, always verified. */
+  readonly tls?: NatsTls.Input | undefined
+  /** For a whole dial, name lookup to the server's answer. Default 5 s. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** For a request that has no timeout of its own. Default 10 s. */
+  readonly requestTimeout?: Duration.Input | undefined
+  /** Between pings. Default 30 s. */
+  readonly pingInterval?: Duration.Input | undefined
+  /** Pings without an answer before the connection counts as dead. 1 to 1000, default 2. */
+  readonly maxPingOut?: number | undefined
+  /** What the subjects of replies begin with. A subject without wildcards, at most 128 characters. Default `"_INBOX"`. */
+  readonly inboxPrefix?: string | undefined
+  /** `true`: the server does not send this client its own messages. Default `false`. */
+  readonly noEcho?: boolean | undefined
+  /** For everything that happens when the client is closed. Default 10 s. */
+  readonly drainTimeout?: Duration.Input | undefined
+  /** `true`: prints who is connected to what, at connect. Default `false`. */
+  readonly banner?: boolean | undefined
+  /** How a lost connection is dialled again, or `false` for not at all. */
+  readonly reconnect?: ReconnectInput | false | undefined
+  /** What operations do without a connection. Default `"wait"`; `buffer` is a number of messages, 1 to 10,000,000. */
+  readonly whileDisconnected?: WhileDisconnected | undefined
+}
+
+/**
+ * The JSON form, complete. Durations are in milliseconds, and secrets are in plain text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Encoded {
+  readonly servers: ReadonlyArray<string>
+  readonly name?: string | undefined
+  readonly auth: NatsAuth.Encoded
+  readonly tls: NatsTls.Encoded
+  readonly connectTimeout: number
+  readonly requestTimeout: number
+  readonly pingInterval: number
+  readonly maxPingOut: number
+  readonly inboxPrefix: string
+  readonly noEcho: boolean
+  readonly drainTimeout: number
+  readonly banner: boolean
+  readonly reconnect: false | {
+    readonly initialDelay: number
+    readonly maxDelay: number
+    readonly factor: number
+    readonly jitter: boolean
+    readonly maxAttempts: "forever" | number
+    readonly maxElapsed?: number | undefined
+    readonly onFirstConnect: boolean
+  }
+  readonly whileDisconnected: WhileDisconnected
+}
+
+/**
+ * A configuration does not decode. It names every problem (the first forty of many) and holds no value of the input.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("NatsConfigError", {
+  /** Where the configuration came from: `options`, `environment NATS_*`, or the path of a file. */
+  source: Schema.String,
+  problems: Schema.Array(Schema.Struct({
+    /** Such as `servers[1]` or `tls.caFile`, or the name of a variable. Empty for the whole. */
+    path: Schema.String,
+    /** What is wrong there, and what would be right. */
+    problem: Schema.String
+  }))
+}) {
+  override get message(): string {
+    const all = this.problems.map(({ path, problem }) => (path === "" ? `it ${problem}` : `${path}: ${problem}`))
+    return `The NATS configuration (${this.source}) cannot be used; correct ${all.join("; ")}.`
+  }
+  /** `false`: the same configuration is refused again. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+const isNatsConfig = (u: unknown): u is NatsConfig => {
+  const decoded = decodePlain(u, decodeConfig)
+  return decoded._tag === "Success" && Equal.equals(decoded.success, u)
+}
+
+const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
+const host = Schema.String.check(
+  Schema.isPattern(/^(?:[a-z]{1,8}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
+)
+const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
+
+/** What generated values are made of. The clashes between fields are taken out before it is decoded. */
+const Recipe = Schema.Struct({
+  servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
+  name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
+  auth: NatsAuth.NatsAuth,
+  tls: NatsTls.NatsTls,
+  connectTimeout: millis,
+  requestTimeout: millis,
+  pingInterval: millis,
+  maxPingOut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
+  inboxPrefix: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_]{1,8}(?:\.[A-Za-z0-9_]{1,8})?$/)),
+  noEcho: Schema.Boolean,
+  drainTimeout: millis,
+  banner: Schema.Boolean,
+  reconnect: Schema.Union([
+    Schema.Literal(false),
+    Schema.Struct({
+      delays: Schema.Tuple([millis, millis]),
+      factor: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
+      jitter: Schema.Boolean,
+      maxAttempts: Schema.Union([
+        Schema.Literal("forever"),
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
+      ]),
+      maxElapsed: Schema.optionalKey(millis),
+      onFirstConnect: Schema.Boolean
+    })
+  ]),
+  whileDisconnected: Schema.Union([
+    Schema.Literals(["wait", "fail"]),
+    Schema.Struct({ buffer: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })) })
+  ])
+})
+
+const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig, ReadonlyArray<Problem>> => {
+  const secure = { disable: { tls: "nats", wss: "ws" }, prefer: {}, require: { ws: "wss" } }[recipe.tls.mode]
+  const schemes: { readonly [scheme: string]: string } = secure
+  const reconnect = (): unknown => {
+    if (recipe.reconnect === false) {
+      return false
+    }
+    const { delays: [a, b], ...rest } = recipe.reconnect
+    return { ...rest, initialDelay: Math.min(a, b), maxDelay: Math.max(a, b) }
+  }
+  return decodePlain({
+    ...recipe,
+    servers: recipe.servers.map(({ host, port, scheme }) => `${schemes[scheme] ?? scheme}://${host}:${port}`),
+    reconnect: reconnect()
+  }, decodeConfig)
+}
+
+const Decoded: Schema.declare<NatsConfig> = Schema.declare(isNatsConfig, {
+  identifier: "NatsConfig",
+  expected: "a NatsConfig value",
+  toCodecArbitrary: () =>
+    Schema.link<NatsConfig>()(Schema.toType(Recipe), {
+      decode: SchemaGetter.transform((recipe) => Result.getOrThrow(fromRecipe(recipe))),
+      encode: SchemaGetter.forbiddenEncoding
+    })
+})
+
+/**
+ * Decodes what can be written into a `NatsConfig`, and encodes one as complete JSON with the secrets in plain text. The
+ * issues of a failed decoding name every problem at its path and hold no value.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const NatsConfig: Schema.Codec<NatsConfig, Encoded> = codec<NatsConfig, Encoded>(
+  Decoded,
+  decodeConfig,
+  encodeConfig
+)
+
+const toError = (source: string) => (problems: ReadonlyArray<Problem>): NatsConfigError =>
+  new NatsConfigError({
+    source,
+    problems: problems.map(({ path, problem }) => ({ path: formatPath(path), problem }))
+  })
+
+/**
+ * Decodes an unknown value. `source` is what errors call it, by default `options`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeResult = (input: unknown, source = "options"): Result.Result<NatsConfig, NatsConfigError> =>
+  Result.mapError(decodePlain(input, decodeConfig), toError(source))
+
+/**
+ * Decodes an unknown value. `source` is what errors call it, by default `options`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (input: unknown, source = "options"): Effect.Effect<NatsConfig, NatsConfigError> =>
+  Effect.suspend(() => Effect.fromResult(decodeResult(input, source)))
+
+/**
+ * Decodes options written in code, where `auth` may be an Effect. That Effect is not run here.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeInput = (input: Input, source = "options"): Effect.Effect<ClientConfig, NatsConfigError> =>
+  Effect.suspend(() => Effect.fromResult(Result.mapError(decodePlain(input, decodeOptions), toError(source))))

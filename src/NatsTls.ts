@@ -1,0 +1,154 @@
+/**
+ * How the wire is protected.
+ *
+ * Certificates and keys are given as PEM text (`ca`, `cert`, `key`) or as paths (`caFile`, `certFile`, `keyFile`). Files
+ * are read again before every dial, so a renewed certificate is picked up. The server is always verified, against `ca` or
+ * else against the authorities that Node trusts, for the name that was dialled or else `serverName`.
+ *
+ * ```ts
+ * import { NatsClient } from "effect-nats"
+ *
+ * // Mutual TLS:
+ * const layer = NatsClient.layer({
+ *   servers: "tls://nats.example.com:4222",
+ *   tls: { caFile: "/etc/nats/ca.pem", certFile: "/etc/nats/client.pem", keyFile: "/etc/nats/client.key" }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Equal from "effect/Equal"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import { codec, decodePlain } from "./internal/config/codec.ts"
+import { decodeTls, encodeTls } from "./internal/config/tls.ts"
+import type { Secret } from "./NatsAuth.ts"
+
+/**
+ * TLS settings, decoded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NatsTls {
+  /**
+   * `"prefer"`, the default: TLS if the server offers or requires it, or the URL is `tls://`. `"require"`: nothing is sent
+   * in clear, and a server without TLS fails with `TlsUnavailable`. `"disable"`: a server that requires TLS fails with
+   * `TlsRequired`.
+   */
+  readonly mode: "disable" | "prefer" | "require"
+  /** Handshake before the server's greeting, for a server with `handshake_first`. Implies TLS. Default `false`. */
+  readonly handshakeFirst: boolean
+  /** The name to verify, in place of the one that was dialled. */
+  readonly serverName?: string | undefined
+  /** The authorities to trust in place of those of Node, PEM. */
+  readonly ca?: string | undefined
+  /** The client's certificate, and what is between it and its authority, PEM. */
+  readonly cert?: string | undefined
+  /** The client certificate's private key, PEM. */
+  readonly key?: Redacted.Redacted | undefined
+  readonly caFile?: string | undefined
+  readonly certFile?: string | undefined
+  readonly keyFile?: string | undefined
+  /** The passphrase of an encrypted key. */
+  readonly passphrase?: Redacted.Redacted | undefined
+  /** `true`: the server's certificate is not checked, so anyone in between can read and change everything. */
+  readonly dangerouslyDisableVerification: boolean
+}
+
+/**
+ * What can be written as `tls`. All is optional.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input {
+  /** Default `"prefer"`. A `tls://` or `wss://` URL makes it `"require"` for that server. */
+  readonly mode?: "disable" | "prefer" | "require" | undefined
+  /** TLS before the server's greeting, for a server with `handshake_first`. Default `false`. */
+  readonly handshakeFirst?: boolean | undefined
+  /** The name to verify, in place of the one that was dialled. */
+  readonly serverName?: string | undefined
+  /** PEM text of the authorities to trust. Default: those of Node. */
+  readonly ca?: string | undefined
+  /** PEM text of the client's certificate. Needs a key. */
+  readonly cert?: string | undefined
+  /** PEM text of the client's private key. Needs a certificate. */
+  readonly key?: Secret | undefined
+  /** Path of a PEM file, in place of `ca`. Relative to the working directory. */
+  readonly caFile?: string | undefined
+  /** Path of a PEM file, in place of `cert`. */
+  readonly certFile?: string | undefined
+  /** Path of a PEM file, in place of `key`. */
+  readonly keyFile?: string | undefined
+  /** The passphrase of an encrypted key. */
+  readonly passphrase?: Secret | undefined
+  /** `true` turns the check of the server's certificate off. For throw-away set-ups only. Default `false`. */
+  readonly dangerouslyDisableVerification?: boolean | undefined
+}
+
+/**
+ * The JSON form. It has the key and the passphrase in plain text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Encoded extends Omit<NatsTls, "key" | "passphrase"> {
+  readonly key?: string | undefined
+  readonly passphrase?: string | undefined
+}
+
+const isNatsTls = (u: unknown): u is NatsTls => {
+  const decoded = decodePlain(u, decodeTls)
+  return decoded._tag === "Success" && Equal.equals(decoded.success, u)
+}
+
+const file = Schema.String.check(Schema.isPattern(/^\/[a-z]{1,8}\/[a-z]{1,8}\.pem$/))
+
+const Recipe = Schema.Struct({
+  mode: Schema.Literals(["disable", "prefer", "require"]),
+  handshakeFirst: Schema.Boolean,
+  serverName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z]{1,9}\.example\.com$/))),
+  caFile: Schema.optionalKey(file),
+  client: Schema.optionalKey(Schema.Struct({ certFile: file, keyFile: file })),
+  passphrase: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 !"]{1,16}$/))),
+  dangerouslyDisableVerification: Schema.Boolean
+})
+
+const fromRecipe = ({ client, passphrase, ...recipe }: typeof Recipe.Type): NatsTls => {
+  const decoded = decodePlain({
+    ...recipe,
+    ...client,
+    handshakeFirst: recipe.handshakeFirst && recipe.mode !== "disable",
+    passphrase: client === undefined ? undefined : passphrase
+  }, decodeTls)
+  return decoded._tag === "Success" ? decoded.success : defaults
+}
+
+/**
+ * The settings when none are given: TLS where the server wants it, verified against the authorities of Node.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const defaults: NatsTls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false }
+
+const Decoded: Schema.declare<NatsTls> = Schema.declare(isNatsTls, {
+  identifier: "NatsTls",
+  expected: "a NatsTls value",
+  toCodecArbitrary: () =>
+    Schema.link<NatsTls>()(Recipe, {
+      decode: SchemaGetter.transform(fromRecipe),
+      encode: SchemaGetter.forbiddenEncoding
+    })
+})
+
+/**
+ * Decodes what is written as `tls`. PEM text is parsed and a key is compared with its certificate at once; files are read
+ * when a server is dialled. Its errors name every problem at its path and hold no value.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const NatsTls: Schema.Codec<NatsTls, Encoded> = codec<NatsTls, Encoded>(Decoded, decodeTls, encodeTls)

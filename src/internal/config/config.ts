@@ -1,0 +1,257 @@
+/**
+ * Decodes and encodes a whole configuration.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
+import type { Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
+import type { NatsTls } from "../../NatsTls.ts"
+import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
+import { decodeAuth, encodeAuth } from "./auth.ts"
+import { has, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
+import { kindOf, type Path, type Problems } from "./problems.ts"
+import { readRecord, type Section } from "./record.ts"
+import { type DecodedServers, decodeServers } from "./servers.ts"
+import { decodeTls, encodeTls } from "./tls.ts"
+
+const section: Section = {
+  what: "the configuration",
+  keys: [
+    "servers",
+    "name",
+    "auth",
+    "tls",
+    "connectTimeout",
+    "requestTimeout",
+    "pingInterval",
+    "maxPingOut",
+    "inboxPrefix",
+    "noEcho",
+    "drainTimeout",
+    "banner",
+    "reconnect",
+    "whileDisconnected"
+  ],
+  secretive: false,
+  hints: new Map([
+    ["url", "use `servers`"],
+    ["urls", "use `servers`"],
+    ["uri", "use `servers`"],
+    ["host", "use `servers`, such as \"nats://127.0.0.1:4222\""],
+    ["port", "use `servers`, such as \"nats://127.0.0.1:4222\""],
+    ["servicename", "use `name`"],
+    ["user", "use `auth: { user, password }`"],
+    ["username", "use `auth: { user, password }`"],
+    ["pass", "use `auth: { user, password }`"],
+    ["password", "use `auth: { user, password }`"],
+    ["token", "use `auth: { token }`"],
+    ["authenticator", "use `auth`"],
+    ["timeout", "use `connectTimeout`"],
+    ["allowreconnect", "use `reconnect`"],
+    ["maxreconnectattempts", "use `reconnect.maxAttempts`"],
+    ["reconnecttimewait", "use `reconnect.initialDelay`"],
+    ["waitonfirstconnect", "use `reconnect.onFirstConnect`"]
+  ])
+}
+
+const reconnectSection: Section = {
+  what: "`reconnect`",
+  keys: ["initialDelay", "maxDelay", "factor", "jitter", "maxAttempts", "maxElapsed", "onFirstConnect"],
+  secretive: false,
+  hints: new Map()
+}
+
+const bufferSection: Section = { what: "`whileDisconnected`", keys: ["buffer"], secretive: false, hints: new Map() }
+
+const defaultServer: ServerAddress = { scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }
+const noAuth: NatsAuth = { _tag: "Anonymous" }
+const defaultTls: NatsTls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false }
+const initialDelay = Duration.millis(100)
+const maxDelay = Duration.seconds(5)
+
+/** A prefix is a subject without wildcards; the rest of an inbox follows it after a dot. */
+const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string | undefined => {
+  const text = readText(problems, path, value, 128)
+  if (text === undefined) {
+    return undefined
+  }
+  return /[\s*>]/.test(text) || text.split(".").includes("")
+    ? problems.add(path, "must be a subject without wildcards and white space, such as \"_INBOX\" or \"orders.inbox\"")
+    : text
+}
+
+const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnect | false | undefined => {
+  if (value === false) {
+    return false
+  }
+  if (typeof value !== "object" || value === null) {
+    return problems.add(path, `must be false or an object ({} for the defaults), and is ${kindOf(value)}`)
+  }
+  const fields = readRecord(problems, path, value, reconnectSection)
+  if (fields === undefined) {
+    return undefined
+  }
+  const read = <A>(key: string, reader: (path: Path, value: unknown) => A | undefined): A | undefined => {
+    const value = fields.get(key)
+    return value === undefined ? undefined : reader([...path, key], value)
+  }
+  const duration = (at: Path, value: unknown) => readDuration(problems, at, value)
+  const boolean = (at: Path, value: unknown) => readBoolean(problems, at, value)
+  const first = read("initialDelay", duration)
+  const last = read("maxDelay", duration)
+  if (first !== undefined && last !== undefined && Duration.isLessThan(last, first)) {
+    problems.add([...path, "maxDelay"], "must not be less than `initialDelay`")
+  }
+  const maxElapsed = read("maxElapsed", duration)
+  return {
+    initialDelay: first ?? Duration.min(initialDelay, last ?? initialDelay),
+    maxDelay: last ?? Duration.max(maxDelay, first ?? maxDelay),
+    factor: read("factor", (at, value) => readNumber(problems, at, value, { min: 1, max: 100, whole: false })) ?? 2,
+    jitter: read("jitter", boolean) ?? true,
+    maxAttempts: read("maxAttempts", (at, value) =>
+      value === "forever"
+        ? "forever"
+        : typeof value === "number"
+        ? readNumber(problems, at, value, { min: 1, max: 1_000_000_000, whole: true })
+        : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? "forever",
+    ...(maxElapsed === undefined ? {} : { maxElapsed }),
+    onFirstConnect: read("onFirstConnect", boolean) ?? false
+  }
+}
+
+const readWhileDisconnected = (problems: Problems, path: Path, value: unknown): WhileDisconnected | undefined => {
+  if (typeof value !== "object" || value === null) {
+    return typeof value === "string"
+      ? readLiteral(problems, path, value, ["wait", "fail"])
+      : problems.add(path, `must be "wait", "fail" or { buffer: n }, and is ${kindOf(value)}`)
+  }
+  const fields = readRecord(problems, path, value, bufferSection)
+  if (fields === undefined) {
+    return undefined
+  }
+  if (!fields.has("buffer")) {
+    return problems.add([...path, "buffer"], "is missing: it is the number of messages to keep")
+  }
+  const buffer = readNumber(problems, [...path, "buffer"], fields.get("buffer"), {
+    min: 1,
+    max: 10_000_000,
+    whole: true
+  })
+  return buffer === undefined ? undefined : { buffer }
+}
+
+/** Joins user info of the URLs with `auth`: given both ways it is an error, as one of them would be ignored. */
+const joinAuth = <A>(
+  problems: Problems,
+  path: Path,
+  given: boolean,
+  auth: A | undefined,
+  servers: DecodedServers | undefined
+): A | NatsAuth | undefined => {
+  const userInfo = servers?.userInfo
+  if (userInfo === undefined) {
+    return given ? auth : noAuth
+  }
+  return given
+    ? problems.add([...path, "auth"], "clashes with the user info in `servers`: give the credentials in one place")
+    : decodeAuth(problems, [...path, "servers"], userInfo)
+}
+
+const checkTls = (
+  problems: Problems,
+  path: Path,
+  servers: DecodedServers | undefined,
+  tls: NatsTls | undefined
+): void => {
+  const schemes = new Set(servers?.servers.map((server) => server.scheme))
+  for (const scheme of ["tls", "wss"] as const) {
+    if (tls?.mode === "disable" && schemes.has(scheme)) {
+      problems.add(
+        [...path, "tls", "mode"],
+        `is "disable" and clashes with ${scheme}:// in \`servers\`, which requires TLS`
+      )
+    }
+  }
+  if (tls?.mode === "require" && schemes.has("ws")) {
+    problems.add([...path, "tls", "mode"], "is \"require\" and clashes with ws:// in `servers`: use wss://")
+  }
+}
+
+const decodeWith = <A>(
+  problems: Problems,
+  path: Path,
+  input: unknown,
+  readAuth: (problems: Problems, path: Path, input: unknown) => A | undefined
+): (Omit<NatsConfig, "auth"> & { readonly auth: A | NatsAuth }) | undefined => {
+  const fields = readRecord(problems, path, input, section)
+  if (fields === undefined) {
+    return undefined
+  }
+  const read = <A>(
+    key: string,
+    reader: (problems: Problems, path: Path, value: unknown) => A | undefined
+  ): A | undefined => {
+    const value = fields.get(key)
+    return value === undefined ? undefined : reader(problems, [...path, key], value)
+  }
+  const servers = fields.has("servers")
+    ? read("servers", decodeServers)
+    : { servers: [defaultServer] as const, userInfo: undefined }
+  const auth = joinAuth(problems, path, fields.has("auth"), read("auth", readAuth), servers)
+  const tls = fields.has("tls") ? read("tls", decodeTls) : defaultTls
+  checkTls(problems, path, servers, tls)
+  const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
+  const config = {
+    connectTimeout: read("connectTimeout", readDuration) ?? Duration.seconds(5),
+    requestTimeout: read("requestTimeout", readDuration) ?? Duration.seconds(10),
+    pingInterval: read("pingInterval", readDuration) ?? Duration.seconds(30),
+    maxPingOut: read(
+      "maxPingOut",
+      (problems, at, value) => readNumber(problems, at, value, { min: 1, max: 1000, whole: true })
+    ) ?? 2,
+    inboxPrefix: read("inboxPrefix", readInboxPrefix) ?? "_INBOX",
+    noEcho: read("noEcho", readBoolean) ?? false,
+    drainTimeout: read("drainTimeout", readDuration) ?? Duration.seconds(10),
+    banner: read("banner", readBoolean) ?? false,
+    reconnect: read("reconnect", readReconnect) ?? readReconnect(problems, path, {}) ?? false,
+    whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? "wait"
+  } as const
+  return servers === undefined || auth === undefined || tls === undefined
+    ? undefined
+    : { servers: servers.servers, ...(name === undefined ? {} : { name }), auth, tls, ...config }
+}
+
+export const decodeConfig = (problems: Problems, path: Path, input: unknown): NatsConfig | undefined =>
+  decodeWith<NatsAuth>(problems, path, input, decodeAuth)
+
+/** The form for options in code, where `auth` may be an Effect. */
+export const decodeOptions = (
+  problems: Problems,
+  path: Path,
+  input: unknown
+): (Omit<NatsConfig, "auth"> & { readonly auth: NatsAuth | AuthSource }) | undefined =>
+  decodeWith<NatsAuth | AuthSource>(
+    problems,
+    path,
+    input,
+    (problems, at, value) => Effect.isEffect(value) ? value as AuthSource : decodeAuth(problems, at, value)
+  )
+
+export const encodeConfig = (config: NatsConfig): Encoded => ({
+  ...config,
+  servers: config.servers.map(formatServer),
+  auth: encodeAuth(config.auth),
+  tls: encodeTls(config.tls),
+  connectTimeout: Duration.toMillis(config.connectTimeout),
+  requestTimeout: Duration.toMillis(config.requestTimeout),
+  pingInterval: Duration.toMillis(config.pingInterval),
+  drainTimeout: Duration.toMillis(config.drainTimeout),
+  reconnect: config.reconnect === false ? false : encodeReconnect(config.reconnect)
+})
+
+const encodeReconnect = ({ maxElapsed, ...reconnect }: Reconnect): Exclude<Encoded["reconnect"], false> => ({
+  ...reconnect,
+  initialDelay: Duration.toMillis(reconnect.initialDelay),
+  maxDelay: Duration.toMillis(reconnect.maxDelay),
+  ...(maxElapsed === undefined ? {} : { maxElapsed: Duration.toMillis(maxElapsed) })
+})

@@ -1,0 +1,66 @@
+/**
+ * What is wrong with an input, each problem at its path. Nothing here holds or shows a value of the input: a value may be
+ * a secret in the wrong place.
+ */
+export type Path = ReadonlyArray<string | number>
+
+export interface Problem {
+  readonly path: Path
+  /** Words that follow the path and a colon. */
+  readonly problem: string
+}
+
+/** More problems than this are counted and not listed, so that a hostile input gives a finite message. */
+const listed = 40
+
+export class Problems {
+  readonly list: Array<Problem> = []
+  /** Problems that were found and not listed. */
+  more = 0
+
+  /** Gives `undefined`, so that a reader can end with it. */
+  add(path: Path, problem: string): undefined {
+    if (this.list.length < listed) {
+      this.list.push({ path, problem })
+    } else {
+      this.more++
+    }
+    return undefined
+  }
+
+  get none(): boolean {
+    return this.list.length === 0
+  }
+
+  /** The problems as errors show them: a last one tells how many are not listed. */
+  get all(): ReadonlyArray<Problem> {
+    return this.more === 0 ? this.list : [...this.list, { path: [], problem: `${this.more} more problems` }]
+  }
+}
+
+/** `servers[1]`, `reconnect.maxDelay`; empty for the whole. */
+export const formatPath = (path: Path): string =>
+  path.reduce<string>(
+    (text, part) => typeof part === "number" ? `${text}[${part}]` : text === "" ? part : `${text}.${part}`,
+    ""
+  )
+
+/** What kind of value stands where another was expected, without showing it. */
+export const kindOf = (value: unknown): string => {
+  if (value === null) {
+    return "null"
+  }
+  if (Array.isArray(value)) {
+    return "an array"
+  }
+  switch (typeof value) {
+    case "string":
+      return "text"
+    case "object":
+      return "an object"
+    case "undefined":
+      return "nothing"
+    default:
+      return `a ${typeof value}`
+  }
+}

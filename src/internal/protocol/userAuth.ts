@@ -1,0 +1,40 @@
+/**
+ * The fields of CONNECT that prove who the client is.
+ */
+import * as Redacted from "effect/Redacted"
+import type { Credentials } from "../credentials.ts"
+import { decodeUserSeed, userKey } from "./nkey.ts"
+
+export interface ConnectAuth {
+  readonly user?: string
+  readonly pass?: string
+  readonly auth_token?: string
+  readonly nkey?: string
+  readonly jwt?: string
+  readonly sig?: string
+}
+
+/** `nonce` is the one of the server's INFO. Pure and synchronous: credentials are resolved before the dial (P7, P8). */
+export const connectAuth = (credentials: Credentials, nonce: string | undefined): ConnectAuth => {
+  if (credentials.user !== undefined) {
+    return {
+      user: credentials.user,
+      ...(credentials.password === undefined ? {} : { pass: Redacted.value(credentials.password) })
+    }
+  }
+  if (credentials.token !== undefined) {
+    return { auth_token: Redacted.value(credentials.token) }
+  }
+  const jwt = credentials.jwt === undefined ? {} : { jwt: Redacted.value(credentials.jwt) }
+  if (credentials.seed === undefined) {
+    return jwt
+  }
+  const raw = decodeUserSeed(Redacted.value(credentials.seed))
+  if (typeof raw === "string") {
+    // `resolveCredentials` has checked the seed, so that only a hand-made value comes here.
+    return jwt
+  }
+  const key = userKey(raw)
+  const sig = Buffer.from(key.sign(Buffer.from(nonce ?? "", "utf8"))).toString("base64url")
+  return credentials.jwt === undefined ? { nkey: key.publicKey, sig } : { ...jwt, sig }
+}
