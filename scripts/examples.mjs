@@ -48,13 +48,27 @@ export const firstMissing = (promised, stdout) => {
   return undefined
 }
 
+/** The process group and state of a process, from the fields after the command in parentheses. */
+const readGroup = (id) => {
+  try {
+    const [state, , group] = fs.readFileSync(`/proc/${id}/stat`, "utf8").split(") ").at(-1).split(" ")
+    return { state, group: Number(group) }
+  } catch {
+    return { state: "Z", group: 0 }
+  }
+}
+
+/** Whether the group has a process that still runs: one that has ended and waits to be collected is none. */
 const groupLives = (pid) => {
   try {
     process.kill(-pid, 0)
-    return true
   } catch {
     return false
   }
+  return process.platform !== "linux" || fs.readdirSync("/proc").some((id) => {
+    const { state, group } = /^\d+$/.test(id) ? readGroup(id) : { state: "Z", group: 0 }
+    return group === pid && state !== "Z"
+  })
 }
 
 /** A server that was told to stop may take a moment longer than the example that told it. */

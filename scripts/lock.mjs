@@ -1,7 +1,7 @@
 /** One set-up at a time per project, across processes. */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { tell } from "./run.mjs"
+import { stopChildren, tell } from "./run.mjs"
 
 const heartbeat = 2_000
 const deadAfter = 20_000
@@ -49,6 +49,7 @@ export const withLock = async (file, use) => {
     fs.rmSync(file, { force: true })
   }
   const onSignal = (signal) => {
+    stopChildren()
     release()
     process.exit(signal === "SIGINT" ? 130 : 143)
   }

@@ -62,12 +62,16 @@ const cached = () =>
 
 const fromCache = () => cached().findLast(({ version }) => compare(version, preferred) >= 0)
 
+const toldAbout = new Set()
+
 const fromPath = async () => {
   for (const directory of (process.env.PATH ?? "").split(path.delimiter)) {
     const file = path.join(directory, executable)
     if (directory === "" || !isFile(file)) continue
     const version = await versionOf(file)
     if (version !== undefined && compare(version, preferred) >= 0) return { path: file, version, from: "PATH" }
+    if (toldAbout.has(file)) continue
+    toldAbout.add(file)
     tell(`nats-server: ${file} is ${version ?? "not usable"}; ${preferred} or newer is wanted, looking further`)
   }
   return undefined
@@ -89,11 +93,18 @@ const keep = async (file, from) => {
 const findUnpacked = (directory) =>
   ["usr/bin", "usr/sbin", "usr/local/bin"].map((bin) => path.join(directory, bin, executable)).find(isFile)
 
+const warnings = (text) => {
+  const lines = text.split("\n").filter((line) => /^[WE]:/.test(line))
+  return lines.length === 0 ? undefined : lines.join("\n")
+}
+
 /** apt with directories of its own: it reads the machine's keys and proxies, and writes nothing outside `directory`. */
 const fetchFromSuite = async (archive, component, suite) => {
-  const directory = path.join(root, ".cache", `apt-${suite}-${process.pid}`)
+  const directory = path.join(root, ".cache", "apt")
   const at = (...names) => path.join(directory, ...names)
   try {
+    // A set-up that was killed leaves its own behind; the lock says that no other one runs now.
+    fs.rmSync(directory, { recursive: true, force: true })
     for (const name of ["parts", "preferences", "state/lists/partial", "cache/archives/partial", "unpacked"]) {
       fs.mkdirSync(at(name), { recursive: true })
     }
@@ -118,7 +129,8 @@ const fetchFromSuite = async (archive, component, suite) => {
     const updated = await run("apt-get", [...options, "-q", "update"], { cwd: directory })
     if (updated.code !== 0) return { failure: updated.output }
     const downloaded = await run("apt-get", [...options, "-q", "download", "nats-server"], { cwd: directory })
-    if (downloaded.code !== 0) return { failure: downloaded.output }
+    // An archive out of reach is only a warning of the update, which is then what tells the cause.
+    if (downloaded.code !== 0) return { failure: warnings(updated.output) ?? downloaded.output }
     const archiveFile = fs.readdirSync(directory).find((name) => name.endsWith(".deb"))
     if (archiveFile === undefined) return { failure: "apt-get download left no package" }
     const unpacked = await run("dpkg-deb", ["-x", at(archiveFile), at("unpacked")], { cwd: directory })

@@ -7,6 +7,13 @@ export class SetupError extends Error {}
 /** Progress goes to stderr: stdout belongs to the program that runs after the set-up. */
 export const tell = (line) => process.stderr.write(`${line}\n`)
 
+const running = new Set()
+
+/** For a set-up that is told to stop: nothing it started goes on without it. */
+export const stopChildren = () => {
+  for (const child of running) child.kill("SIGTERM")
+}
+
 /**
  * Runs a command to its end. What it prints is shown if `show` is set, and given back in any case.
  *
@@ -18,14 +25,19 @@ export const run = (command, args, { cwd, env, show = false } = {}) =>
     // npm is a script on Windows, which only a shell can start.
     const shell = process.platform === "win32"
     const child = spawn(command, args, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", "pipe"], shell })
+    running.add(child)
     const onData = (chunk) => {
       output += chunk
       if (show) process.stderr.write(chunk)
     }
     child.stdout.on("data", onData)
     child.stderr.on("data", onData)
-    child.on("error", (error) => resolve({ code: 127, output: error.message }))
-    child.on("close", (code) => resolve({ code: code ?? 1, output }))
+    const end = (code, text) => {
+      running.delete(child)
+      resolve({ code, output: text })
+    }
+    child.on("error", (error) => end(127, error.message))
+    child.on("close", (code) => end(code ?? 1, output))
   })
 
 /** What a command prints, or `undefined` where it is missing or fails. */
