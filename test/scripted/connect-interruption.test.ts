@@ -1,0 +1,111 @@
+/**
+ * Scripted: a dial is interrupted while it waits at each of its stages, which takes servers that stop exactly there.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { FakeNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as net from "node:net"
+import { Worker } from "node:worker_threads"
+import { type DialTestOptions, dialTo, Recorder, timed } from "../fixtures/dialling.ts"
+
+/** Waits for a condition that other code brings about. */
+const until = (condition: Effect.Effect<boolean>): Effect.Effect<void> =>
+  Effect.flatMap(condition, (holds) => holds ? Effect.void : Effect.andThen(Effect.sleep(1), until(condition)))
+
+const interruptedAt = (
+  script: FakeNatsServer.Script,
+  reached: (received: string) => boolean,
+  options?: DialTestOptions
+) =>
+  Effect.gen(function*() {
+    const server = yield* FakeNatsServer.make(script)
+    for (let i = 1; i <= 20; i++) {
+      const handler = new Recorder()
+      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(server.url, { ...options, handler })))
+      yield* until(Effect.map(server.accepted, (accepted) => accepted === i))
+      yield* until(Effect.map(server.received(i - 1), reached))
+      const [exit, millis] = yield* timed(Fiber.interrupt(fiber).pipe(Effect.andThen(Fiber.await(fiber))))
+      assert.isTrue(Exit.hasInterrupts(exit))
+      assert.isBelow(millis, 500)
+      const [, release] = yield* timed(until(Effect.map(server.connections, (open) => open === 0)))
+      assert.isBelow(release, 500)
+      assert.deepStrictEqual([handler.openedWith, handler.ends, handler.errors], [[], [], []])
+    }
+  })
+
+const anything = (received: string): boolean => received.length > 0
+
+describe("interruption of a dial leaves no socket", () => {
+  it.live("while waiting for INFO", () => interruptedAt([], () => true))
+
+  it.live("in the middle of INFO", () => interruptedAt([{ send: FakeNatsServer.info().slice(0, 40) }], () => true))
+
+  it.live("between INFO and the TLS handshake, and in it", () =>
+    Effect.gen(function*() {
+      const script = [{ send: FakeNatsServer.info({ tls_required: true }) }]
+      yield* interruptedAt(script, () => true)
+      yield* interruptedAt(script, anything)
+    }))
+
+  it.live("in a TLS handshake before INFO", () => interruptedAt([], anything, { tls: { handshakeFirst: true } }))
+
+  it.live("while waiting for the answer to CONNECT", () =>
+    interruptedAt([{ send: FakeNatsServer.info() }], (received) => received.includes("PING")))
+
+  it.live("while the connection is not even accepted", () =>
+    Effect.gen(function*() {
+      // A thread that listens with the shortest queue and never accepts; when the queue is full, a SYN gets no answer.
+      const worker = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          new Worker(
+            `const { parentPort } = require("node:worker_threads")
+             const server = require("node:net").createServer().listen(0, "127.0.0.1", 1, () => {
+               parentPort.postMessage(server.address().port)
+               setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
+             })`,
+            { eval: true }
+          )
+        ),
+        (made) => Effect.promise(() => made.terminate())
+      )
+      const port = yield* Effect.callback<number>((resume) => {
+        worker.once("message", (given: number) => resume(Effect.succeed(given)))
+      })
+      const fillers = yield* Effect.acquireRelease(
+        Effect.sync(() => Array.from({ length: 8 }, () => net.connect(port, "127.0.0.1").on("error", () => {}))),
+        (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
+      )
+      yield* until(Effect.sync(() => fillers.some((socket) => !socket.connecting)))
+      const connecting = (): number =>
+        process.getActiveResourcesInfo().filter((name) => name === "TCPConnectWrap").length
+      const before = connecting()
+      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(`nats://127.0.0.1:${port}`)))
+      yield* until(Effect.sync(() => connecting() > before))
+      const [, millis] = yield* timed(Fiber.interrupt(fiber))
+      assert.isBelow(millis, 500)
+      yield* until(Effect.sync(() => connecting() === before))
+      const timedOut = yield* Effect.flip(dialTo(`nats://127.0.0.1:${port}`, { connectTimeout: 100 }))
+      assert(timedOut._tag === "ConnectTimedOut", timedOut._tag)
+      assert.strictEqual(timedOut.stage, "tcp")
+    }))
+
+  it.live("at any moment of a dial that would succeed: a session is either the owner's or gone", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake())
+      for (let i = 0; i < 100; i++) {
+        const handler = new Recorder()
+        const fiber = yield* Effect.forkChild(
+          Effect.scoped(Effect.andThen(dialTo(server.url, { handler }), Effect.never))
+        )
+        yield* Effect.sleep(i % 5)
+        yield* Fiber.interrupt(fiber)
+        for (const session of handler.openedWith) {
+          session.close()
+        }
+      }
+      const [, release] = yield* timed(until(Effect.map(server.connections, (open) => open === 0)))
+      assert.isBelow(release, 500)
+    }))
+})
