@@ -32,7 +32,6 @@ import type * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
 import * as Client from "./internal/client.ts"
 import type { ServerInfo as InternalServerInfo } from "./internal/protocol/info.ts"
-import type * as NatsAuth from "./NatsAuth.ts"
 import * as NatsConfig from "./NatsConfig.ts"
 import type {
   ConnectionClosed,
@@ -232,18 +231,14 @@ export interface NatsClient {
 export const NatsClient: Context.Service<NatsClient, NatsClient> = Context.Service<NatsClient>("effect-nats/NatsClient")
 
 /**
- * The options of a client: a config in its encoded or decoded form, where `auth` may also be an Effect.
+ * The options of a client: a config, each field in its plain or its decoded form. `auth` may also be an Effect that yields
+ * a form of it: it is run before every dial, so that a vault, a rotated secret or a refreshed JWT just works, and its
+ * failure is a `CredentialsUnavailable`.
  *
  * @category options
  * @since 0.1.0
  */
-export interface Options<R = never> extends Omit<NatsConfig.Input, "auth"> {
-  /**
-   * How the client proves who it is. An Effect is run before every dial, so that a vault, a rotated secret or a
-   * refreshed JWT just works; its failure is a `CredentialsUnavailable`. Default: no credentials.
-   */
-  readonly auth?: NatsAuth.Input | Effect.Effect<NatsAuth.Input, unknown, R> | undefined
-}
+export type Options<R = never> = NatsConfig.ClientInput<R>
 
 /**
  * Connects a client. It is closed with the scope: see `NatsClient.drain`.
@@ -257,7 +252,7 @@ export interface Options<R = never> extends Omit<NatsConfig.Input, "auth"> {
 export const make = <R = never>(
   options: Options<R> = {}
 ): Effect.Effect<NatsClient, ConnectError | NatsConfig.NatsConfigError, R | Scope.Scope> =>
-  Effect.flatMap(decodeOptions(options), ({ auth, config }) => Client.makeClient(config, auth))
+  Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeClient(config))
 
 /**
  * A layer from options.
@@ -279,21 +274,3 @@ export const layerConfig = (
   options: Config.Wrap<NatsConfig.Input>
 ): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError | Config.ConfigError> =>
   Layer.effect(NatsClient, Effect.flatMap(Config.unwrap(options), (options) => make(options)))
-
-// internal
-
-const decodeOptions = <R>(
-  { auth, ...rest }: Options<R>
-): Effect.Effect<
-  {
-    readonly config: NatsConfig.NatsConfig
-    readonly auth: Effect.Effect<NatsAuth.Input, unknown, R> | undefined
-  },
-  NatsConfig.NatsConfigError
-> =>
-  Effect.isEffect(auth)
-    ? Effect.map(NatsConfig.decode(rest), (config) => ({ config, auth }))
-    : Effect.map(
-      NatsConfig.decode(auth === undefined ? rest : { ...rest, auth }),
-      (config) => ({ config, auth: undefined })
-    )

@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { NatsClient } from "../NatsClient.ts"
-import type { NatsConfig } from "../NatsConfig.ts"
+import type { ClientConfig } from "../NatsConfig.ts"
 import type { Connection } from "./connection.ts"
 import { formatServer } from "./protocol/serverAddress.ts"
 
@@ -25,7 +25,11 @@ const account = (client: NatsClient): Effect.Effect<string> =>
   )
 
 /** Prints a frame on a terminal, and writes one structured log line elsewhere. */
-export const showBanner = (client: NatsClient, config: NatsConfig, connection: Connection): Effect.Effect<void> =>
+export const showBanner = (
+  client: NatsClient,
+  config: Pick<ClientConfig, "name" | "servers">,
+  connection: Connection
+): Effect.Effect<void> =>
   Effect.gen(function*() {
     const info = connection.info!
     const fields = {

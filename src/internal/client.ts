@@ -9,14 +9,13 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
 import { type ConnectError, ConnectionReset } from "../ConnectError.ts"
-import type * as NatsAuth from "../NatsAuth.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../NatsClient.ts"
-import type { NatsConfig } from "../NatsConfig.ts"
+import type { ClientConfig } from "../NatsConfig.ts"
 import type { SubscribeError } from "../NatsError.ts"
 import type { StatusEvent } from "../NatsStatus.ts"
 import { showBanner } from "./banner.ts"
 import { Connection } from "./connection.ts"
-import { isStaticAuth, resolveAuthSource, resolveCredentials } from "./credentials.ts"
+import { isStaticAuth, resolveAuthSource } from "./credentials.ts"
 import type { Subscription } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
 import { type ReconnectSettings, Supervisor } from "./supervisor.ts"
@@ -28,9 +27,10 @@ const defaultCapacity = 65_536
 const capacityBytes = 64 * 1024 * 1024
 const eventsKept = 1_024
 
+type SharedConfig = Omit<ClientConfig, "auth">
+
 export const makeClient = <R>(
-  config: NatsConfig,
-  auth: Effect.Effect<NatsAuth.Input, unknown, R> | undefined
+  config: ClientConfig<R>
 ): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<R | Scope.Scope>()
@@ -57,10 +57,8 @@ export const makeClient = <R>(
       pingInterval: Duration.toMillis(config.pingInterval),
       maxPingOut: config.maxPingOut,
       reconnect: reconnectSettings(config),
-      credentials: auth === undefined
-        ? resolveCredentials(config.auth)
-        : Effect.provideContext(resolveAuthSource(auth), context),
-      credentialsVary: auth !== undefined || !isStaticAuth(config.auth),
+      credentials: Effect.provideContext(resolveAuthSource(config.auth), context),
+      credentialsVary: Effect.isEffect(config.auth) || !isStaticAuth(config.auth),
       tls: resolveTls(config.tls)
     })
     // Before the first dial, so that nothing that is opened can be missed.
@@ -78,7 +76,7 @@ export const makeClient = <R>(
     return client
   })
 
-const makeOperations = (config: NatsConfig, connection: Connection, supervisor: Supervisor): NatsClient => {
+const makeOperations = (config: SharedConfig, connection: Connection, supervisor: Supervisor): NatsClient => {
   const requestTimeout = Duration.toMillis(config.requestTimeout)
   const subscription = (
     subject: string,
@@ -119,7 +117,9 @@ const makeOperations = (config: NatsConfig, connection: Connection, supervisor: 
     status: Stream.unwrap(Effect.gen(function*() {
       // Both in one turn, so that no event falls between them.
       const events = yield* PubSub.subscribe(connection.settings.events)
-      return Stream.concat(Stream.succeed<StatusEvent>(connection.state), Stream.fromSubscription(events))
+      return Stream.concat(Stream.succeed<StatusEvent>(connection.state), Stream.fromSubscription(events)).pipe(
+        Stream.takeUntil((event) => event._tag === "Closed")
+      )
     })),
     state: Effect.sync(() => connection.state),
     serverInfo: Effect.sync(() => connection.info!),
@@ -148,7 +148,7 @@ const makeOperations = (config: NatsConfig, connection: Connection, supervisor: 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
   Stream.unwrap(Effect.map(subscription.reader, (pull) => Stream.fromPull(Effect.succeed(pull))))
 
-const reconnectSettings = ({ reconnect }: NatsConfig): ReconnectSettings | false =>
+const reconnectSettings = ({ reconnect }: SharedConfig): ReconnectSettings | false =>
   reconnect === false
     ? false
     : {

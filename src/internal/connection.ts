@@ -123,9 +123,9 @@ export class Connection implements SubscriptionOwner {
     for (const resume of waiting) resume(Exit.fail(closed))
     if (this.held.length > 0) this.emit({ _tag: "Undelivered", messages: this.held.length })
     this.held.length = 0
-    this.setState(reason === undefined ? { _tag: "Closed" } : { _tag: "Closed", reason })
+    this.state = reason === undefined ? { _tag: "Closed" } : { _tag: "Closed", reason }
+    PubSub.endUnsafe(this.settings.events, this.state)
     Deferred.doneUnsafe(this.closed, reason === undefined ? Exit.void : Exit.fail(closed))
-    PubSub.endUnsafe(this.settings.events as PubSub.PubSub<StatusEvent | Cause.Done>, Cause.Done())
   }
 
   setState(state: ConnectionState): void {
