@@ -160,7 +160,7 @@ export type Input =
  * @category models
  * @since 0.1.0
  */
-export type AuthSource = Effect.Effect<Input, unknown>
+export type AuthSource<R = never> = Effect.Effect<Input, unknown, R>
 
 /**
  * The JSON form. It has the secrets in plain text.

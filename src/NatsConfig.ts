@@ -21,6 +21,7 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -28,10 +29,13 @@ import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
-import { codec, decodePlain } from "./internal/config/codec.ts"
+import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
 import { decodeConfig, decodeOptions, encodeConfig } from "./internal/config/config.ts"
+import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
+import { findJsonFault } from "./internal/config/json.ts"
 import { formatPath, type Problem } from "./internal/config/problems.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
+import { readSecretFile } from "./internal/secretFile.ts"
 import * as NatsAuth from "./NatsAuth.ts"
 import * as NatsTls from "./NatsTls.ts"
 
@@ -98,8 +102,8 @@ export interface NatsConfig {
  * @category models
  * @since 0.1.0
  */
-export interface ClientConfig extends Omit<NatsConfig, "auth"> {
-  readonly auth: NatsAuth.NatsAuth | NatsAuth.AuthSource
+export interface ClientConfig<R = never> extends Omit<NatsConfig, "auth"> {
+  readonly auth: NatsAuth.NatsAuth | NatsAuth.AuthSource<R>
 }
 
 /**
@@ -148,8 +152,8 @@ export interface Input {
     | undefined
   /** The name that the server shows for this client. At most 1024 characters. */
   readonly name?: string | undefined
-  /** Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous. */
-  readonly auth?: NatsAuth.Input | NatsAuth.AuthSource | undefined
+  /** Who this client is: a form of `NatsAuth`. Default: anonymous. */
+  readonly auth?: NatsAuth.Input | undefined
   /** How the wire is protected. Default: TLS where the server wants it, always verified. */
   readonly tls?: NatsTls.Input | undefined
   /** For a whole dial, name lookup to the server's answer. Default 5 s. */
@@ -172,6 +176,17 @@ export interface Input {
   readonly reconnect?: ReconnectInput | false | undefined
   /** What operations do without a connection. Default `"wait"`; `buffer` is a number of messages, 1 to 10,000,000. */
   readonly whileDisconnected?: WhileDisconnected | undefined
+}
+
+/**
+ * `Input` as it may be written in code, where `auth` may also be an Effect.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientInput<R = never> extends Omit<Input, "auth"> {
+  /** Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous. */
+  readonly auth?: NatsAuth.Input | NatsAuth.AuthSource<R> | undefined
 }
 
 /**
@@ -346,5 +361,100 @@ export const decode = (input: unknown, source = "options"): Effect.Effect<NatsCo
  * @category decoding
  * @since 0.1.0
  */
-export const decodeInput = (input: Input, source = "options"): Effect.Effect<ClientConfig, NatsConfigError> =>
-  Effect.suspend(() => Effect.fromResult(Result.mapError(decodePlain(input, decodeOptions), toError(source))))
+export const decodeInput = <R = never>(
+  input: ClientInput<R>,
+  source = "options"
+): Effect.Effect<ClientConfig<R>, NatsConfigError> =>
+  Effect.suspend(() => Effect.fromResult(Result.mapError(decodePlain(input, decodeOptions<R>), toError(source))))
+
+/**
+ * How the variables are named: `NATS_URL` and so on with the default prefix `NATS`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EnvironmentOptions {
+  /** What every name begins with, before an underscore. Default `NATS`. */
+  readonly prefix?: string | undefined
+}
+
+/** What the variables describe, read through the `ConfigProvider` in use. */
+const environment = (prefix: string): Config.Config<Result.Result<NatsConfig, ReadonlyArray<Problem>>> =>
+  Config.map(
+    Config.all(names.map((name) => Config.option(Config.String(withPrefix(prefix, name))))),
+    (texts) => {
+      const { input, problems } = fromVariables(prefix, (name) => texts[names.indexOf(name)])
+      const decoded = decodePlain(input, decodeConfig)
+      const found = [...problems, ...(decoded._tag === "Failure" ? decoded.failure.map(toVariables(prefix)) : [])]
+      return found.length === 0 ? decoded : Result.fail(found)
+    }
+  )
+
+/**
+ * A `Config` of the variables `NATS_URL` (several are separated by commas), `NATS_NAME`, one way to authenticate
+ * (`NATS_USER` and `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_NKEY_SEED`, `NATS_JWT` with or without `NATS_NKEY_SEED`,
+ * `NATS_CREDS`, or `NATS_CREDS_FILE`), `NATS_TLS_MODE`, `NATS_TLS_CA_FILE` and so on, `NATS_CONNECT_TIMEOUT` and so on: a
+ * name for every option, in capitals. An unset variable is the default, and so is an empty one, as everywhere in Effect.
+ *
+ * Variables of two ways to authenticate are an error. Errors name variables and hold no value.
+ *
+ * ```ts
+ * import { ConfigProvider, Effect } from "effect"
+ * import { NatsConfig } from "effect-nats"
+ *
+ * const program = Effect.gen(function*() {
+ *   const config = yield* NatsConfig.config({ prefix: "ORDERS_NATS" })
+ *   yield* Effect.log(config.connectTimeout)
+ * }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ ORDERS_NATS_CONNECT_TIMEOUT: "2 seconds" }))))
+ * ```
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const config = ({ prefix = "NATS" }: EnvironmentOptions = {}): Config.Config<NatsConfig> =>
+  Config.flatMap(
+    environment(prefix),
+    (decoded) =>
+      Result.isSuccess(decoded)
+        ? Config.succeed(decoded.success)
+        : Config.fail(new Schema.SchemaError(toIssue(decoded.failure)))
+  )
+
+/**
+ * Decodes the variables that `config` describes, with their problems as a `NatsConfigError`.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromEnv = ({ prefix = "NATS" }: EnvironmentOptions = {}): Effect.Effect<NatsConfig, NatsConfigError> => {
+  const failed = toError(`environment ${withPrefix(prefix, "*")}`)
+  return environment(prefix).pipe(
+    Effect.mapError(() => failed([{ path: [], problem: "could not be read from the ConfigProvider" }])),
+    Effect.flatMap((decoded) => Effect.fromResult(Result.mapError(decoded, failed)))
+  )
+}
+
+/**
+ * Reads a JSON file of at most 1 MiB once, and decodes it. A path in it is relative to the working directory. Fails with
+ * `NatsConfigError`, whose `source` is the path, also when the file cannot be read (a problem with the empty path) or is
+ * not JSON (the problem names line and column).
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromFile = (path: string): Effect.Effect<NatsConfig, NatsConfigError> => {
+  const failed = toError(path)
+  return readSecretFile(path, { secret: false, option: "configuration" }).pipe(
+    Effect.mapError(({ problem }) => failed([{ path: [], problem: `cannot be read: ${problem}` }])),
+    Effect.flatMap((text) => {
+      const plain = text.replace(/^\uFEFF/, "")
+      const fault = findJsonFault(plain)
+      return fault === undefined
+        ? decode(JSON.parse(plain), path)
+        : Effect.fail(failed([{
+          path: [],
+          problem: `is not JSON at line ${fault.line}, column ${fault.column}, where ${fault.expected} must stand`
+        }]))
+    })
+  )
+}

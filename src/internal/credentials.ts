@@ -130,7 +130,9 @@ const unavailable = (cause: Cause.Cause<unknown>): CredentialsUnavailable => {
 }
 
 /** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable` (P7). */
-export const runAuthSource = (auth: AuthSource): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> =>
+export const runAuthSource = <R>(
+  auth: AuthSource<R>
+): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable, R> =>
   auth.pipe(
     Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause))),
     Effect.flatMap((input): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> => {
@@ -165,8 +167,13 @@ const methodOf = (input: unknown): AuthMethod | undefined =>
     ? input._tag as AuthMethod
     : undefined
 
+/** Whether every dial sends the same: a file may be another one the next time. */
+export const isStaticAuth = (auth: NatsAuth): boolean => auth._tag !== "CredsFile"
+
 /** What a dial sends, from a form of `auth` or from an Effect of one. */
-export const resolveAuthSource = (auth: NatsAuth | AuthSource): Effect.Effect<Credentials, CredentialsError> =>
+export const resolveAuthSource = <R = never>(
+  auth: NatsAuth | AuthSource<R>
+): Effect.Effect<Credentials, CredentialsError, R> =>
   Effect.isEffect(auth)
     ? Effect.flatMap(runAuthSource(auth), (form) => resolveCredentials(form, effectSource))
     : resolveCredentials(auth)

@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
-import type { Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
+import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
 import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
@@ -225,16 +225,16 @@ export const decodeConfig = (problems: Problems, path: Path, input: unknown): Na
   decodeWith<NatsAuth>(problems, path, input, decodeAuth)
 
 /** The form for options in code, where `auth` may be an Effect. */
-export const decodeOptions = (
+export const decodeOptions = <R>(
   problems: Problems,
   path: Path,
   input: unknown
-): (Omit<NatsConfig, "auth"> & { readonly auth: NatsAuth | AuthSource }) | undefined =>
-  decodeWith<NatsAuth | AuthSource>(
+): ClientConfig<R> | undefined =>
+  decodeWith<NatsAuth | AuthSource<R>>(
     problems,
     path,
     input,
-    (problems, at, value) => Effect.isEffect(value) ? value as AuthSource : decodeAuth(problems, at, value)
+    (problems, at, value) => Effect.isEffect(value) ? value as AuthSource<R> : decodeAuth(problems, at, value)
   )
 
 export const encodeConfig = (config: NatsConfig): Encoded => ({

@@ -27,6 +27,9 @@ export const readText = (
   max: number,
   multiline = false
 ): string | undefined => {
+  if (value === undefined) {
+    return problems.add(path, "is missing")
+  }
   if (typeof value !== "string") {
     return problems.add(path, `must be text, and is ${kindOf(value)}`)
   }

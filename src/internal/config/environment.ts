@@ -1,0 +1,165 @@
+/**
+ * The environment form of a configuration: which variable is which option, and how its text becomes a value.
+ */
+import * as Option from "effect/Option"
+import type { Problem } from "./problems.ts"
+
+type Kind = "text" | "pem" | "number" | "boolean"
+
+/** Name without prefix, option, and how the text is read. Durations and literals are decoded as text. */
+const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kind]> = [
+  ["URL", "servers", "text"],
+  ["NAME", "name", "text"],
+  ["USER", "auth.user", "text"],
+  ["PASSWORD", "auth.password", "text"],
+  ["TOKEN", "auth.token", "text"],
+  ["NKEY_SEED", "auth.seed", "text"],
+  ["JWT", "auth.jwt", "text"],
+  ["CREDS", "auth.creds", "text"],
+  ["CREDS_FILE", "auth.path", "text"],
+  ["TLS_MODE", "tls.mode", "text"],
+  ["TLS_HANDSHAKE_FIRST", "tls.handshakeFirst", "boolean"],
+  ["TLS_SERVER_NAME", "tls.serverName", "text"],
+  ["TLS_CA", "tls.ca", "pem"],
+  ["TLS_CERT", "tls.cert", "pem"],
+  ["TLS_KEY", "tls.key", "pem"],
+  ["TLS_CA_FILE", "tls.caFile", "text"],
+  ["TLS_CERT_FILE", "tls.certFile", "text"],
+  ["TLS_KEY_FILE", "tls.keyFile", "text"],
+  ["TLS_PASSPHRASE", "tls.passphrase", "text"],
+  ["TLS_DANGEROUSLY_DISABLE_VERIFICATION", "tls.dangerouslyDisableVerification", "boolean"],
+  ["CONNECT_TIMEOUT", "connectTimeout", "text"],
+  ["REQUEST_TIMEOUT", "requestTimeout", "text"],
+  ["PING_INTERVAL", "pingInterval", "text"],
+  ["MAX_PING_OUT", "maxPingOut", "number"],
+  ["INBOX_PREFIX", "inboxPrefix", "text"],
+  ["NO_ECHO", "noEcho", "boolean"],
+  ["DRAIN_TIMEOUT", "drainTimeout", "text"],
+  ["BANNER", "banner", "boolean"],
+  ["RECONNECT", "reconnect", "boolean"],
+  ["RECONNECT_INITIAL_DELAY", "reconnect.initialDelay", "text"],
+  ["RECONNECT_MAX_DELAY", "reconnect.maxDelay", "text"],
+  ["RECONNECT_FACTOR", "reconnect.factor", "number"],
+  ["RECONNECT_JITTER", "reconnect.jitter", "boolean"],
+  ["RECONNECT_MAX_ATTEMPTS", "reconnect.maxAttempts", "number"],
+  ["RECONNECT_MAX_ELAPSED", "reconnect.maxElapsed", "text"],
+  ["RECONNECT_ON_FIRST_CONNECT", "reconnect.onFirstConnect", "boolean"],
+  ["WHILE_DISCONNECTED", "whileDisconnected", "text"],
+  ["WHILE_DISCONNECTED_BUFFER", "whileDisconnected.buffer", "number"]
+]
+
+/** All names without their prefix. */
+export const names: ReadonlyArray<string> = variables.map(([name]) => name)
+
+export const withPrefix = (prefix: string, name: string): string => (prefix === "" ? name : `${prefix}_${name}`)
+
+/** The words that Effect's `Config.Boolean` takes. */
+const booleans: ReadonlyMap<string, boolean> = new Map([
+  ...["true", "yes", "on", "1", "y"].map((word) => [word, true] as const),
+  ...["false", "no", "off", "0", "n"].map((word) => [word, false] as const)
+])
+
+const convert = (kind: Kind, text: string): unknown => {
+  switch (kind) {
+    case "text":
+      return text
+    case "pem":
+      // A variable that was set from one line has the line breaks as two characters.
+      return text.includes("\n") ? text : text.replace(/\\r?\\n|\\n/g, "\n")
+    case "number":
+      return /^-?\d{1,16}(?:\.\d{1,16})?$/.test(text.trim()) ? Number(text) : text
+    case "boolean":
+      return booleans.get(text.trim().toLowerCase()) ?? text
+  }
+}
+
+/** The methods and the variables of each. */
+const methods: ReadonlyArray<readonly [tag: string, variables: ReadonlyArray<string>]> = [
+  ["UserPassword", ["USER", "PASSWORD"]],
+  ["Token", ["TOKEN"]],
+  ["Jwt", ["JWT", "NKEY_SEED"]],
+  ["NKey", ["NKEY_SEED"]],
+  ["Creds", ["CREDS"]],
+  ["CredsFile", ["CREDS_FILE"]]
+]
+
+export interface EnvironmentInput {
+  /** To be decoded as a configuration. */
+  readonly input: Readonly<Record<string, unknown>>
+  /** Clashes between variables, which the input cannot show. */
+  readonly problems: ReadonlyArray<Problem>
+}
+
+/** The input that the variables describe. `read` gives the text of a variable by its name without prefix. */
+export const fromVariables = (
+  prefix: string,
+  read: (name: string) => Option.Option<string>
+): EnvironmentInput => {
+  const root: Record<string, unknown> = {}
+  const sections: Record<string, Record<string, unknown>> = {}
+  const problems: Array<Problem> = []
+  const set = new Set<string>()
+  for (const [name, option, kind] of variables) {
+    const text = Option.getOrUndefined(read(name))
+    if (text === undefined) {
+      continue
+    }
+    set.add(name)
+    const [section, key] = option.split(".")
+    if (key === undefined) {
+      root[section] = convert(kind, text)
+    } else {
+      sections[section] = { ...sections[section], [key]: convert(kind, text) }
+    }
+  }
+  const list = (variables: ReadonlyArray<string>): string =>
+    variables.map((name) => withPrefix(prefix, name)).join(" and ")
+  for (const [section, fields] of Object.entries(sections)) {
+    if (section === "auth") {
+      const given = methods.flatMap(([, variables]) => variables).filter((name) => set.has(name))
+      const method = methods.find(([, variables]) => given.every((name) => variables.includes(name)))
+      if (method === undefined) {
+        problems.push({
+          path: [],
+          problem: `must name one way to authenticate: ${list([...new Set(given)])} are of different ones`
+        })
+      } else {
+        root["auth"] = { _tag: set.has("JWT") || method[0] !== "Jwt" ? method[0] : "NKey", ...fields }
+      }
+    } else if (section in root && root[section] !== true) {
+      const variable = variables.find(([, option]) => option === section)
+      const others = variables.filter(([name, option]) => option.startsWith(`${section}.`) && set.has(name))
+      problems.push({
+        path: [withPrefix(prefix, variable?.[0] ?? section)],
+        problem: `clashes with ${list(others.map(([name]) => name))}`
+      })
+    } else {
+      root[section] = fields
+    }
+  }
+  if (root["reconnect"] === true) {
+    root["reconnect"] = {}
+  }
+  return { input: root, problems }
+}
+
+const byOption: ReadonlyMap<string, string> = new Map(variables.map(([name, option]) => [option, name]))
+
+/** A problem of the input, told of the variables that it was made of. */
+export const toVariables = (prefix: string) => ({ path, problem }: Problem): Problem => {
+  const [section, key, ...rest] = path
+  const variable = byOption.get(`${section}.${key}`)
+  const whole = byOption.get(String(section))
+  const name = (word: string): string | undefined => byOption.get(`${section}.${word}`) ?? byOption.get(word)
+  return {
+    path: variable !== undefined
+      ? [withPrefix(prefix, variable), ...rest]
+      : whole !== undefined
+      ? [withPrefix(prefix, whole), ...path.slice(1)]
+      : path,
+    problem: problem.replace(/`(?:tls\.)?([A-Za-z]+)`/g, (quoted: string, word: string) => {
+      const other = name(word)
+      return other === undefined ? quoted : withPrefix(prefix, other)
+    })
+  }
+}
