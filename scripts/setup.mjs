@@ -12,7 +12,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { withLock } from "./lock.mjs"
 import { findServer, hasOlderServers, provideOlderServers, provideServer } from "./natsServer.mjs"
-import { run, SetupError, tell } from "./run.mjs"
+import { capture, run, SetupError, tell } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const at = (...names) => path.join(root, ...names)
@@ -59,6 +59,11 @@ const installModules = async () => {
   const args = [command, "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]
   const { code } = await run("npm", args, { cwd: root, show: true })
   if (code !== 0) throw new SetupError(`npm ${command} failed (exit ${code}); what it said is above.`)
+  // On a system without glibc the project's Node does not run, and the system's own has to do.
+  if (fs.existsSync(projectNode) && (await capture(projectNode, ["--version"])) === undefined) {
+    fs.rmSync(projectNode)
+    fs.rmSync(at("node_modules", ".bin", "node"), { force: true })
+  }
   tell(`node modules: installed in ${seconds(since)}`)
 }
 
