@@ -113,7 +113,7 @@ export const fromVariables = (
     }
   }
   const list = (variables: ReadonlyArray<string>): string =>
-    variables.map((name) => withPrefix(prefix, name)).join(" and ")
+    variables.map((name) => withPrefix(prefix, name)).join(", ")
   for (const [section, fields] of Object.entries(sections)) {
     if (section === "auth") {
       const given = methods.flatMap(([, variables]) => variables).filter((name) => set.has(name))

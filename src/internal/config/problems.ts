@@ -34,7 +34,7 @@ export class Problems {
 
   /** The problems as errors show them: a last one tells how many are not listed. */
   get all(): ReadonlyArray<Problem> {
-    return this.more === 0 ? this.list : [...this.list, { path: [], problem: `${this.more} more problems` }]
+    return this.more === 0 ? this.list : [...this.list, { path: [], problem: `has ${this.more} more problems` }]
   }
 }
 

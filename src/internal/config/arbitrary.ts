@@ -1,0 +1,71 @@
+/**
+ * What generated configurations are made of, for `Arbitrary.schema(NatsConfig)`.
+ */
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { NatsAuth } from "../../NatsAuth.ts"
+import type { NatsConfig } from "../../NatsConfig.ts"
+import { NatsTls } from "../../NatsTls.ts"
+import { decodePlain } from "./codec.ts"
+import { decodeConfig } from "./config.ts"
+import type { Problem } from "./problems.ts"
+
+const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
+const host = Schema.String.check(
+  Schema.isPattern(/^(?:[a-z]{1,8}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
+)
+const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
+
+/** What generated values are made of. The clashes between fields are taken out before it is decoded. */
+const Encodable = Schema.Struct({
+  servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
+  name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
+  auth: NatsAuth,
+  tls: NatsTls,
+  connectTimeout: millis,
+  requestTimeout: millis,
+  pingInterval: millis,
+  maxPingOut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
+  inboxPrefix: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_]{1,8}(?:\.[A-Za-z0-9_]{1,8})?$/)),
+  noEcho: Schema.Boolean,
+  drainTimeout: millis,
+  banner: Schema.Boolean,
+  reconnect: Schema.Union([
+    Schema.Literal(false),
+    Schema.Struct({
+      delays: Schema.Tuple([millis, millis]),
+      factor: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
+      jitter: Schema.Boolean,
+      maxAttempts: Schema.Union([
+        Schema.Literal("forever"),
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
+      ]),
+      maxElapsed: Schema.optionalKey(millis),
+      onFirstConnect: Schema.Boolean
+    })
+  ]),
+  whileDisconnected: Schema.Union([
+    Schema.Literals(["wait", "fail"]),
+    Schema.Struct({ buffer: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })) })
+  ])
+})
+
+/** The recipe's secrets are redacted already. */
+export const Recipe = Schema.toType(Encodable)
+
+export const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig, ReadonlyArray<Problem>> => {
+  const secure = { disable: { tls: "nats", wss: "ws" }, prefer: {}, require: { ws: "wss" } }[recipe.tls.mode]
+  const schemes: { readonly [scheme: string]: string } = secure
+  const reconnect = (): unknown => {
+    if (recipe.reconnect === false) {
+      return false
+    }
+    const { delays: [a, b], ...rest } = recipe.reconnect
+    return { ...rest, initialDelay: Math.min(a, b), maxDelay: Math.max(a, b) }
+  }
+  return decodePlain({
+    ...recipe,
+    servers: recipe.servers.map(({ host, port, scheme }) => `${schemes[scheme] ?? scheme}://${host}:${port}`),
+    reconnect: reconnect()
+  }, decodeConfig)
+}
