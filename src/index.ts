@@ -16,6 +16,8 @@ export * as NatsConfig from "./NatsConfig.ts"
 export * as NatsError from "./NatsError.ts"
 /** The headers of a message. */
 export * as NatsHeaders from "./NatsHeaders.ts"
+/** A layer from outside input: an unknown value, the environment, a file. */
+export * as NatsLayer from "./NatsLayer.ts"
 /** A received message. */
 export * as NatsMessage from "./NatsMessage.ts"
 /** What a client says of its connection. */

@@ -8,7 +8,7 @@ import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
-import { type ConnectError, ConnectionReset } from "../ConnectError.ts"
+import type { ConnectError } from "../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../NatsClient.ts"
 import type { ClientConfig } from "../NatsConfig.ts"
 import type { SubscribeError } from "../NatsError.ts"
@@ -135,13 +135,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
     })),
     closed: connection.awaitClosed,
     drain: Operations.drain(connection, config.drainTimeout),
-    reconnect: Effect.suspend(() => {
-      const session = connection.session
-      if (session !== undefined) {
-        Operations.letGo(session, new ConnectionReset({ server: session.server, stage: "up", requested: true }))
-      }
-      return Effect.asVoid(connection.awaitSession)
-    })
+    reconnect: Operations.reconnect(connection, config.connectTimeout)
   }
 }
 

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { ConnectError } from "../ConnectError.ts"
+import { ConnectionReset } from "../ConnectError.ts"
 import {
   ConnectionClosed,
   ConnectionLost,
@@ -292,8 +292,19 @@ export const drain = (connection: Connection, timeout: Duration.Input): Effect.E
     )
   })
 
-/** Lets go of the current session, so that the supervisor dials another with fresh credentials. */
-export const letGo = (session: Session, reason: ConnectError): void => {
-  session.writer.flush()
-  session.fail(reason)
-}
+/**
+ * Lets go of the current session, so that the supervisor dials another with fresh credentials. What was written before
+ * is handled by the server first, if it answers within `patience`.
+ */
+export const reconnect = (connection: Connection, patience: Duration.Input): Effect.Effect<void, ConnectionClosed> =>
+  Effect.suspend(() => {
+    const session = connection.session
+    if (session === undefined) return Effect.asVoid(connection.awaitSession)
+    const { server } = session
+    return Effect.ignore(roundTrip(session)).pipe(
+      Effect.timeoutOption(patience),
+      Effect.andThen(Effect.sync(() => session.fail(new ConnectionReset({ server, stage: "up", requested: true })))),
+      Effect.andThen(connection.awaitSession),
+      Effect.asVoid
+    )
+  })
