@@ -74,7 +74,7 @@ const main = async () => {
     })
     if (code !== 0) {
       problems.push(
-        output.trim().replace(
+        output.trim().replaceAll("../../", "").replace(
           /^([^\s(]+\.ts)\((\d+),/gm,
           (all, name, line) => origins.has(name) ? `${origins.get(name)}(${line},` : all
         )
