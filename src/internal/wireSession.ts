@@ -35,6 +35,8 @@ export class WireSession implements Session {
   readonly #parser: Parser
   #info: ServerInfo
   #stage: "connect" | "up" | "ended" = "connect"
+  /** The handler has taken it: from here on an end is told to the handler, before that to the dial. */
+  #owned = false
   #reason: ConnectError.ConnectError | undefined
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
   #suspect: string | undefined
@@ -176,6 +178,10 @@ export class WireSession implements Session {
     if (this.#stage === "connect") {
       this.#stage = "up"
       this.#handler.opened(this)
+      if (!this.isOpen) {
+        return
+      }
+      this.#owned = true
       if (this.#owesPong) {
         this.#writer.pong()
       }
@@ -219,7 +225,6 @@ export class WireSession implements Session {
     if (this.#stage === "ended") {
       return
     }
-    const wasUp = this.#stage === "up"
     this.#stage = "ended"
     this.#reason = reason
     this.#parser.stop()
@@ -235,7 +240,7 @@ export class WireSession implements Session {
     for (const resume of waiting) {
       resume()
     }
-    if (!wasUp) {
+    if (!this.#owned) {
       this.#options.settled(reason)
     } else if (tell) {
       this.#handler.closed(reason)

@@ -78,8 +78,7 @@ describe("interruption of a dial leaves no socket", () => {
         (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
       )
       yield* until(Effect.sync(() => fillers.some((socket) => !socket.connecting)))
-      const connecting = (): number =>
-        process.getActiveResourcesInfo().filter((name) => name === "TCPConnectWrap").length
+      const connecting = (): number => process.getActiveResourcesInfo().filter((name) => name === "ConnectWrap").length
       const before = connecting()
       const fiber = yield* Effect.forkChild(Effect.exit(dialTo(`nats://127.0.0.1:${port}`)))
       yield* until(Effect.sync(() => connecting() > before))

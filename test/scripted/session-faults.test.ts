@@ -1,0 +1,146 @@
+/**
+ * Scripted: protocol that no real server sends, and handlers with a bug. A session must end with a reason, not go deaf.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { FakeNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import * as util from "node:util"
+import type { MessageTarget } from "../../src/internal/protocol/target.ts"
+import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
+
+const afterHandshake = (...steps: FakeNatsServer.Script): FakeNatsServer.Script => [
+  { send: FakeNatsServer.info() },
+  { expect: "PING" },
+  { send: "PONG\r\n" },
+  { expect: "PING" },
+  ...steps
+]
+
+/** Opens a session, pings once so that the script goes on, and waits for the end. */
+const endAfter = (handler: Recorder, ...steps: FakeNatsServer.Script) =>
+  Effect.gen(function*() {
+    const server = yield* FakeNatsServer.make(afterHandshake(...steps))
+    const session = yield* dialTo(server.url, { handler })
+    const ping = yield* Effect.flip(pinged(session))
+    const end = yield* handler.end
+    assert.strictEqual(ping, end)
+    assert.isFalse(session.isOpen)
+    return end
+  })
+
+class Failing implements MessageTarget {
+  touched = false
+  accept(): void {
+    throw new Error("bug")
+  }
+  commit(): void {}
+}
+
+describe("protocol that is broken", () => {
+  for (
+    const [what, bytes] of [
+      ["an operation that is none", "CANARY operation\r\n"],
+      ["a malformed INFO (P6)", "INFO {\"canary\":\r\n"],
+      ["a size that is none", "MSG subject 1 canary\r\n"],
+      ["a payload without its end", "MSG subject 1 2\r\ncanary\r\n"]
+    ] as const
+  ) {
+    it.live(`${what} ends the session as ServerRejected, without the bytes`, () =>
+      Effect.gen(function*() {
+        const end = yield* endAfter(new Recorder(), { send: bytes })
+        assert.strictEqual(end._tag, "ServerRejected")
+        assert.notMatch(util.inspect(end, { depth: 8, showHidden: true }), /canary/i)
+      }))
+  }
+})
+
+describe("a bug in a handler", () => {
+  it.live("ends the session as ServerRejected with the bug as cause, where it is in a subscription (P5)", () =>
+    Effect.gen(function*() {
+      const handler = new Recorder()
+      handler.targets.set(1, new Failing())
+      const end = yield* endAfter(handler, { send: "MSG a 1 2\r\nhi\r\n" })
+      assert(end._tag === "ServerRejected")
+      assert.strictEqual((end.cause as Error).message, "bug")
+    }))
+
+  it.live("ends the session where it is in the status handlers", () =>
+    Effect.gen(function*() {
+      class Broken extends Recorder {
+        override serverError(): void {
+          throw new Error("bug")
+        }
+      }
+      const end = yield* endAfter(new Broken(), { send: "-ERR 'Invalid Subject'\r\n" })
+      assert.strictEqual(end._tag, "ServerRejected")
+    }))
+
+  it.live("fails the dial where it is in `opened`, and leaves no connection", () =>
+    Effect.gen(function*() {
+      class Broken extends Recorder {
+        override opened(): void {
+          throw new Error("bug")
+        }
+      }
+      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake())
+      const error = yield* Effect.flip(dialTo(server.url, { handler: new Broken() }))
+      assert.strictEqual(error._tag, "ServerRejected")
+      yield* server.scriptEnd()
+    }))
+})
+
+describe("what the server says last", () => {
+  it.live("of two refusals the first is the cause (P19)", () =>
+    Effect.gen(function*() {
+      const end = yield* endAfter(new Recorder(), {
+        send: "-ERR 'User Authentication Expired'\r\n-ERR 'Authorization Violation'\r\n"
+      }, { end: "RST" })
+      assert.strictEqual(end._tag, "AuthenticationExpired")
+    }))
+
+  it.live("an unknown error is told, and is the cause if the connection ends next", () =>
+    Effect.gen(function*() {
+      const handler = new Recorder()
+      const end = yield* endAfter(handler, { send: "-ERR 'something new'\r\n" }, { end: "FIN" })
+      assert(end._tag === "ServerRejected")
+      assert.strictEqual(end.text, "something new")
+      assert.deepStrictEqual(handler.errors, ["something new"])
+    }))
+
+  it.live("an unknown error that the connection outlived is not the cause of a later end", () =>
+    Effect.gen(function*() {
+      const handler = new Recorder()
+      const server = yield* FakeNatsServer.make(
+        afterHandshake({ send: "-ERR 'something new'\r\nPONG\r\n" }, { expect: "PING" }, { end: "FIN" })
+      )
+      const session = yield* dialTo(server.url, { handler })
+      yield* pinged(session)
+      assert.deepStrictEqual(handler.errors, ["something new"])
+      const end = yield* Effect.flip(pinged(session))
+      assert.strictEqual(end._tag, "ConnectionReset")
+    }))
+
+  it.live("a payload that looks like an error is a payload", () =>
+    Effect.gen(function*() {
+      const text = "-ERR 'Authorization Violation'"
+      const end = yield* endAfter(new Recorder(), { send: `MSG a 1 ${text.length}\r\n${text}\r\n` }, { end: "FIN" })
+      assert.strictEqual(end._tag, "ConnectionReset")
+    }))
+
+  it.live("nothing is told to the handler after close, though the chunk goes on", () =>
+    Effect.gen(function*() {
+      class Closing extends Recorder {
+        override serverError(text: string): void {
+          super.serverError(text)
+          this.openedWith[0].close()
+        }
+      }
+      const handler = new Closing()
+      const server = yield* FakeNatsServer.make(afterHandshake({
+        send: `-ERR 'Invalid Subject'\r\n-ERR 'Invalid Subject'\r\n${FakeNatsServer.info()}-ERR 'Stale Connection'\r\n`
+      }))
+      const session = yield* dialTo(server.url, { handler })
+      yield* Effect.flip(pinged(session))
+      assert.deepStrictEqual([handler.errors.length, handler.infos.length, handler.ends.length], [1, 0, 0])
+    }))
+})

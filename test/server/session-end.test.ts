@@ -1,0 +1,194 @@
+import { assert, describe, it } from "@effect/vitest"
+import { TestNatsServer, TestOperator } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Credentials } from "../../src/internal/credentials.ts"
+import type { Session } from "../../src/internal/session.ts"
+import { type DialTestOptions, dialTo, password, pinged, Recorder, timed } from "../fixtures/dialling.ts"
+
+const many = 20
+
+/** So many sessions at once, half of them publishing in every turn, and what each of them ended with. */
+const sessions = (url: string, options?: DialTestOptions) =>
+  Effect.gen(function*() {
+    const handlers = Array.from({ length: many }, () => new Recorder())
+    const opened = yield* Effect.forEach(handlers, (handler) => dialTo(url, { ...options, handler }))
+    opened.slice(many / 2).forEach(publishing)
+    return {
+      opened,
+      handlers,
+      ends: Effect.gen(function*() {
+        const ends = yield* Effect.forEach(handlers, (handler) => handler.end)
+        for (const handler of handlers) {
+          assert.strictEqual(handler.ends.length, 1)
+        }
+        for (const session of opened) {
+          assert.isFalse(session.isOpen)
+        }
+        return [...new Set(ends.map((end) => "stage" in end ? `${end._tag} ${end.stage}` : end._tag))]
+      })
+    }
+  })
+
+const publishing = (session: Session): void => {
+  const payload = new Uint8Array(128)
+  const turn = (): void => {
+    if (session.isOpen) {
+      for (let i = 0; i < 200; i++) {
+        session.writer.publish("load", "", undefined, payload)
+      }
+      setImmediate(turn)
+    }
+  }
+  turn()
+}
+
+const byJwt = (user: TestOperator.TestUser): Credentials => ({
+  method: "Jwt",
+  jwt: Redacted.make(user.jwt),
+  seed: Redacted.make(user.seed),
+  source: "test"
+})
+
+const operated = Effect.gen(function*() {
+  const operator = yield* TestOperator.make()
+  const account = yield* operator.account("A")
+  const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+  return { operator, account, server }
+})
+
+const john = { user: "john", password: "p" }
+const asJohn = { credentials: password("john", "p") }
+
+describe("a session ends with the cause that the server names", () => {
+  it.live("a user JWT that expires: AuthenticationExpired (P19)", () =>
+    Effect.gen(function*() {
+      const { account, server } = yield* operated
+      const user = yield* account.user("u", { expiresIn: "3 seconds" })
+      const { ends } = yield* sessions(server.url, { credentials: byJwt(user) })
+      assert.deepStrictEqual(yield* ends, ["AuthenticationExpired"])
+    }))
+
+  it.live("a user that is revoked: AuthenticationRevoked", () =>
+    Effect.gen(function*() {
+      const { account, operator, server } = yield* operated
+      const user = yield* account.user("u")
+      const { ends } = yield* sessions(server.url, { credentials: byJwt(user) })
+      yield* server.reload({ operator: operator.setup(yield* account.revoke(user)) })
+      assert.deepStrictEqual(yield* ends, ["AuthenticationRevoked"])
+    }))
+
+  it.live("an account that expires: AccountAuthenticationExpired", () =>
+    Effect.gen(function*() {
+      const operator = yield* TestOperator.make()
+      const account = yield* operator.account("A", { expiresIn: "3 seconds" })
+      const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+      const { ends } = yield* sessions(server.url, { credentials: byJwt(yield* account.user("u")) })
+      assert.deepStrictEqual(yield* ends, ["AccountAuthenticationExpired"])
+    }))
+
+  it.live("a password that is changed: AuthorizationViolation", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [john] })
+      const { ends } = yield* sessions(server.url, asJohn)
+      yield* server.reload({ users: [{ user: "john", password: "q" }] })
+      assert.deepStrictEqual(yield* ends, ["AuthorizationViolation"])
+    }))
+
+  it.live("a message over the limit: ServerRejected with the server's words", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ maxPayload: 100 })
+      const { ends, handlers, opened } = yield* sessions(server.url)
+      for (const session of opened) {
+        session.writer.publish("large", "", undefined, new Uint8Array(1000))
+      }
+      assert.deepStrictEqual(yield* ends, ["ServerRejected"])
+      const [end] = handlers[0].ends
+      assert(end._tag === "ServerRejected")
+      assert.strictEqual(end.text, "Maximum Payload Violation")
+    }))
+})
+
+describe("where the server says nothing, a session ends as ConnectionReset at stage up", () => {
+  it.live("a user that is removed, and the next dial says the rest", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [john] })
+      const { ends } = yield* sessions(server.url, asJohn)
+      yield* server.reload({ users: [{ user: "jane", password: "p" }] })
+      assert.deepStrictEqual(yield* ends, ["ConnectionReset up"])
+      const next = yield* Effect.flip(dialTo(server.url, asJohn))
+      assert.strictEqual(next._tag, "AuthorizationViolation")
+    }))
+
+  it.live("a server that is killed, or stopped", () =>
+    Effect.gen(function*() {
+      for (const how of ["kill", "stop"] as const) {
+        const server = yield* TestNatsServer.make({})
+        const { ends } = yield* sessions(server.url)
+        yield* server[how]
+        assert.deepStrictEqual(yield* ends, ["ConnectionReset up"])
+      }
+    }))
+})
+
+describe("an error that leaves the connection open", () => {
+  it.live("is told, and the session lives on: permissions, invalid subject, too many subscriptions", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({
+        users: [{ ...john, permissions: { publish: "ok", subscribe: "ok.>" } }],
+        maxSubscriptions: 2
+      })
+      const handler = new Recorder()
+      const session = yield* dialTo(server.url, { ...asJohn, handler })
+      session.writer.publish("User Authentication Expired".replaceAll(" ", "-"), "", undefined, "x")
+      session.writer.subscribe(1, "denied", "q")
+      session.writer.subscribe(2, "ok..b", undefined)
+      for (let sid = 3; sid < 6; sid++) {
+        session.writer.subscribe(sid, `ok.${sid}`, undefined)
+      }
+      yield* pinged(session)
+      assert.deepStrictEqual(handler.errors, [
+        "Permissions Violation for Publish to \"User-Authentication-Expired\"",
+        "Permissions Violation for Subscription to \"denied\" using queue \"q\"",
+        "Invalid Subject",
+        "maximum subscriptions exceeded"
+      ])
+      yield* pinged(session)
+      assert.isTrue(session.isOpen)
+      assert.deepStrictEqual(handler.ends, [])
+    }))
+})
+
+describe("a server in lame duck mode", () => {
+  it.live("says so in INFO, and closes later", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const handler = new Recorder()
+      const session = yield* dialTo(server.url, { handler })
+      yield* server.lameDuck
+      yield* handler.until(({ infos }) => infos.some((info) => info.ldm === true))
+      assert.isTrue(session.info.ldm)
+    }))
+})
+
+describe("close", () => {
+  it.live("releases the connection at once, and the handler hears nothing of it", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const handler = new Recorder()
+      const session = yield* dialTo(server.url, { handler })
+      session.ping((reason) => assert.strictEqual(reason?._tag, "ConnectionReset"))
+      session.close()
+      session.close()
+      assert.isFalse(session.isOpen)
+      const gone: Effect.Effect<void, unknown> = Effect.flatMap(
+        server.connz,
+        (open) => open.length === 0 ? Effect.void : Effect.andThen(Effect.sleep(2), gone)
+      )
+      const [, millis] = yield* timed(gone)
+      assert.isBelow(millis, 500)
+      assert.deepStrictEqual(handler.ends, [])
+      const late = yield* Effect.flip(pinged(session))
+      assert.strictEqual(late._tag, "ConnectionReset")
+    }))
+})

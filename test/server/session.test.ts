@@ -1,0 +1,116 @@
+import { assert, describe, it } from "@effect/vitest"
+import { TestNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { ConnectionReset, StaleConnection } from "../../src/ConnectError.ts"
+import type { MessageTarget } from "../../src/internal/protocol/target.ts"
+import type { Session } from "../../src/internal/session.ts"
+import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
+
+/** Keeps the texts of its messages. */
+class Texts implements MessageTarget {
+  touched = false
+  readonly texts: Array<string> = []
+  accept(chunk: Buffer, ...at: [number, number, number, number, number, number, number]): void {
+    this.texts.push(chunk.toString("utf8", at[5], at[6]))
+  }
+  commit(): void {}
+}
+
+const drained = (session: Session): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => session.drained(() => resume(Effect.void)))
+
+describe("a session", () => {
+  it.live("delivers what was sent before a ping before the ping is answered", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const handler = new Recorder()
+      const session = yield* dialTo(server.url, { handler })
+      const target = new Texts()
+      handler.targets.set(7, target)
+      session.writer.subscribe(7, "greet", undefined)
+      for (let i = 0; i < 1000; i++) {
+        session.writer.publish("greet", "", undefined, `hello ${i}`)
+      }
+      yield* pinged(session)
+      assert.deepStrictEqual(target.texts, Array.from({ length: 1000 }, (_, i) => `hello ${i}`))
+      assert.isAbove(session.bytesIn, 1000 * "hello 0".length)
+    }))
+
+  it.live("answers pings in their order", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const session = yield* dialTo(server.url)
+      const order: Array<number> = []
+      for (let i = 0; i < 100; i++) {
+        session.ping(() => order.push(i))
+      }
+      yield* pinged(session)
+      assert.deepStrictEqual(order, Array.from({ length: 100 }, (_, i) => i))
+    }))
+
+  it.live("answers the server's pings", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ pingInterval: "20 millis", maxPingOut: 1, trace: true })
+      const session = yield* dialTo(server.url)
+      for (let i = 0; i < 3; i++) {
+        const from = (yield* server.logs).length
+        yield* server.awaitLog("[PONG]", { from })
+      }
+      yield* pinged(session)
+      assert.isTrue(session.isOpen)
+    }))
+
+  it.live("counts what the server has not taken, and says when it has", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ maxPayload: 8 * 1024 * 1024 })
+      const session = yield* dialTo(server.url)
+      yield* drained(session)
+      assert.strictEqual(session.backlog, 0)
+      yield* server.pause
+      const payload = new Uint8Array(4 * 1024 * 1024)
+      for (let i = 0; i < 8; i++) {
+        session.writer.publish("large", "", undefined, payload)
+      }
+      assert.isAbove(session.backlog, 16 * 1024 * 1024)
+      let resumed = false
+      const waiting = drained(session).pipe(Effect.andThen(Effect.sync(() => assert.isTrue(resumed))))
+      const fiber = yield* Effect.forkChild(waiting, { startImmediately: true })
+      resumed = true
+      yield* server.resume
+      yield* Fiber.join(fiber)
+      assert.strictEqual(session.backlog, 0)
+      yield* pinged(session)
+    }))
+
+  it.live("a small write that is all taken calls back too", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const session = yield* dialTo(server.url)
+      session.writer.publish("small", "", undefined, "x")
+      assert.isAbove(session.backlog, 0)
+      yield* drained(session)
+      assert.strictEqual(session.backlog, 0)
+    }))
+
+  it.live("that is made to fail tells its handler once, and every ping and waiter with it", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const handler = new Recorder()
+      const session = yield* dialTo(server.url, { handler })
+      yield* server.pause
+      const reasons: Array<string | undefined> = []
+      session.ping((reason) => reasons.push(reason?._tag))
+      session.ping((reason) => reasons.push(reason?._tag))
+      session.drained(() => reasons.push("drained"))
+      session.fail(new StaleConnection({ server: session.server }))
+      session.fail(new ConnectionReset({ server: session.server, stage: "up" }))
+      session.close()
+      assert.deepStrictEqual(reasons, ["StaleConnection", "StaleConnection", "drained"])
+      assert.deepStrictEqual(handler.ends.map((end) => end._tag), ["StaleConnection"])
+      const late = yield* Effect.flip(pinged(session))
+      assert.strictEqual(late._tag, "StaleConnection")
+      session.writer.publish("after", "", undefined, "the end")
+      assert.strictEqual(session.backlog, 0)
+    }))
+})
