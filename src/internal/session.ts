@@ -46,8 +46,9 @@ export interface Session {
   readonly isOpen: boolean
   /** The wire is protected by TLS. */
   readonly encrypted: boolean
-  /** Bytes received so far. */
+  /** Bytes and messages received so far. */
   readonly bytesIn: number
+  readonly messagesIn: number
   /** Bytes handed to the writer that the operating system has not taken yet. */
   readonly backlog: number
   /** Calls back once, when `backlog` is zero or the session has ended. */
