@@ -135,7 +135,7 @@ describe("an error that leaves the connection open", () => {
   it.live("is told, and the session lives on: permissions, invalid subject, too many subscriptions", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({
-        users: [{ ...john, permissions: { publish: "ok", subscribe: "ok.>" } }],
+        users: [{ ...john, permissions: { publish: "ok", subscribe: { deny: "denied" } } }],
         maxSubscriptions: 2
       })
       const handler = new Recorder()

@@ -34,6 +34,7 @@ describe("a session", () => {
       }
       yield* pinged(session)
       assert.deepStrictEqual(target.texts, Array.from({ length: 1000 }, (_, i) => `hello ${i}`))
+      assert.strictEqual(session.messagesIn, 1000)
       assert.isAbove(session.bytesIn, 1000 * "hello 0".length)
     }))
 
