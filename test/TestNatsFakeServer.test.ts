@@ -31,11 +31,31 @@ describe("FakeNatsServer", () => {
     }))
 
   const scripts: ReadonlyArray<readonly [name: string, FakeNatsServer.Script, text: string, end: string]> = [
-    ["an HTTP banner", [{ send: "HTTP/1.1 400 Bad Request\r\n\r\n" }, { end: "FIN" }], "HTTP/1.1 400 Bad Request\r\n\r\n", "FIN"],
-    ["half an INFO", [{ send: FakeNatsServer.info().slice(0, 20) }, { end: "FIN" }], FakeNatsServer.info().slice(0, 20), "FIN"],
+    [
+      "an HTTP banner",
+      [{ send: "HTTP/1.1 400 Bad Request\r\n\r\n" }, { end: "FIN" }],
+      "HTTP/1.1 400 Bad Request\r\n\r\n",
+      "FIN"
+    ],
+    [
+      "half an INFO",
+      [{ send: FakeNatsServer.info().slice(0, 20) }, { end: "FIN" }],
+      FakeNatsServer.info().slice(0, 20),
+      "FIN"
+    ],
     ["INFO that is no JSON", [{ send: "INFO {nope\r\n" }, { end: "FIN" }], "INFO {nope\r\n", "FIN"],
-    ["INFO twice", [{ send: FakeNatsServer.info() }, { send: FakeNatsServer.info() }, { end: "FIN" }], FakeNatsServer.info() + FakeNatsServer.info(), "FIN"],
-    ["a refusal in place of INFO", [{ send: "-ERR 'maximum connections exceeded'\r\n" }, { end: "FIN" }], "-ERR 'maximum connections exceeded'\r\n", "FIN"],
+    [
+      "INFO twice",
+      [{ send: FakeNatsServer.info() }, { send: FakeNatsServer.info() }, { end: "FIN" }],
+      FakeNatsServer.info() + FakeNatsServer.info(),
+      "FIN"
+    ],
+    [
+      "a refusal in place of INFO",
+      [{ send: "-ERR 'maximum connections exceeded'\r\n" }, { end: "FIN" }],
+      "-ERR 'maximum connections exceeded'\r\n",
+      "FIN"
+    ],
     ["bytes", [{ send: Uint8Array.of(0, 255, 7) }, { end: "FIN" }], "\u0000\u00ff\u0007", "FIN"],
     ["a reset", [{ end: "RST" }], "", "ECONNRESET"]
   ]
@@ -65,7 +85,9 @@ describe("FakeNatsServer", () => {
 
   it.live("waits for lines before it goes on", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([{ expectLines: 2 }, { expect: /^B/ }, { send: "done" }, { end: "FIN" }])
+      const server = yield* FakeNatsServer.make([{ expectLines: 2 }, { expect: /^B/ }, { send: "done" }, {
+        end: "FIN"
+      }])
       assert.deepStrictEqual(yield* listenTo(server.port, "A 1\r\nA 2\r\nA 3\r\nB\r\n"), ["done", "FIN"])
       assert.strictEqual(yield* server.received(0), "A 1\r\nA 2\r\nA 3\r\nB\r\n")
     }))

@@ -35,7 +35,12 @@ interface Outcome {
 }
 
 /** Sends `text` when something was received, or at once, then reads until `until` ends it or the connection ends. */
-const exchange = (port: number, text: string, until?: string, when: "greeted" | "at once" = "greeted"): Effect.Effect<Outcome> =>
+const exchange = (
+  port: number,
+  text: string,
+  until?: string,
+  when: "greeted" | "at once" = "greeted"
+): Effect.Effect<Outcome> =>
   Effect.callback((resume) => {
     const chunks: Array<Buffer> = []
     const socket = net.connect({ host: "127.0.0.1", port })
@@ -106,7 +111,9 @@ describe("TestNatsProxy", () => {
     Effect.gen(function*() {
       const proxy = yield* TestNatsProxy.make({ port: yield* target() })
       yield* proxy.swallow("toClient")
-      const exchanging = yield* Effect.forkChild(exchange(proxy.port, connect, "PING\r\n", "at once"), { startImmediately: true })
+      const exchanging = yield* Effect.forkChild(exchange(proxy.port, connect, "PING\r\n", "at once"), {
+        startImmediately: true
+      })
       while (!(yield* proxy.sent("toClient")).includes("PING")) yield* Effect.sleep("1 millis")
       assert.isUndefined(exchanging.pollUnsafe())
       assert.strictEqual(yield* proxy.connections, 1)
@@ -165,7 +172,9 @@ describe("TestNatsProxy", () => {
       const port = yield* target()
       const [open, proxyPort] = yield* Effect.scoped(Effect.gen(function*() {
         const proxy = yield* TestNatsProxy.make({ port })
-        const fiber = yield* Effect.forkDetach(exchange(proxy.port, "nothing ends this", undefined, "at once"), { startImmediately: true })
+        const fiber = yield* Effect.forkDetach(exchange(proxy.port, "nothing ends this", undefined, "at once"), {
+          startImmediately: true
+        })
         while ((yield* proxy.connections) === 0) yield* Effect.sleep("1 millis")
         return [fiber, proxy.port] as const
       }))

@@ -23,7 +23,6 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { FakeConnection } from "./internal/fakeConnection.ts"
 import { endSocket, listen } from "./internal/loopback.ts"
@@ -108,9 +107,7 @@ export const make: (
     const fiber = run(Effect.forEach(steps, (step) => perform(connection, step, `connection ${number}`, problems), {
       discard: true
     }))
-    connection.onClose(() => {
-      Effect.runFork(Fiber.interrupt(fiber))
-    })
+    connection.onClose(() => fiber.interruptUnsafe())
     fiber.addObserver(() => connection.finished())
     for (const wake of waiting) wake()
   }, { allowHalfOpen: false })
@@ -136,8 +133,10 @@ export const make: (
     connections: Effect.sync(() => all.filter((connection) => !connection.isClosed).length),
     received: (number) => Effect.sync(() => (number === undefined ? all.at(-1) : all[number])?.text ?? ""),
     scriptEnd: (number) =>
-      Effect.flatMap(connected(number ?? 0), (connection) =>
-        Effect.callback((resume) => connection.onFinished(() => resume(Effect.void)))),
+      Effect.flatMap(
+        connected(number ?? 0),
+        (connection) => Effect.callback((resume) => connection.onFinished(() => resume(Effect.void)))
+      ),
     problems: Effect.sync(() => [...problems])
   }
 })

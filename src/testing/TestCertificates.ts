@@ -68,21 +68,22 @@ export interface Authority extends Certificate {
 }
 
 /**
- * Makes a certificate authority that nobody else trusts.
+ * Makes a certificate authority that nobody else trusts. Default name: one that no other has.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const authority = (options?: { readonly name?: string | undefined }): Effect.Effect<Authority> => {
-  const name = options?.name ?? "Test authority"
-  return Effect.map(
-    certificate({ commonName: name, names: [] }, { authority: true, signer: undefined }),
-    (made): Authority => ({
-      ...made,
-      issue: (wanted) => certificate(wanted ?? {}, { authority: false, signer: { ...made, name } })
-    })
-  )
-}
+export const authority = (options?: { readonly name?: string | undefined }): Effect.Effect<Authority> =>
+  Effect.suspend(() => {
+    const name = options?.name ?? `Test authority ${crypto.randomBytes(4).toString("hex")}`
+    return Effect.map(
+      certificate({ commonName: name, names: [] }, { authority: true, signer: undefined }),
+      (made): Authority => ({
+        ...made,
+        issue: (wanted) => certificate(wanted ?? {}, { authority: false, signer: { ...made, name } })
+      })
+    )
+  })
 
 /**
  * Makes a certificate that is signed by its own key.

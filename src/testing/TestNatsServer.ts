@@ -31,6 +31,10 @@ import * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import type { ConnectError } from "../ConnectError.ts"
+import type * as NatsClient from "../NatsClient.ts"
+import type { NatsConfigError } from "../NatsConfig.ts"
+import { awaitPeers } from "./internal/clusterPeers.ts"
 import { matches } from "./internal/logLines.ts"
 import type { ConnectionInfo } from "./internal/monitor.ts"
 import { getJson } from "./internal/monitor.ts"
@@ -39,9 +43,9 @@ import { findBinary } from "./internal/serverBinary.ts"
 import type { TestNatsServerError } from "./TestNatsServerError.ts"
 import type { Options } from "./TestNatsServerOptions.ts"
 
+export type { ConnectionInfo } from "./internal/monitor.ts"
 export * from "./TestNatsServerError.ts"
 export type * from "./TestNatsServerOptions.ts"
-export type { ConnectionInfo } from "./internal/monitor.ts"
 
 /**
  * A running test server and its controls.
@@ -133,12 +137,7 @@ export const TestNatsServer: Context.Service<TestNatsServer, TestNatsServer> = C
 export const make: (options?: Options) => Effect.Effect<TestNatsServer, TestNatsServerError, Scope.Scope> = Effect
   .fnUntraced(function*(options: Options = {}) {
     const binary = yield* findBinary(options.binary)
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    return yield* started(binary, options).pipe(
-      Scope.provide(scope),
-      // A failed start is cleaned up now, not when the caller's scope closes.
-      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
-    )
+    return yield* releasedOnFailure(started(binary, options))
   })
 
 /**
@@ -160,20 +159,125 @@ export const make: (options?: Options) => Effect.Effect<TestNatsServer, TestNats
 export const layer = (options?: Options): Layer.Layer<TestNatsServer, TestNatsServerError> =>
   Layer.effect(TestNatsServer, make(options))
 
+/**
+ * A layer of a server and of a client that is connected to it, for testing a service that needs a `NatsClient`. The
+ * second argument is the client's options, without `servers`.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsClient } from "effect-nats"
+ * import { TestNatsServer } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* NatsClient.NatsClient
+ *   yield* client.publish("orders.new", "1")
+ * }).pipe(Effect.provide(TestNatsServer.layerClient({ token: "s3cr3t" }, { auth: { token: "s3cr3t" } })))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerClient = <R = never>(
+  options?: Options,
+  client?: Omit<NatsClient.Options<R>, "servers">
+): Layer.Layer<
+  TestNatsServer | NatsClient.NatsClient,
+  TestNatsServerError | ConnectError | NatsConfigError,
+  R
+> =>
+  Layer.unwrap(Effect.gen(function*() {
+    // Loaded here only: a server alone needs no client.
+    const { layer: clientLayer } = yield* Effect.promise(() => import("../NatsClient.ts"))
+    const connected = Layer.unwrap(
+      Effect.map(TestNatsServer, (server) => clientLayer<R>({ ...client, servers: server.url }))
+    )
+    return Layer.provideMerge(connected, layer(options))
+  }))
+
+/**
+ * Starts servers that form one cluster, and succeeds when all know each other and tell their clients so; with
+ * `jetstream`, when they also have elected a leader. They run until the scope closes. `name` is the cluster's name,
+ * default `"test"`; the servers are `<name>-1`, `<name>-2`, … A server that is restarted finds the others again.
+ *
+ * Fails like `make`, and nothing is left behind then.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestNatsServer } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const servers = yield* TestNatsServer.cluster(3, { jetstream: true })
+ *   for (const server of servers) yield* server.restart
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const cluster: (
+  size: number,
+  options?: Omit<Options, "cluster" | "port">
+) => Effect.Effect<ReadonlyArray<TestNatsServer>, TestNatsServerError, Scope.Scope> = Effect.fnUntraced(
+  function*(size: number, options: Omit<Options, "cluster" | "port"> = {}) {
+    const binary = yield* findBinary(options.binary)
+    return yield* releasedOnFailure(formed(binary, size, options)).pipe(
+      // A route port was taken; the next attempt picks others.
+      Effect.retry({
+        times: 3,
+        while: (error) =>
+          error._tag === "NatsServerExited" && error.lastLines.some((line) => line.includes("address already in use"))
+      })
+    )
+  }
+)
+
 // internal
 
+/** What a failed start has acquired is released now, not when the caller's scope closes. */
+const releasedOnFailure = <A, E>(acquire: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (outer) =>
+    Effect.flatMap(Scope.fork(outer), (scope) =>
+      acquire.pipe(
+        Scope.provide(scope),
+        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit))
+      )))
+
+const formed = Effect.fnUntraced(function*(
+  binary: string,
+  size: number,
+  options: Omit<Options, "cluster" | "port">
+) {
+  const name = options.name ?? "test"
+  const routes: Array<string> = []
+  const members: Array<RunningServer> = []
+  for (let number = 1; number <= size; number++) {
+    const member = yield* prepared(binary, { ...options, name: `${name}-${number}`, cluster: { name, routes: [] } })
+    routes.push(`nats-route://127.0.0.1:${member.ports.route}`)
+    members.push(member)
+  }
+  for (const member of members) {
+    member.options = { ...member.options, cluster: { name, routes } }
+    yield* member.configure(member.options)
+  }
+  yield* Effect.forEach(members, (member) => member.start(), { concurrency: "unbounded", discard: true })
+  yield* Effect.forEach(members, (member) => awaitPeers(member, size), { concurrency: "unbounded", discard: true })
+  return members.map(controls)
+})
+
 const started = Effect.fnUntraced(function*(binary: string, options: Options) {
+  const server = yield* prepared(binary, options)
+  yield* server.configure(options)
+  yield* server.start()
+  return controls(server)
+})
+
+/** A directory and ports, for as long as the scope; nothing runs yet. */
+const prepared = Effect.fnUntraced(function*(binary: string, options: Options) {
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
     (made) => Effect.sync(() => fs.rmSync(made, { recursive: true, force: true, maxRetries: 3 }))
   )
-  const server = yield* Effect.acquireRelease(
-    Effect.sync(() => new RunningServer(binary, directory, options)),
-    release
-  )
-  yield* server.configure(options)
-  yield* server.start()
-  return controls(server)
+  return yield* Effect.acquireRelease(Effect.sync(() => new RunningServer(binary, directory, options)), release)
 })
 
 const end = (server: RunningServer, signal: "SIGKILL" | "SIGTERM"): Effect.Effect<void> =>
@@ -240,9 +344,10 @@ const controls = (server: RunningServer): TestNatsServer => {
     })
 
   const monitor = (at: string): Effect.Effect<unknown, TestNatsServerError> =>
-    server.wait(`reading ${at}`, (done) => getJson(ports.monitor, at, (json) => {
-      done(json === undefined ? Effect.fail(server.exited(`reading ${at}`)) : Effect.succeed(json))
-    }))
+    server.wait(`reading ${at}`, (done) =>
+      getJson(ports.monitor, at, (json) => {
+        done(json === undefined ? Effect.fail(server.exited(`reading ${at}`)) : Effect.succeed(json))
+      }))
 
   return {
     url: `nats://127.0.0.1:${ports.client}`,
@@ -277,6 +382,6 @@ const controls = (server: RunningServer): TestNatsServer => {
       (line) => line.includes("Entering lame duck mode") ? Effect.void : undefined,
       (process) => process.signal("SIGUSR2")
     ),
-    awaitExit: Effect.suspend(() => server.process === undefined ? Effect.succeed(undefined) : awaitExit(server.process))
+    awaitExit: Effect.suspend(() => awaitExit(server.process!))
   }
 }

@@ -72,7 +72,7 @@ export class NatsServerExited extends Schema.TaggedError<NatsServerExited>()("Na
   /** What was going on. */
   during: Schema.String,
   /** The exit code, or the signal that ended it. Absent when the program could not be run at all. */
-  status: Schema.optionalKey(Schema.Union([Schema.Number, Schema.String])),
+  status: Schema.optionalKey(Schema.Union([Schema.Finite, Schema.String])),
   /** Its last log lines. Secrets of the typed options are replaced. */
   lastLines: Schema.Array(Schema.String)
 }) {
@@ -93,7 +93,7 @@ export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()
   /** What was going on. */
   during: Schema.String,
   /** The time that was allowed, in milliseconds. */
-  timeoutMillis: Schema.Number,
+  timeoutMillis: Schema.Finite,
   /** Its last log lines. Secrets of the typed options are replaced. */
   lastLines: Schema.Array(Schema.String)
 }) {

@@ -22,10 +22,11 @@
  *
  * @since 0.1.0
  */
-import type * as Jwt from "@nats-io/jwt"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { ConnectionType, Operator, Permissions, SubjectRule } from "./TestNatsServerOptions.ts"
+import type { JwtLibrary } from "./internal/mint.ts"
+import { accountJwt, encodeText, loadJwtLibrary, nowInSeconds, userCreds, userJwt } from "./internal/mint.ts"
+import type { ConnectionType, Operator, Permissions } from "./TestNatsServerOptions.ts"
 
 /**
  * An nkey: `publicKey` for the server, `seed` for the one who signs.
@@ -156,12 +157,12 @@ export interface TestOperator extends NKey {
  */
 export const make: (options?: { readonly name?: string | undefined }) => Effect.Effect<TestOperator> = Effect
   .fnUntraced(function*(options) {
-    const library = yield* load
+    const library = yield* loadJwtLibrary
     const key = yield* nkey("operator")
     const accountKey = yield* nkey("account")
     const systemAccount = yield* makeAccount(library, key, accountKey, "SYS", {})
     const jwt = yield* Effect.promise(() =>
-      library.encodeOperator(options?.name ?? "test", bytes(key.seed), { system_account: systemAccount.publicKey })
+      library.encodeOperator(options?.name ?? "test", encodeText(key.seed), { system_account: systemAccount.publicKey })
     )
     return {
       ...key,
@@ -184,19 +185,14 @@ export const make: (options?: { readonly name?: string | undefined }) => Effect.
  * @since 0.1.0
  */
 export const nkey = (kind: "user" | "account" | "operator" | "server" | "curve" = "user"): Effect.Effect<NKey> =>
-  Effect.map(load, (library) => {
+  Effect.map(loadJwtLibrary, (library) => {
     const pair = creators(library)[kind]()
     return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) }
   })
 
 // internal
 
-type Library = typeof Jwt
-
-// A fifth of a second to load, so only where operator mode is used.
-const load: Effect.Effect<Library> = Effect.promise(() => import("@nats-io/jwt"))
-
-const creators = (library: Library): Record<Parameters<typeof nkey>[0] & string, () => Jwt.KeyPair> => ({
+const creators = (library: JwtLibrary) => ({
   user: library.createUser,
   account: library.createAccount,
   operator: library.createOperator,
@@ -204,123 +200,36 @@ const creators = (library: Library): Record<Parameters<typeof nkey>[0] & string,
   curve: library.createCurve
 })
 
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-const nowInSeconds = (): number => Math.floor(new Date().getTime() / 1000)
-
-const validity = (options: Validity): { readonly exp?: number; readonly nbf?: number } => ({
-  ...(options.expired === true ? { exp: nowInSeconds() - 60 } : {}),
-  ...(options.expiresIn === undefined
-    ? {}
-    : { exp: Math.ceil((new Date().getTime() + Duration.toMillis(options.expiresIn)) / 1000) }),
-  ...(options.notYetValid === true ? { nbf: nowInSeconds() + 3600 } : {})
-})
-
-const list = (given: string | ReadonlyArray<string> | undefined): Array<string> =>
-  given === undefined ? [] : typeof given === "string" ? [given] : [...given]
-
-const rule = (given: SubjectRule | undefined): { allow?: Array<string>; deny?: Array<string> } | undefined => {
-  if (given === undefined) return undefined
-  return typeof given === "object" && !isList(given)
-    ? { allow: list(given.allow), deny: list(given.deny) }
-    : { allow: list(given) }
-}
-
-const isList = (given: SubjectRule): given is ReadonlyArray<string> => Array.isArray(given)
-
-const permissions = (given: Permissions | undefined): Jwt.Permissions => {
-  const pub = rule(given?.publish)
-  const sub = rule(given?.subscribe)
-  const responses = given?.allowResponses
-  return {
-    ...(pub === undefined ? {} : { pub }),
-    ...(sub === undefined ? {} : { sub }),
-    ...(responses === undefined || responses === false
-      ? {}
-      : {
-        resp: responses === true
-          ? { max: 1, ttl: 120_000_000_000 }
-          : { max: responses.max, ttl: Duration.toMillis(responses.expires) * 1_000_000 }
-      })
-  }
-}
-
 const makeAccount = Effect.fnUntraced(function*(
-  library: Library,
+  library: JwtLibrary,
   operator: NKey,
   key: NKey,
   name: string,
   options: AccountOptions
 ): Effect.fn.Return<TestAccount> {
-  const unlimited = options.jetstream === true ? -1 : 0
-  const claims: Partial<Jwt.Account> = {
-    limits: {
-      conn: options.maxConnections ?? -1,
-      subs: options.maxSubscriptions ?? -1,
-      payload: options.maxPayload ?? -1,
-      disallow_bearer: options.disallowBearer ?? false,
-      leaf: -1,
-      imports: -1,
-      exports: -1,
-      data: -1,
-      wildcards: true,
-      mem_storage: unlimited,
-      disk_storage: unlimited,
-      ...(options.jetstream === true ? { streams: -1, consumer: -1 } : {})
-    },
-    default_permissions: permissions(options.defaultPermissions),
-    ...(options.signingKeys === undefined ? {} : { signing_keys: options.signingKeys.map((each) => each.publicKey) }),
-    ...(options.revocations === undefined ? {} : { revocations: options.revocations }),
-    ...options.claims
-  }
-  const jwt = yield* Effect.promise(() =>
-    library.encodeAccount(name, key.publicKey, claims, { ...validity(options), signer: bytes(operator.seed) })
-  )
   const change = (changes: AccountOptions): Effect.Effect<TestAccount> =>
     makeAccount(library, operator, key, name, { ...options, ...changes })
   return {
     ...key,
     name,
-    jwt,
+    jwt: yield* accountJwt(library, operator, key, name, options),
     options,
     user: (userName, userOptions) => makeUser(library, key, userName, userOptions ?? {}),
     change,
     revoke: (user) =>
       Effect.suspend(() =>
-        change({
-          revocations: { ...options.revocations, [user === "*" ? "*" : user.publicKey]: nowInSeconds() }
-        })
+        change({ revocations: { ...options.revocations, [user === "*" ? "*" : user.publicKey]: nowInSeconds() } })
       )
   }
 })
 
 const makeUser = Effect.fnUntraced(function*(
-  library: Library,
+  library: JwtLibrary,
   account: NKey,
   name: string,
   options: UserOptions
 ): Effect.fn.Return<TestUser> {
   const key = options.nkey ?? (yield* nkey("user"))
-  const claims = {
-    ...permissions(options.permissions),
-    ...(options.bearer === true ? { bearer_token: true } : {}),
-    ...(options.allowedConnectionTypes === undefined
-      ? {}
-      : { allowed_connection_types: [...options.allowedConnectionTypes] }),
-    ...(options.networks === undefined ? {} : { src: [...options.networks] }),
-    ...(options.maxSubscriptions === undefined ? {} : { subs: options.maxSubscriptions }),
-    ...(options.maxPayload === undefined ? {} : { payload: options.maxPayload }),
-    ...options.claims
-  }
-  const signing = options.signingKey
-  const jwt = yield* Effect.promise(() =>
-    signing === undefined
-      ? library.encodeUser(name, key.publicKey, bytes(account.seed), claims, validity(options))
-      : library.encodeUser(name, key.publicKey, account.publicKey, claims, {
-        ...validity(options),
-        signer: bytes(signing.seed)
-      })
-  )
-  const creds = new TextDecoder().decode(library.fmtCreds(jwt, library.fromSeed(bytes(key.seed))))
-  return { ...key, name, jwt, creds }
+  const jwt = yield* userJwt(library, account, key.publicKey, name, options)
+  return { publicKey: key.publicKey, seed: key.seed, name, jwt, creds: userCreds(library, jwt, key.seed) }
 })

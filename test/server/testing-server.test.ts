@@ -9,8 +9,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as process from "node:process"
 import * as readline from "node:readline"
-import { findBinary } from "../../src/testing/internal/serverBinary.ts"
 import { TestNatsServer } from "../../src/testing/index.ts"
+import { findBinary } from "../../src/testing/internal/serverBinary.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
 
 // A place of its own, so that what other tests leave or use does not count.
@@ -88,7 +88,9 @@ describe("TestNatsServer", () => {
       const before = leftDirectories()
       const pids = path.join(os.tmpdir(), "pids")
       const noisy = path.join(os.tmpdir(), "nats-server")
-      fs.writeFileSync(noisy, `#!/bin/sh\necho $$ >> ${pids}\nexec ${yield* findBinary(undefined)} "$@"\n`, { mode: 0o755 })
+      fs.writeFileSync(noisy, `#!/bin/sh\necho $$ >> ${pids}\nexec ${yield* findBinary(undefined)} "$@"\n`, {
+        mode: 0o755
+      })
       for (let delay = 0; delay < 24; delay++) {
         const fiber = yield* Effect.forkChild(
           Effect.scoped(Effect.andThen(TestNatsServer.make({ binary: noisy }), Effect.never))
@@ -211,7 +213,9 @@ describe("TestNatsServer", () => {
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       yield* server.kill
-      for (const control of [server.reload({}), server.pause, server.lameDuck, server.connz, server.awaitLog("never")]) {
+      for (
+        const control of [server.reload({}), server.pause, server.lameDuck, server.connz, server.awaitLog("never")]
+      ) {
         assert.strictEqual((yield* Effect.flip(Effect.asVoid(control)))._tag, "NatsServerExited")
       }
     }))

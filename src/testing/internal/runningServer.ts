@@ -20,15 +20,26 @@ import type { Ports } from "./serverConfig.ts"
 import { writeConfig } from "./serverConfig.ts"
 import { ServerProcess } from "./serverProcess.ts"
 
-
-const pickPorts = (client: number | undefined): Ports => {
-  const ports = new Set<number>(client === undefined ? [] : [client])
-  while (ports.size < 5) {
-    ports.add(probablyFreePort())
+const pickPorts = (fixed: Partial<Ports>): Ports => {
+  const taken = new Set<number>(Object.values(fixed))
+  const pick = (given: number | undefined): number => {
+    if (given !== undefined) return given
+    const port = probablyFreePort()
+    if (taken.has(port)) return pick(undefined)
+    taken.add(port)
+    return port
   }
-  const [first, monitor, websocket, leafnode, route] = [...ports]
-  return { client: first!, monitor: monitor!, websocket: websocket!, leafnode: leafnode!, route: route! }
+  return {
+    client: pick(fixed.client),
+    monitor: pick(fixed.monitor),
+    websocket: pick(fixed.websocket),
+    leafnode: pick(fixed.leafnode),
+    route: pick(fixed.route)
+  }
 }
+
+const fixedPorts = (options: Options.Options): Partial<Ports> =>
+  options.port === undefined ? {} : { client: options.port }
 
 const features: ReadonlyArray<readonly [feature: string, needs: string]> = [
   ["handshake_first", "2.10.4"],
@@ -64,7 +75,7 @@ export class RunningServer {
     this.binary = binary
     this.directory = directory
     this.options = options
-    this.ports = pickPorts(options.port)
+    this.ports = pickPorts(fixedPorts(options))
   }
 
   get startTimeout(): number {
@@ -98,7 +109,9 @@ export class RunningServer {
       Effect.flatMap(this.#startOnce(), (outcome) => {
         if (outcome === "ready") return Effect.void
         if (left === 0) return Effect.fail(this.exited("starting"))
-        this.ports = pickPorts(this.options.port)
+        // Other members of a cluster have been told the route port.
+        const route = (this.options.cluster?.routes ?? []).length > 0 ? { route: this.ports.route } : {}
+        this.ports = pickPorts({ ...fixedPorts(this.options), ...route })
         return Effect.andThen(this.configure(this.options), attempt(left - 1))
       })
     return attempt(this.version === "unknown" ? 20 : 0)
@@ -148,8 +161,10 @@ export class RunningServer {
     if (unknown === undefined) {
       return Effect.fail(new NatsServerConfigRejected({ problem: this.#withoutSecrets(problem) }))
     }
-    return Effect.flatMap(binaryVersion(this.binary), (version) =>
-      Effect.fail(new NatsServerTooOld({ feature: unknown[0], needs: unknown[1], version })))
+    return Effect.flatMap(
+      binaryVersion(this.binary),
+      (version) => Effect.fail(new NatsServerTooOld({ feature: unknown[0], needs: unknown[1], version }))
+    )
   }
 
   /** Waits for a callback, for at most the start timeout of real time, whatever clock a test runs on. */

@@ -34,7 +34,7 @@ const cached = (tried: Array<string>): string | undefined => {
   while (true) {
     const cache = path.join(directory, ".cache", "nats-server")
     if (fs.existsSync(cache)) {
-      for (const version of fs.readdirSync(cache).sort(newestFirst)) {
+      for (const version of fs.readdirSync(cache).toSorted(newestFirst)) {
         const file = path.join(cache, version, "nats-server")
         if (isProgram(file)) return file
       }

@@ -31,7 +31,7 @@ export class ServerProcess {
   readonly pid: number
   exit: ServerExit | undefined = undefined
   readonly #child: childProcess.ChildProcess
-  readonly #lifeline: Writable
+  readonly #lifeline: Writable | undefined
   readonly #onExit = new Set<(exit: ServerExit) => void>()
 
   constructor(options: {
@@ -62,12 +62,6 @@ export class ServerProcess {
       status = code ?? signal ?? undefined
       part()
     })
-    child.on("error", (error) => {
-      if (child.pid === undefined) {
-        log.feed(`${error.message}\n`)
-        this.#ended(log, undefined)
-      }
-    })
   }
 
   get isRunning(): boolean {
@@ -94,13 +88,13 @@ export class ServerProcess {
 
   /** Dismisses the watchdog: another one, or nobody, is in charge of the directory now. */
   release(): void {
-    this.#lifeline.end("done\n")
+    this.#lifeline?.end("done\n")
   }
 
   #ended(log: LogLines, status: number | string | undefined): void {
     if (this.exit !== undefined) return
     // The pid may be given to another process from here on.
-    if (this.#lifeline.writable) this.#lifeline.write("exited\n")
+    if (this.#lifeline?.writable === true) this.#lifeline.write("exited\n")
     log.flush()
     this.exit = { status }
     for (const listener of this.#onExit) {
