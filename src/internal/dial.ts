@@ -2,11 +2,10 @@
  * From an address to a session: name lookup, TCP, the server's INFO, TLS, CONNECT, PONG.
  */
 import * as Effect from "effect/Effect"
-import type * as Tls from "node:tls"
 import * as ConnectError from "../ConnectError.ts"
 import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
 import { connectAndPing } from "./protocol/connectLine.ts"
-import { Greeting } from "./protocol/greeting.ts"
+import { bannerOf, Greeting } from "./protocol/greeting.ts"
 import type { ServerInfo } from "./protocol/info.ts"
 import { formatServer } from "./protocol/serverAddress.ts"
 import { connectAuth } from "./protocol/userAuth.ts"
@@ -14,6 +13,7 @@ import type { DialOptions, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { TcpTransport } from "./transportTcp.ts"
+import { WebSocketTransport } from "./transportWebSocket.ts"
 import { version } from "./version.ts"
 import { WireSession } from "./wireSession.ts"
 
@@ -66,11 +66,11 @@ class Dialling implements TransportListener {
   readonly #peer: Peer
   readonly #tlsRequired: boolean
   readonly #tlsWanted: boolean
+  readonly #webSocket: boolean
   #outcome: Outcome = () => {}
   #stage: ConnectError.ConnectStage = "tcp"
   #transport: Transport | undefined
   #tcp: TcpTransport | undefined
-  #tlsOptions: Tls.ConnectionOptions | undefined
   #secure = false
   #greeting = new Greeting()
   #info: ServerInfo | undefined
@@ -88,17 +88,17 @@ class Dialling implements TransportListener {
       method: options.credentials.method,
       timeoutMillis: options.connectTimeout
     }
-    this.#tlsRequired = options.server.scheme === "tls" || options.server.scheme === "wss" ||
-      options.tls.mode === "require"
-    this.#tlsWanted = this.#tlsRequired || options.tls.mode === "prefer"
+    const { scheme } = options.server
+    this.#webSocket = scheme === "ws" || scheme === "wss"
+    this.#tlsRequired = scheme === "tls" || scheme === "wss" || options.tls.mode === "require"
+    this.#tlsWanted = this.#tlsRequired || (options.tls.mode === "prefer" && !this.#webSocket)
   }
 
   start(outcome: Outcome): void {
     this.#outcome = outcome
-    const { server, tls } = this.#options
-    // Before anything is dialled, so that unusable settings are found even where the server wants no TLS.
-    if (this.#tlsWanted && (tls.ca ?? tls.cert ?? tls.key) !== undefined && !this.#prepareTls()) {
-      return
+    const { server } = this.#options
+    if (server.scheme === "ws" && this.#tlsRequired) {
+      return this.#fail(new ConnectError.TlsUnavailable({ server: this.#peer.server }))
     }
     try {
       this.#tcp = new TcpTransport(server.host, server.port, this, () => this.#connected())
@@ -110,7 +110,7 @@ class Dialling implements TransportListener {
 
   /** Speaks to a listener that has been silent for most of the time. */
   poke(): void {
-    if (!this.#over && this.#stage === "info" && this.#greeting.isEmpty) {
+    if (!this.#over && this.#stage === "info" && this.#greeting.isEmpty && !this.#webSocket) {
       this.#poked = true
       this.#transport?.write(Buffer.from("PING\r\n\r\n"))
     }
@@ -175,12 +175,21 @@ class Dialling implements TransportListener {
   }
 
   #connected(): void {
-    if (this.#options.tls.handshakeFirst && this.#tlsWanted) {
-      this.#upgrade(() => {
-        this.#stage = "info"
-      })
-    } else {
+    const awaitInfo = (): void => {
       this.#stage = "info"
+      if (this.#webSocket && this.#tcp !== undefined) {
+        const { server } = this.#options
+        const host = new URL(this.#peer.server).host
+        this.#transport = new WebSocketTransport(this.#tcp, { host, path: server.path }, this, (line) => {
+          this.#fail(this.#noWebSocket(line))
+        })
+      }
+    }
+    // A WebSocket has its TLS before all else.
+    if ((this.#options.tls.handshakeFirst || this.#webSocket) && this.#tlsWanted) {
+      this.#upgrade(awaitInfo)
+    } else {
+      awaitInfo()
     }
   }
 
@@ -200,7 +209,7 @@ class Dialling implements TransportListener {
     const rest = this.#greeting.rest
     const offered = info.tls_required === true || info.tls_available === true
     const { server } = this.#peer
-    if (this.#secure) {
+    if (this.#secure || this.#webSocket) {
       this.#authenticate(info, rest)
     } else if (!this.#tlsWanted) {
       if (info.tls_required === true) {
@@ -239,28 +248,14 @@ class Dialling implements TransportListener {
 
   #upgrade(secured: () => void): void {
     this.#stage = "tls"
-    if (!this.#prepareTls() || this.#tlsOptions === undefined) {
-      return
-    }
-    try {
-      this.#tcp?.secure(this.#tlsOptions, () => {
-        this.#secure = true
-        secured()
-      })
-    } catch (cause) {
-      const problem = "node does not accept these settings"
-      this.#fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
-    }
-  }
-
-  #prepareTls(): boolean {
-    const made = this.#tlsOptions ?? tlsOptions(this.#options.server.host, this.#options.tls)
+    const made = tlsOptions(this.#options.server.host, this.#options.tls)
     if (made instanceof ConnectError.TlsConfigInvalid) {
-      this.#fail(made)
-      return false
+      return this.#fail(made)
     }
-    this.#tlsOptions = made
-    return true
+    this.#tcp?.secure(made, () => {
+      this.#secure = true
+      secured()
+    })
   }
 
   #authenticate(info: ServerInfo, rest: Buffer): void {
@@ -316,6 +311,14 @@ class Dialling implements TransportListener {
       return timedOut(this.#peer, "info")
     }
     return new ConnectError.NotANatsServer({ server: this.#peer.server, banner })
+  }
+
+  #noWebSocket(line: string): ConnectError.ConnectError {
+    if (/^INFO[ \t]/i.test(line)) {
+      const text = "it speaks NATS without WebSocket"
+      return new ConnectError.WrongPort({ server: this.#peer.server, text })
+    }
+    return this.#notNats(bannerOf(Buffer.from(line, "latin1")))
   }
 
   #fail(error: ConnectError.ConnectError): void {

@@ -97,10 +97,6 @@ export class WireSession implements Session {
     return this.#parser.messagesIn
   }
 
-  get messagesIn(): number {
-    return this.#parser.messagesIn
-  }
-
   get backlog(): number {
     return this.isOpen ? this.#writer.bytesOut - this.#sent + this.#transport.backlog : 0
   }

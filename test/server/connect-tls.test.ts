@@ -135,22 +135,20 @@ describe("TLS", () => {
       assert.isFalse(yield* connects(ip, { tls: { mode: "disable" } }))
     }))
 
-  it.live("material that does not parse or does not fit is a TlsConfigInvalid that names the option", () =>
+  it.live("material that the TLS library does not take is a TlsConfigInvalid without its content", () =>
     Effect.gen(function*() {
       const { authority, ca, ip } = yield* setUp({})
       const one = yield* authority.issue({})
       const two = yield* authority.issue({})
       const canary = "canary-of-a-key"
       const cases = [
-        ["tls.ca", { ca: "rubbish" }],
-        ["tls.cert", { ca, cert: "rubbish", key: Redacted.make(one.key) }],
-        ["tls.key", { ca, cert: one.cert, key: Redacted.make(canary) }],
-        ["tls.cert and tls.key", { ca, cert: one.cert, key: Redacted.make(two.key) }]
-      ] as const
-      for (const [source, material] of cases) {
+        { ca, cert: "rubbish", key: Redacted.make(one.key) },
+        { ca, cert: one.cert, key: Redacted.make(canary) },
+        { ca, cert: one.cert, key: Redacted.make(two.key) }
+      ]
+      for (const material of cases) {
         const error = yield* always(ip, { tls: material })
-        assert(error._tag === "TlsConfigInvalid", error._tag)
-        assert.strictEqual(error.source, source)
+        assert.strictEqual(error._tag, "TlsConfigInvalid")
         assert.notInclude(util.inspect(error, { depth: 8, showHidden: true }), canary)
       }
     }))

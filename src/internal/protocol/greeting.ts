@@ -8,7 +8,8 @@ const maxLine = 1024 * 1024
 
 const LF = 0x0a
 
-const printable = (bytes: Buffer): string =>
+/** Printable characters, at most 64. */
+export const bannerOf = (bytes: Buffer): string =>
   bytes.toString("latin1").replace(/[^\x20-\x7e]+/g, " ").trim().slice(0, maxBanner)
 
 /** Gathers bytes up to the end of the first line, and tells early when they are not a NATS server's. */
@@ -47,7 +48,7 @@ export class Greeting {
       return this.#bytes.length > maxLine && this.line === undefined ? "" : undefined
     }
     const end = this.#bytes.indexOf(LF)
-    return printable(end < 0 ? this.#bytes : this.#bytes.subarray(0, end))
+    return bannerOf(end < 0 ? this.#bytes : this.#bytes.subarray(0, end))
   }
 
   /** Whether `banner` has all that it will have. */

@@ -1,0 +1,95 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FakeNatsServer, TestCertificates, TestNatsServer } from "effect-nats/testing"
+import * as Effect from "effect/Effect"
+import type { MessageTarget } from "../../src/internal/protocol/target.ts"
+import { dialTo, password, pinged, Recorder, refusal } from "../fixtures/dialling.ts"
+
+class Bytes implements MessageTarget {
+  touched = false
+  messages = 0
+  readonly parts: Array<Buffer> = []
+  accept(chunk: Buffer, ...at: [number, number, number, number, number, number, number]): void {
+    this.messages += 1
+    this.parts.push(Buffer.from(chunk.subarray(at[5], at[6])))
+  }
+  commit(): void {}
+}
+
+describe("WebSocket", () => {
+  it.live("carries messages of every length in both directions", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ websocket: true })
+      const handler = new Recorder()
+      const session = yield* dialTo(server.websocketUrl!, { handler })
+      assert.isFalse(session.encrypted)
+      const target = new Bytes()
+      handler.targets.set(1, target)
+      session.writer.subscribe(1, "echo", undefined)
+      const sizes = [0, 1, 100, 125, 126, 127, 1000, 65_000, 65_535, 65_536, 70_000, 1_000_000]
+      const sent = sizes.map((size) => Buffer.alloc(size, `${size}.`))
+      for (const payload of sent) {
+        session.writer.publish("echo", "", undefined, payload)
+      }
+      yield* pinged(session)
+      assert.strictEqual(target.messages, sizes.length)
+      assert.isTrue(Buffer.concat(target.parts).equals(Buffer.concat(sent)))
+      yield* Effect.callback<void>((resume) => session.drained(() => resume(Effect.void)))
+      assert.strictEqual(session.backlog, 0)
+    }))
+
+  it.live("with TLS verifies what was dialled, against the given authority", () =>
+    Effect.gen(function*() {
+      const authority = yield* TestCertificates.authority()
+      const tls = yield* authority.issue({ commonName: "server", names: ["127.0.0.1"] })
+      const server = yield* TestNatsServer.make({ websocket: { tls } })
+      const url = server.websocketUrl!
+      const session = yield* dialTo(url, { tls: { ca: authority.cert } })
+      yield* pinged(session)
+      assert.isTrue(session.encrypted)
+      assert.strictEqual((yield* refusal(url))._tag, "TlsCertificateInvalid")
+      const name = url.replace("127.0.0.1", "localhost")
+      assert.strictEqual((yield* refusal(name, { tls: { ca: authority.cert } }))._tag, "TlsCertificateInvalid")
+      // The listener takes no clear text.
+      const clear = yield* refusal(url.replace("wss:", "ws:"))
+      assert.strictEqual(clear._tag, "NotANatsServer")
+    }))
+
+  it.live("refused credentials are an AuthorizationViolation, every time", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ websocket: true, users: [{ user: "john", password: "p" }] })
+      for (let i = 0; i < 20; i++) {
+        const error = yield* refusal(server.websocketUrl!, { credentials: password("john", "q") })
+        assert.strictEqual(error._tag, "AuthorizationViolation")
+      }
+    }))
+
+  it.live("a kick and a killed server end the session with what the server said", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ websocket: true, users: [{ user: "john", password: "p" }] })
+      const kicked = new Recorder()
+      yield* dialTo(server.websocketUrl!, { credentials: password("john", "p"), handler: kicked })
+      yield* server.reload({ users: [{ user: "john", password: "q" }] })
+      assert.strictEqual((yield* kicked.end)._tag, "AuthorizationViolation")
+      const lost = new Recorder()
+      yield* dialTo(server.websocketUrl!, { credentials: password("john", "q"), handler: lost })
+      yield* server.kill
+      assert.strictEqual((yield* lost.end)._tag, "ConnectionReset")
+    }))
+
+  it.live("to a port that speaks something else has a name", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const plain = yield* refusal(server.url.replace("nats:", "ws:"))
+      assert.strictEqual(plain._tag, "WrongPort")
+      const http = yield* refusal(`ws://127.0.0.1:${server.monitoringPort}`)
+      assert(http._tag === "NotANatsServer", http._tag)
+      assert.match(http.banner, /^HTTP\/1.1 /)
+      const silent = yield* FakeNatsServer.make([])
+      const nothing = yield* refusal(silent.url.replace("nats:", "ws:"), { connectTimeout: 100 })
+      assert(nothing._tag === "ConnectTimedOut", nothing._tag)
+      assert.strictEqual(nothing.stage, "info")
+      const required = yield* refusal(silent.url.replace("nats:", "ws:"), { tls: { mode: "require" } })
+      assert.strictEqual(required._tag, "TlsUnavailable")
+      assert.strictEqual(yield* silent.accepted, 1)
+    }))
+})
