@@ -140,7 +140,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
 }
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
-  Stream.unwrap(Effect.map(subscription.reader, (pull) => Stream.fromPull(Effect.succeed(pull))))
+  Stream.unwrap(Effect.map(subscription.read(), (pull) => Stream.fromPull(Effect.succeed(pull))))
 
 const reconnectSettings = ({ reconnect }: SharedConfig): ReconnectSettings | false =>
   reconnect === false

@@ -38,6 +38,11 @@ export type End = SubscriptionError | Cause.Done
 // A reader gets at most this many at once, so that what it holds and what is buffered meanwhile stay near the bound.
 const maxBatch = 4096
 
+interface Waiting {
+  readonly limit: number
+  readonly resume: (exit: Exit.Exit<Batch, End>) => void
+}
+
 export class Subscription implements MessageTarget {
   touched = false
   dropped = 0
@@ -45,12 +50,12 @@ export class Subscription implements MessageTarget {
   confirmed = false
 
   private buffer: Array<Message | undefined> = []
-  /** Messages before this index were dropped by `dropOldest`. */
+  /** Messages before this index were taken or dropped. */
   private head = 0
   private bytes = 0
   private full = false
   private ended: End | undefined
-  private readonly waiting: Array<(exit: Exit.Exit<Batch, End>) => void> = []
+  private readonly waiting: Array<Waiting> = []
   private waking = false
   /** Streams over this subscription that are being run. */
   private readers = 0
@@ -123,38 +128,46 @@ export class Subscription implements MessageTarget {
   private readonly wake = (): void => {
     this.waking = false
     while (this.waiting.length > 0 && (this.buffer.length > this.head || this.ended !== undefined)) {
-      const resume = this.waiting.shift()!
-      resume(this.buffer.length > this.head ? Exit.succeed(this.take()) : Exit.fail(this.ended!))
+      const { limit, resume } = this.waiting.shift()!
+      resume(this.buffer.length > this.head ? Exit.succeed(this.take(limit)) : Exit.fail(this.ended!))
     }
   }
 
-  /** The next array for a reader. Waits while there is none; ends or fails after the last. */
-  private readonly pull: Effect.Effect<Batch, End> = Effect.suspend(() => {
-    if (this.buffer.length > this.head) return Exit.succeed(this.take())
-    if (this.ended !== undefined) return Exit.fail(this.ended)
-    return Effect.callback<Batch, End>((resume) => {
-      this.waiting.push(resume)
-      return Effect.sync(() => {
-        const index = this.waiting.indexOf(resume)
-        if (index >= 0) this.waiting.splice(index, 1)
+  // The next array for a reader. Waits while there is none; ends or fails after the last.
+  private pull(limit: number): Effect.Effect<Batch, End> {
+    return Effect.suspend(() => {
+      if (this.buffer.length > this.head) return Exit.succeed(this.take(limit))
+      if (this.ended !== undefined) return Exit.fail(this.ended)
+      return Effect.callback<Batch, End>((resume) => {
+        const waiting: Waiting = { limit, resume }
+        this.waiting.push(waiting)
+        return Effect.sync(() => {
+          const index = this.waiting.indexOf(waiting)
+          if (index >= 0) this.waiting.splice(index, 1)
+        })
       })
     })
-  })
+  }
 
-  /** Begins to read. The reader is counted until the scope closes, which is when everything it took is handled. */
-  readonly reader: Effect.Effect<Effect.Effect<Batch, End>, never, Scope.Scope> = Effect.as(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        this.readers++
-      }),
-      () =>
+  /**
+   * Begins to read, at most `limit` messages at once. The reader is counted until the scope closes, which is when
+   * everything it took is handled.
+   */
+  read(limit: number = maxBatch): Effect.Effect<Effect.Effect<Batch, End>, never, Scope.Scope> {
+    return Effect.as(
+      Effect.acquireRelease(
         Effect.sync(() => {
-          this.readers--
-          this.settleFinishers()
-        })
-    ),
-    this.pull
-  )
+          this.readers++
+        }),
+        () =>
+          Effect.sync(() => {
+            this.readers--
+            this.settleFinishers()
+          })
+      ),
+      this.pull(limit)
+    )
+  }
 
   /** Calls back when the server has the SUB, or with the error when it refused or the subscription ended first. */
   onConfirmed(resume: (error: SubscriptionError | undefined) => void): void {
@@ -205,22 +218,30 @@ export class Subscription implements MessageTarget {
     for (const resume of finishers) resume()
   }
 
-  private take(): Batch {
-    const start = this.head
+  private take(limit: number): Batch {
     let batch: Array<Message | undefined>
-    if (start === 0 && this.buffer.length <= maxBatch) {
+    if (this.head === 0 && this.buffer.length <= limit) {
       batch = this.buffer
       this.buffer = []
       this.bytes = 0
     } else {
-      const end = Math.min(start + maxBatch, this.buffer.length)
-      batch = this.buffer.slice(start, end)
+      const end = Math.min(this.head + limit, this.buffer.length)
+      batch = this.buffer.slice(this.head, end)
       for (const message of batch) this.bytes -= message!.size
-      this.buffer = end === this.buffer.length ? [] : this.buffer.slice(end)
-      this.head = 0
+      this.buffer.fill(undefined, this.head, end)
+      this.head = end
+      this.cutFront()
     }
     if (this.buffer.length === 0) this.full = false
     return batch as [Message, ...Array<Message>]
+  }
+
+  // The empty front is cut off in blocks: moving the array for each message would be quadratic.
+  private cutFront(): void {
+    if (this.head === this.buffer.length || (this.head > 1024 && this.head * 2 > this.buffer.length)) {
+      this.buffer = this.buffer.slice(this.head)
+      this.head = 0
+    }
   }
 
   private makeRoom(size: number): boolean {
@@ -248,11 +269,7 @@ export class Subscription implements MessageTarget {
           this.head++
           this.dropped++
         }
-        // The empty front is cut off in blocks: moving the array for each message would be quadratic.
-        if (this.head > this.settings.capacity) {
-          this.buffer = this.buffer.slice(this.head)
-          this.head = 0
-        }
+        this.cutFront()
         return true
       }
     }
