@@ -9,7 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as process from "node:process"
 import * as readline from "node:readline"
-import { TestNatsServer } from "../../src/testing/index.ts"
+import { TestNatsProxy, TestNatsServer } from "../../src/testing/index.ts"
 import { findBinary } from "../../src/testing/internal/serverBinary.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
 
@@ -158,6 +158,10 @@ describe("TestNatsServer", () => {
       yield* server.reload({ maxPayload: 2048 })
       const { info } = yield* rawConnect({ port: server.port, connect: { auth_token: "s3cr3t" } })
       assert.strictEqual(info["max_payload"], 2048)
+      yield* Effect.flip(server.reload({ config: "foo: {" }))
+      yield* server.restart
+      const again = yield* rawConnect({ port: server.port, connect: { auth_token: "s3cr3t" } })
+      assert.strictEqual(again.info["max_payload"], 2048)
     }))
 
   it.live("restart keeps the port, after a kill and after a stop and while running", () =>
@@ -237,10 +241,21 @@ describe("TestNatsServer", () => {
       assert.strictEqual((yield* server.logs).filter((line) => line.includes("authentication error")).length, 2)
     }))
 
-  it.live("connz lists open connections with their user", () =>
+  it.live("connz lists the connections that are open, and monitor reads any other page", () =>
     Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "secret" }] })
+      const server = yield* TestNatsServer.make()
       assert.deepStrictEqual(yield* server.connz, [])
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      yield* proxy.swallow("toClient")
+      yield* Effect.forkScoped(
+        rawConnect({ port: proxy.port, early: true, connect: { name: "open" }, lines: "SUB a.b 1\r\n" }),
+        { startImmediately: true }
+      )
+      while (!(yield* proxy.sent("toClient")).includes("PONG")) yield* Effect.sleep("1 millis")
+      const [connection, ...others] = yield* server.connz
+      assert.deepStrictEqual(others, [])
+      assert.strictEqual(connection?.name, "open")
+      assert.deepStrictEqual(connection?.subscriptions_list, ["a.b"])
       const varz = (yield* server.monitor("/varz")) as { readonly port: number }
       assert.strictEqual(varz.port, server.port)
     }))
