@@ -1,0 +1,80 @@
+/** Server URLs. */
+import { assert, describe, it } from "@effect/vitest"
+import { formatServer, parseServer } from "../../src/internal/protocol/serverAddress.ts"
+
+const shown = (text: string): unknown => {
+  const parsed = parseServer(text)
+  return typeof parsed === "string" ? parsed : [formatServer(parsed.address), parsed.userInfo]
+}
+
+describe("a server's URL", () => {
+  const good: ReadonlyArray<readonly [string, string]> = [
+    ["nats://127.0.0.1:4222", "nats://127.0.0.1:4222"],
+    ["nats://127.0.0.1", "nats://127.0.0.1:4222"],
+    ["127.0.0.1", "nats://127.0.0.1:4222"],
+    ["example.com:5222", "nats://example.com:5222"],
+    ["NATS://Example.COM/", "nats://example.com:4222"],
+    ["tls://example.com", "tls://example.com:4222"],
+    ["ws://example.com", "ws://example.com:80"],
+    ["wss://example.com", "wss://example.com:443"],
+    ["wss://example.com/nats/ws", "wss://example.com:443/nats/ws"],
+    ["nats://[::1]", "nats://[::1]:4222"],
+    ["[::1]:5222", "nats://[::1]:5222"],
+    ["nats://[fe80::1%25eth0]:4222", "nats://[fe80::1%eth0]:4222"],
+    [" nats://my_host \n", "nats://my_host:4222"],
+    ["nats://bücher.example", "nats://xn--bcher-kva.example:4222"]
+  ]
+  for (const [text, url] of good) {
+    it(`${JSON.stringify(text)} is ${url}`, () => {
+      assert.deepStrictEqual(shown(text), [url, undefined])
+      assert.deepStrictEqual(shown(url), [url, undefined])
+    })
+  }
+
+  const users: ReadonlyArray<readonly [string, unknown]> = [
+    ["nats://john:pw@127.0.0.1", { _tag: "UserPassword", user: "john", password: "pw" }],
+    ["john:pw@127.0.0.1:4222", { _tag: "UserPassword", user: "john", password: "pw" }],
+    ["nats://t0k3n@127.0.0.1", { _tag: "Token", token: "t0k3n" }],
+    ["nats://jo%40hn:p%3Aw%2F%2C%25@127.0.0.1", { _tag: "UserPassword", user: "jo@hn", password: "p:w/,%" }],
+    ["nats://john:a:b@127.0.0.1", { _tag: "UserPassword", user: "john", password: "a:b" }],
+    ["nats://john:a@b@127.0.0.1", { _tag: "UserPassword", user: "john", password: "a@b" }]
+  ]
+  for (const [text, userInfo] of users) {
+    it(`${text} has user info, which is not in the address`, () => {
+      assert.deepStrictEqual(shown(text), ["nats://127.0.0.1:4222", userInfo])
+    })
+  }
+
+  const bad: ReadonlyArray<readonly [string, RegExp]> = [
+    ["", /is empty/],
+    ["http://example.com", /scheme/],
+    ["nats://", /host/],
+    ["nats://:4222", /host/],
+    ["nats://a b", /host/],
+    ["nats://-a", /host/],
+    ["nats://a..b", /host/],
+    ["nats://256.1.1.1", /host/],
+    ["nats://[::zz]", /host/],
+    ["nats://[127.0.0.1]", /host/],
+    ["::1", /brackets/],
+    ["nats://::1:4222", /brackets/],
+    ["nats://a:0", /port/],
+    ["nats://a:65536", /port/],
+    ["nats://a:", /port/],
+    ["nats://a:4222x", /port/],
+    ["nats://a/path", /path/],
+    ["ws://a/p?q=1", /query/],
+    ["nats://a#f", /query/],
+    ["nats://john:p/w@a", /percent-encode/],
+    ["nats://john:p%w@a", /%25/],
+    ["nats://:pw@a", /user info/],
+    ["nats://john:@a", /user info/],
+    ["nats://@a", /user info/],
+    ["x".repeat(5000), /4096/]
+  ]
+  for (const [text, expected] of bad) {
+    it(`${JSON.stringify(text.slice(0, 40))} is refused`, () => {
+      assert.match(String(shown(text)), expected)
+    })
+  }
+})
