@@ -75,6 +75,8 @@ export interface Stats {
   readonly dials: number
   /** Sessions after the first. */
   readonly reconnects: number
+  /** Handlers of `consume` that failed or died. */
+  readonly handlerFailures: number
   /** Open subscriptions, without the one for replies. */
   readonly subscriptions: number
   /** Requests that wait for a reply. */
@@ -113,14 +115,25 @@ export interface RequestOptions {
 export interface SubscribeOptions {
   /** The queue group: each message goes to one of its members. */
   readonly queue?: string | undefined
-  /** Messages that may wait unread. Default 65,536. They may take 64 MiB; one message of any size is always taken. */
+  /** Messages that may wait unread. Default 65,536. */
   readonly capacity?: number | undefined
+  /** Bytes that may wait unread: subjects, headers and payloads. One message of any size is taken. Default 64 MiB. */
+  readonly capacityBytes?: number | undefined
   /**
    * What happens to a message that finds the buffer full. `"fail"`: the stream fails with `SlowConsumer` after what is
    * buffered. `"dropNewest"`: that message is dropped. `"dropOldest"`: the oldest ones are dropped for it. Drops are
    * counted in `dropped`, and each episode is one `Overflow` event of `status`. Default `"fail"`.
    */
   readonly overflow?: "fail" | "dropNewest" | "dropOldest" | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface ConsumeOptions extends SubscribeOptions {
+  /** Messages that are handled at the same time. With 1, the default, they are handled in order. */
+  readonly concurrency?: number | undefined
 }
 
 /**
@@ -193,6 +206,17 @@ export interface NatsClient {
     subject: string,
     options?: SubscribeOptions
   ): Stream.Stream<NatsMessage, SubscribeError | SubscriptionError>
+  /**
+   * Handles every message with `handler`, `concurrency` at a time. A handler that fails or dies is logged, counted in
+   * `stats`, and stops nothing. Runs until the client ends: it succeeds after an intended close, once everything received
+   * is handled. Interruption unsubscribes, lets the handlers finish what was received within `drainTimeout` of the
+   * config, then interrupts them; while nothing is being handled it is immediate.
+   */
+  consume<E, R>(
+    subject: string,
+    handler: (message: NatsMessage) => Effect.Effect<unknown, E, R>,
+    options?: ConsumeOptions
+  ): Effect.Effect<void, SubscribeError | SubscriptionError, R>
   /** Waits until the server has handled everything sent so far on this connection. */
   readonly flush: Effect.Effect<void, FlushError>
   /** Measures a round trip to the server. */

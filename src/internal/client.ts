@@ -15,8 +15,9 @@ import type { SubscribeError } from "../NatsError.ts"
 import type { StatusEvent } from "../NatsStatus.ts"
 import { showBanner } from "./banner.ts"
 import { Connection } from "./connection.ts"
+import { consume } from "./consume.ts"
 import { isStaticAuth, resolveAuthSource } from "./credentials.ts"
-import type { Subscription } from "./delivery/subscription.ts"
+import type { Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
 import { type ReconnectSettings, Supervisor } from "./supervisor.ts"
 import { resolveTls } from "./tlsMaterial.ts"
@@ -24,7 +25,7 @@ import { resolveTls } from "./tlsMaterial.ts"
 export const TypeId = "~effect-nats/NatsClient"
 
 const defaultCapacity = 65_536
-const capacityBytes = 64 * 1024 * 1024
+const defaultCapacityBytes = 64 * 1024 * 1024
 const eventsKept = 1_024
 
 type SharedConfig = Omit<ClientConfig, "auth">
@@ -83,13 +84,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
     options?: SubscribeOptions
   ): Effect.Effect<OpenSubscription, SubscribeError, Scope.Scope> =>
     Effect.map(
-      Operations.subscribe(connection, {
-        subject,
-        queue: options?.queue,
-        capacity: options?.capacity ?? defaultCapacity,
-        capacityBytes,
-        overflow: options?.overflow ?? "fail"
-      }),
+      Operations.subscribe(connection, settingsOf(subject, options)),
       (subscription) => ({
         stream: streamOf(subscription),
         unsubscribe: Effect.sync(() => Operations.unsubscribe(connection, subscription)),
@@ -109,6 +104,8 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
         options?.headers
       ),
+    consume: (subject, handler, options) =>
+      consume(connection, settingsOf(subject, options), options?.concurrency ?? 1, config.drainTimeout, handler),
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
@@ -130,6 +127,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
       bytesOut: connection.bytesOut,
       dials: supervisor.dials,
       reconnects: supervisor.reconnects,
+      handlerFailures: connection.handlerFailures,
       subscriptions: connection.subscriptions.size,
       pendingRequests: connection.mux.size
     })),
@@ -138,6 +136,14 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
     reconnect: Operations.reconnect(connection, config.connectTimeout)
   }
 }
+
+const settingsOf = (subject: string, options: SubscribeOptions | undefined): SubscriptionSettings => ({
+  subject,
+  queue: options?.queue,
+  capacity: options?.capacity ?? defaultCapacity,
+  capacityBytes: options?.capacityBytes ?? defaultCapacityBytes,
+  overflow: options?.overflow ?? "fail"
+})
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
   Stream.unwrap(Effect.map(subscription.read(), (pull) => Stream.fromPull(Effect.succeed(pull))))

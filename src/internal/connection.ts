@@ -67,6 +67,7 @@ export class Connection implements SubscriptionOwner {
   /** How the current session proved who it is. */
   authMethod: AuthMethod | undefined
   messagesOut = 0
+  handlerFailures = 0
   // Of sessions that have ended.
   private pastBytesIn = 0
   private pastBytesOut = 0

@@ -1,0 +1,97 @@
+/**
+ * Handlers over a subscription, by long-lived workers that share its buffer.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { SubscribeError, SubscriptionError } from "../NatsError.ts"
+import type { NatsMessage } from "../NatsMessage.ts"
+import type { Connection } from "./connection.ts"
+import type { End, Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
+import * as Operations from "./operations.ts"
+
+type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, R>
+
+/**
+ * Handles every message of a subscription. Ends with it; an interruption takes no more messages, lets the workers handle
+ * what was received for as long as `patience` says, and then interrupts them.
+ */
+export const consume = <E, R>(
+  connection: Connection,
+  settings: SubscriptionSettings,
+  concurrency: number,
+  patience: Duration.Input,
+  handler: Handler<E, R>
+): Effect.Effect<void, SubscribeError | SubscriptionError, R> =>
+  Effect.scopedWith((scope) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const subscription = yield* Scope.provide(restore(Operations.subscribe(connection, settings)), scope)
+        const handle = guarded(connection, settings.subject, handler)
+        const workers = yield* Effect.forEach(
+          Array.from({ length: concurrency }),
+          // A worker that is alone takes whole arrays, which keeps the order and costs least.
+          () =>
+            Effect.forkIn(Effect.interruptible(work(subscription, concurrency === 1 ? undefined : 1, handle)), scope)
+        )
+        const ended = Effect.forEach(workers, Fiber.join, { discard: true })
+        return yield* restore(ended).pipe(
+          Effect.onInterrupt(() => {
+            Operations.unsubscribe(connection, subscription)
+            return Effect.ignore(Effect.timeoutOption(ended, patience))
+          })
+        )
+      })
+    )
+  )
+
+const work = <R>(
+  subscription: Subscription,
+  limit: number | undefined,
+  handle: (message: NatsMessage) => Effect.Effect<unknown, never, R>
+): Effect.Effect<void, SubscriptionError, R> =>
+  Effect.scoped(Effect.gen(function*() {
+    const pull = yield* subscription.read(limit)
+    while (true) {
+      const batch = yield* Effect.exit(pull)
+      if (Exit.isFailure(batch)) return yield* endOf(batch.cause)
+      const messages = batch.value
+      let index = 0
+      yield* Effect.whileLoop({
+        while: () => index < messages.length,
+        body: () => handle(messages[index++]),
+        step: () => {}
+      })
+    }
+  }))
+
+const endOf = (cause: Cause.Cause<End>): Effect.Effect<void, SubscriptionError> => {
+  const end = Cause.findErrorOption(cause)
+  if (end._tag === "None") return Effect.failCause(cause as Cause.Cause<never>)
+  return Cause.isDone(end.value) ? Effect.void : Effect.fail(end.value)
+}
+
+// A handler that fails is reported and counted. It stops neither the worker nor the subscription.
+const guarded = <E, R>(
+  connection: Connection,
+  subject: string,
+  handler: Handler<E, R>
+): (message: NatsMessage) => Effect.Effect<unknown, never, R> => {
+  const report = (cause: Cause.Cause<E>): Effect.Effect<void> => {
+    // A handler that interrupts itself has ended; an interruption of the worker ends it without coming here.
+    if (Cause.hasInterruptsOnly(cause)) return Effect.void
+    connection.handlerFailures++
+    return Effect.annotateLogs(Effect.logError("A message handler failed", cause), { subject })
+  }
+  return (message) => {
+    try {
+      const handled = handler(message)
+      return Exit.isExit(handled) && Exit.isSuccess(handled) ? Effect.void : Effect.catchCause(handled, report)
+    } catch (defect) {
+      return report(Cause.die(defect))
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import { assert, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { NatsClient } from "effect-nats"
+import { TestNatsServer } from "effect-nats/testing"
+
+const client = (options?: Partial<NatsClient.Options>) =>
+  Effect.flatMap(
+    TestNatsServer.TestNatsServer,
+    (server) => NatsClient.make({ servers: server.url, ...options })
+  )
+
+/** A consumer whose subscription the server has. */
+const consuming = <R>(
+  nats: NatsClient.NatsClient,
+  subject: string,
+  handler: Parameters<typeof nats.consume<string, R>>[1],
+  options?: NatsClient.ConsumeOptions
+) =>
+  Effect.gen(function*() {
+    const before = (yield* nats.stats).subscriptions
+    const fiber = yield* Effect.forkChild(nats.consume(subject, handler, options), { startImmediately: true })
+    yield* nats.flush
+    assert.strictEqual((yield* nats.stats).subscriptions, before + 1)
+    return fiber
+  })
+
+it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("consume", (it) => {
+  it.effect("handles in order with one worker, and all at once with as many as are asked for", () =>
+    Effect.gen(function*() {
+      const nats = yield* client()
+      const order: Array<string> = []
+      yield* consuming(nats, "one", (message) =>
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => {
+            order.push(message.text)
+          })
+        ))
+      let running = 0
+      const all = yield* Deferred.make<void>()
+      yield* consuming(nats, "many", () =>
+        Effect.suspend(() => {
+          running++
+          return running === 8 ? Deferred.succeed(all, undefined) : Deferred.await(all)
+        }), { concurrency: 8 })
+      for (let i = 0; i < 50; i++) yield* nats.publish("one", String(i))
+      for (let i = 0; i < 8; i++) yield* nats.publish("many", String(i))
+      yield* Deferred.await(all)
+      yield* nats.drain
+      assert.deepStrictEqual(order, Array.from({ length: 50 }, (_, i) => String(i)))
+    }))
+
+  it.effect("a handler that fails, dies, throws or interrupts itself is counted and stops nothing", () =>
+    Effect.gen(function*() {
+      const nats = yield* client()
+      const handled: Array<string> = []
+      const fiber = yield* consuming(nats, "bad", (message) => {
+        switch (message.text) {
+          case "fail":
+            return Effect.fail("no")
+          case "die":
+            return Effect.die(new Error("no"))
+          case "throw":
+            throw new Error("no")
+          case "interrupt":
+            return Effect.interrupt
+          default:
+            return Effect.sync(() => handled.push(message.text))
+        }
+      })
+      for (const text of ["a", "fail", "b", "die", "c", "throw", "d", "interrupt", "e"]) {
+        yield* nats.publish("bad", text)
+      }
+      yield* nats.drain
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
+      assert.strictEqual((yield* nats.stats).handlerFailures, 3)
+    }))
+
+  it.effect("an interruption while idle is immediate and unsubscribes", () =>
+    Effect.gen(function*() {
+      const nats = yield* client()
+      const fiber = yield* consuming(nats, "idle", () => Effect.void, { concurrency: 4 })
+      const [elapsed] = yield* Effect.timed(Fiber.interrupt(fiber))
+      assert.isBelow(Duration.toMillis(elapsed), 50)
+      assert.strictEqual((yield* nats.stats).subscriptions, 0)
+    }))
+
+  it.effect("an interruption lets the handlers finish everything that was received", () =>
+    Effect.gen(function*() {
+      const nats = yield* client()
+      const handled: Array<string> = []
+      const started = yield* Deferred.make<void>()
+      const fiber = yield* consuming(nats, "work", (message) =>
+        Effect.gen(function*() {
+          yield* Deferred.succeed(started, undefined)
+          yield* Effect.sleep("2 millis")
+          handled.push(message.text)
+        }), { concurrency: 3 })
+      for (let i = 0; i < 30; i++) yield* nats.publish("work", String(i))
+      yield* nats.flush
+      yield* Deferred.await(started)
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(handled.length, 30)
+    }))
+
+  it.effect("a handler that never ends is interrupted when drainTimeout is over", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const nats = yield* Scope.provide(client({ drainTimeout: "200 millis" }), scope)
+      const started = yield* Deferred.make<void>()
+      const interrupted = yield* Deferred.make<void>()
+      const fiber = yield* consuming(nats, "stuck", () =>
+        Effect.andThen(Deferred.succeed(started, undefined), Effect.never).pipe(
+          Effect.onInterrupt(() =>
+            Deferred.succeed(interrupted, undefined)
+          )
+        ))
+      yield* nats.publish("stuck")
+      yield* Deferred.await(started)
+      const [elapsed] = yield* Effect.timed(Fiber.interrupt(fiber))
+      yield* Deferred.await(interrupted)
+      assert.isAtLeast(Duration.toMillis(elapsed), 199)
+      assert.isBelow(Duration.toMillis(elapsed), 2_000)
+      yield* Scope.close(scope, Exit.void)
+    }))
+
+  it.effect("members of a queue group share the messages", () =>
+    Effect.gen(function*() {
+      const nats = yield* client()
+      const counts = [0, 0]
+      for (const member of [0, 1]) {
+        yield* consuming(nats, "shared", () =>
+          Effect.sync(() => {
+            counts[member]++
+          }), { queue: "q" })
+      }
+      for (let i = 0; i < 200; i++) yield* nats.publish("shared")
+      yield* nats.drain
+      assert.strictEqual(counts[0] + counts[1], 200)
+      assert.isAbove(counts[0], 0)
+      assert.isAbove(counts[1], 0)
+    }))
+})
