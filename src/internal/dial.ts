@@ -178,9 +178,7 @@ class Dialling implements TransportListener {
     const awaitInfo = (): void => {
       this.#stage = "info"
       if (this.#webSocket && this.#tcp !== undefined) {
-        const { server } = this.#options
-        const host = new URL(this.#peer.server).host
-        this.#transport = new WebSocketTransport(this.#tcp, { host, path: server.path }, this, (line) => {
+        this.#transport = new WebSocketTransport(this.#tcp, this.#options.server, this, (line) => {
           this.#fail(this.#noWebSocket(line))
         })
       }
@@ -252,10 +250,15 @@ class Dialling implements TransportListener {
     if (made instanceof ConnectError.TlsConfigInvalid) {
       return this.#fail(made)
     }
-    this.#tcp?.secure(made, () => {
-      this.#secure = true
-      secured()
-    })
+    try {
+      this.#tcp?.secure(made, () => {
+        this.#secure = true
+        secured()
+      })
+    } catch (cause) {
+      const problem = "the TLS library does not take these settings"
+      this.#fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
+    }
   }
 
   #authenticate(info: ServerInfo, rest: Buffer): void {

@@ -5,15 +5,9 @@
  * not answer a close. Here the connection below is the same as for `nats://`, with its stages, causes and release.
  */
 import * as crypto from "node:crypto"
+import type { ServerAddress } from "./protocol/serverAddress.ts"
 import { frame, FrameReader, type FrameSink, opcodes } from "./protocol/webSocketFrame.ts"
 import type { Transport, TransportListener } from "./transport.ts"
-
-export interface WebSocketTarget {
-  /** The `Host` header. */
-  readonly host: string
-  /** Path and query. */
-  readonly path: string
-}
 
 const maxResponse = 16 * 1024
 
@@ -32,7 +26,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   /** `refused` is called with the first line of an answer that does not open a WebSocket, which is then over. */
   constructor(
     inner: Transport,
-    target: WebSocketTarget,
+    address: ServerAddress,
     listener: TransportListener,
     refused: (firstLine: string) => void
   ) {
@@ -45,8 +39,11 @@ export class WebSocketTransport implements Transport, FrameSink {
       drained: () => this.listener.drained(),
       ended: (error) => this.#end(error)
     }
+    const host = address.host.includes(":") ? `[${address.host}]` : address.host
     inner.write(Buffer.from(
-      `GET ${target.path === "" ? "/" : target.path} HTTP/1.1\r\nHost: ${target.host}\r\nUpgrade: websocket\r\n` +
+      `GET ${
+        address.path === "" ? "/" : address.path
+      } HTTP/1.1\r\nHost: ${host}:${address.port}\r\nUpgrade: websocket\r\n` +
         `Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${this.#key}\r\n\r\n`
     ))
   }

@@ -17,13 +17,14 @@ const until = (condition: Effect.Effect<boolean>): Effect.Effect<void> =>
 const interruptedAt = (
   script: FakeNatsServer.Script,
   reached: (received: string) => boolean,
-  options?: DialTestOptions
+  options?: DialTestOptions,
+  url = (server: FakeNatsServer.FakeNatsServer): string => server.url
 ) =>
   Effect.gen(function*() {
     const server = yield* FakeNatsServer.make(script)
     for (let i = 1; i <= 20; i++) {
       const handler = new Recorder()
-      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(server.url, { ...options, handler })))
+      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(url(server), { ...options, handler })))
       yield* until(Effect.map(server.accepted, (accepted) => accepted === i))
       yield* until(Effect.map(server.received(i - 1), reached))
       const [exit, millis] = yield* timed(Fiber.interrupt(fiber).pipe(Effect.andThen(Fiber.await(fiber))))
@@ -53,6 +54,14 @@ describe("interruption of a dial leaves no socket", () => {
 
   it.live("while waiting for the answer to CONNECT", () =>
     interruptedAt([{ send: FakeNatsServer.info() }], (received) => received.includes("PING")))
+
+  it.live("while a WebSocket is opened", () =>
+    interruptedAt(
+      [],
+      (received) => received.startsWith("GET"),
+      undefined,
+      (server) => server.url.replace("nats:", "ws:")
+    ))
 
   it.live("while the connection is not even accepted", () =>
     Effect.gen(function*() {

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as util from "node:util"
+import type { Credentials } from "../../src/internal/credentials.ts"
 import {
   anonymous,
   type DialTestOptions,
@@ -99,6 +101,31 @@ describe("credentials", () => {
       assert(error._tag === "MaxConnectionsExceeded")
       assert.strictEqual(error.text, "maximum connections exceeded")
       assert.isTrue(error.isRetryable)
+    }))
+
+  it.live("an NKey and a user JWT are let in, a JWT that has expired is an AuthorizationViolation", () =>
+    Effect.gen(function*() {
+      const nkey = yield* TestOperator.nkey()
+      const keyed = yield* TestNatsServer.make({ users: [{ nkey: nkey.publicKey }] })
+      const byKey: Credentials = { method: "NKey", seed: Redacted.make(nkey.seed), source: "test" }
+      yield* Effect.flatMap(dialTo(keyed.url, { credentials: byKey }), pinged)
+      const stranger = yield* TestOperator.nkey()
+      yield* alwaysRefused(keyed.url, "AuthorizationViolation", {
+        credentials: { ...byKey, seed: Redacted.make(stranger.seed) }
+      })
+      const operator = yield* TestOperator.make()
+      const account = yield* operator.account("A")
+      const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+      const byJwt = (user: TestOperator.TestUser): Credentials => ({
+        method: "Jwt",
+        jwt: Redacted.make(user.jwt),
+        seed: Redacted.make(user.seed),
+        source: "test"
+      })
+      yield* Effect.flatMap(dialTo(server.url, { credentials: byJwt(yield* account.user("u")) }), pinged)
+      yield* alwaysRefused(server.url, "AuthorizationViolation", {
+        credentials: byJwt(yield* account.user("late", { expired: true }))
+      })
     }))
 
   it.live("fifty dials at once are fifty sessions", () =>

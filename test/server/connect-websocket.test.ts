@@ -76,6 +76,26 @@ describe("WebSocket", () => {
       assert.strictEqual((yield* lost.end)._tag, "ConnectionReset")
     }))
 
+  it.live("and TCP dialled at the same time each stay what they are (P29)", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ websocket: true })
+      const urls = Array.from({ length: 40 }, (_, i) => i % 2 === 0 ? server.url : server.websocketUrl!)
+      const sessions = yield* Effect.forEach(urls, (url) => dialTo(url), { concurrency: "unbounded" })
+      yield* Effect.forEach(sessions, pinged, { discard: true, concurrency: "unbounded" })
+      assert.deepStrictEqual(sessions.map((session) => session.server.replace(/\/$/, "")), urls)
+    }))
+
+  it.live("an answer that does not open a WebSocket is refused", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeNatsServer.make([
+        { expect: "GET / HTTP/1.1" },
+        { send: "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n" }
+      ])
+      const error = yield* refusal(server.url.replace("nats:", "ws:"))
+      assert(error._tag === "NotANatsServer", error._tag)
+      assert.strictEqual(error.banner, "HTTP/1.1 101 Switching Protocols")
+    }))
+
   it.live("to a port that speaks something else has a name", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})

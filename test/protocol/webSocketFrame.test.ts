@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { frame, FrameReader, opcodes } from "../../src/internal/protocol/webSocketFrame.ts"
+
+/** A frame as servers send it. */
+const fromServer = (opcode: number, payload: Buffer, fin = true): Buffer => {
+  const length = payload.length
+  const size = length <= 125
+    ? Buffer.from([length])
+    : length <= 0xffff
+    ? Buffer.from([126, length >> 8, length & 0xff])
+    : Buffer.from([127, 0, 0, 0, 0, length >>> 24, (length >> 16) & 0xff, (length >> 8) & 0xff, length & 0xff])
+  return Buffer.concat([Buffer.from([(fin ? 0x80 : 0) | opcode]), size, payload])
+}
+
+const read = (chunks: Iterable<Buffer>) => {
+  const data: Array<Buffer> = []
+  const controls: Array<string> = []
+  const reader = new FrameReader({
+    data: (chunk) => data.push(chunk),
+    control: (opcode, payload) => controls.push(`${opcode} ${payload.toString()}`)
+  })
+  let fault: string | undefined
+  for (const chunk of chunks) {
+    fault ??= reader.push(chunk)
+  }
+  return { text: Buffer.concat(data).toString(), controls, fault }
+}
+
+const stream = Buffer.concat([
+  fromServer(opcodes.binary, Buffer.from("hello ")),
+  fromServer(opcodes.text, Buffer.from("frag"), false),
+  fromServer(opcodes.ping, Buffer.from("are you there")),
+  fromServer(opcodes.continuation, Buffer.from("mented ")),
+  fromServer(opcodes.binary, Buffer.alloc(0)),
+  fromServer(opcodes.binary, Buffer.alloc(200, "a")),
+  fromServer(opcodes.pong, Buffer.alloc(0)),
+  fromServer(opcodes.binary, Buffer.alloc(70_000, "b")),
+  fromServer(opcodes.close, Buffer.from([3, 232]))
+])
+
+const expected = `hello fragmented ${"a".repeat(200)}${"b".repeat(70_000)}`
+
+describe("FrameReader", () => {
+  it("reads the same from every chunking", () => {
+    for (const size of [1, 2, 3, 5, 7, 64, 125, 126, 4096, stream.length]) {
+      const chunks = Array.from(
+        { length: Math.ceil(stream.length / size) },
+        (_, i) => stream.subarray(i * size, (i + 1) * size)
+      )
+      const { controls, fault, text } = read(chunks)
+      assert.isUndefined(fault)
+      assert.isTrue(text === expected, `chunks of ${size}`)
+      assert.deepStrictEqual(controls.map((control) => control.split(" ")[0]), ["9", "10", "8"])
+      assert.strictEqual(controls[0], "9 are you there")
+    }
+  })
+
+  it("refuses what no server may send", () => {
+    const broken = {
+      "a reserved bit": Buffer.from([0xc2, 0]),
+      "a reserved opcode": Buffer.from([0x83, 0]),
+      "another reserved opcode": Buffer.from([0x8b, 0]),
+      "a mask": frame(opcodes.binary, Buffer.from("x"), Buffer.alloc(4)),
+      "a long ping": fromServer(opcodes.ping, Buffer.alloc(126)),
+      "half a ping": fromServer(opcodes.ping, Buffer.alloc(1), false),
+      "a length beyond all bounds": Buffer.from([0x82, 127, 255, 255, 255, 255, 0, 0, 0, 0])
+    }
+    for (const [what, bytes] of Object.entries(broken)) {
+      assert.isDefined(read([bytes]).fault, what)
+    }
+  })
+})
+
+describe("frame", () => {
+  it("masks every length, and unmasked it is what was given", () => {
+    for (const length of [0, 1, 125, 126, 65_535, 65_536]) {
+      const payload = Buffer.alloc(length, "0123456789")
+      const mask = Buffer.from([1, 2, 3, 250])
+      const bytes = frame(opcodes.binary, payload, mask)
+      const head = length <= 125 ? 2 : length <= 65_535 ? 4 : 10
+      assert.strictEqual(bytes[0], 0x82)
+      assert.strictEqual(bytes[1] & 0x80, 0x80)
+      const body = Buffer.from(bytes.subarray(head + 4).map((byte, i) => byte ^ mask[i & 3]))
+      assert.isTrue(body.equals(payload), `length ${length}`)
+      assert.isTrue(bytes.subarray(head, head + 4).equals(mask))
+    }
+  })
+})
