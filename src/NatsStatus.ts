@@ -44,17 +44,17 @@ export interface Disconnected {
 }
 
 /**
- * A round over all servers failed, the next one begins after `delayMillis`.
+ * A round over all servers failed, or the sessions end as soon as they begin: the next round begins after `delayMillis`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Reconnecting {
   readonly _tag: "Reconnecting"
-  /** Rounds so far in this outage, from 1. */
+  /** Rounds so far in this outage. 0 before the first one, which is put off only after sessions of under a second. */
   readonly attempt: number
   readonly delayMillis: number
-  /** Why the round failed. */
+  /** Why the round failed, or the session. */
   readonly reason: ConnectError
 }
 

@@ -101,7 +101,11 @@ export class Supervisor {
       : Effect.catchIf(
         first,
         (error) => error.isRetryable || isRefusal(error),
-        (error) => Effect.flatMap(Clock.currentTimeMillis, (now) => this.redial(reconnect, error, now, 1))
+        (error) =>
+          Effect.flatMap(
+            Effect.all([Clock.currentTimeMillis, this.isFinal(error)]),
+            ([now, final]) => final ? Effect.fail(error) : this.redial(reconnect, error, now, 1)
+          )
       )
   })
 
@@ -150,7 +154,7 @@ export class Supervisor {
         }
         if (delay > 0) {
           this.connection.lostReason = reason
-          this.connection.setState({ _tag: "Reconnecting", attempt: Math.max(attempt, 1), delayMillis: delay, reason })
+          this.connection.setState({ _tag: "Reconnecting", attempt, delayMillis: delay, reason })
           yield* Effect.sleep(delay)
         }
         attempt++

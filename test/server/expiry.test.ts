@@ -1,0 +1,156 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Stream } from "effect"
+import { NatsClient } from "effect-nats"
+import { TestNatsServer, TestOperator } from "effect-nats/testing"
+import { count, follow, keepLedger, oneTurn, unhandled } from "../fixtures/following.ts"
+
+const operatorMode = Effect.gen(function*() {
+  const operator = yield* TestOperator.make()
+  const account = yield* operator.account("app")
+  const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+  return { account, server }
+})
+
+describe.concurrent("a user JWT that expires while connected", () => {
+  it.live(
+    "every 5 seconds, with an Effect that mints the next: 60 seconds, and the streams never end",
+    () =>
+      Effect.gen(function*() {
+        const { account, server } = yield* operatorMode
+        const nkey = yield* TestOperator.nkey()
+        const mint = Effect.map(
+          account.user("app", { nkey, expiresIn: "5 seconds" }),
+          ({ creds }) => ({ _tag: "Creds", creds }) as const
+        )
+        const constant = yield* account.user("witness")
+        const app = yield* NatsClient.make({ servers: server.url, auth: mint })
+        const witness = yield* NatsClient.make({
+          servers: server.url,
+          auth: { _tag: "Jwt", jwt: constant.jwt, seed: constant.seed }
+        })
+        const problems = yield* unhandled
+        const status = yield* follow(app)
+        const inbound = yield* keepLedger(app, "in")
+        const outbound = yield* keepLedger(witness, "out")
+        yield* count(witness, "in")
+        yield* count(app, "out")
+        const ended = yield* Effect.raceFirst(
+          Effect.as(Effect.exit(app.closed), "ended"),
+          Effect.as(Effect.sleep("60 seconds"), "lives")
+        )
+        assert.strictEqual(ended, "lives")
+        yield* inbound.ledger.more(20)
+        yield* outbound.ledger.more(20)
+        const { dials, reconnects } = yield* app.stats
+        assert.isAtLeast(reconnects, 11)
+        assert.strictEqual(dials, 1 + reconnects)
+        assert.deepStrictEqual(new Set(status.losses), new Set(["AuthenticationExpired"]))
+        assert.match(status.tags.join(" "), /^Connected( Disconnected Connected)+$/)
+        assert.strictEqual(inbound.ledger.disorder, 0)
+        assert.isAtMost(inbound.ledger.gaps, reconnects)
+        assert.strictEqual(outbound.ledger.disorder, 0)
+        assert.isAtMost(outbound.ledger.gaps, reconnects)
+        yield* oneTurn
+        assert.deepStrictEqual(problems, [])
+      }),
+    90_000
+  )
+
+  it.live("and is static: AuthenticationExpired ends the client and its streams, 50 of 50, and nothing is dialled again", () =>
+    Effect.gen(function*() {
+      const { account, server } = yield* operatorMode
+      const problems = yield* unhandled
+      const one = Effect.fnUntraced(function*(number: number) {
+        const { creds } = yield* account.user(`app-${number}`, { expiresIn: "4 seconds" })
+        const nats = yield* NatsClient.make({ servers: server.url, auth: { _tag: "Creds", creds } })
+        const status = yield* follow(nats)
+        const { stream } = yield* nats.subscription(`in.${number}`)
+        const reading = yield* Effect.forkChild(Effect.flip(Stream.runDrain(stream)))
+        // Half of them are publishing at the moment when it happens.
+        if (number % 2 === 0) yield* count(nats, `out.${number}`)
+        const closed = yield* Effect.flip(nats.closed)
+        const read = yield* Fiber.join(reading)
+        const published = yield* Effect.flip(nats.publish("late"))
+        assert.strictEqual(read._tag, "ConnectionClosed")
+        assert.strictEqual(published._tag, "ConnectionClosed")
+        yield* status.seen("Closed")
+        const { dials } = yield* nats.stats
+        return [
+          closed._tag,
+          closed.reason?._tag,
+          read._tag === "ConnectionClosed" ? read.reason?._tag : undefined,
+          status.tags.join(" "),
+          dials
+        ]
+      })
+      const outcomes = yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i), one, { concurrency: "unbounded" })
+      for (const outcome of outcomes) {
+        assert.deepStrictEqual(outcome, [
+          "ConnectionClosed",
+          "AuthenticationExpired",
+          "AuthenticationExpired",
+          "Connected Disconnected Closed",
+          1
+        ])
+      }
+      yield* oneTurn
+      assert.deepStrictEqual(problems, [])
+    }))
+
+  it.live("and was expired before the first dial: CredentialsExpired, and nothing is dialled", () =>
+    Effect.gen(function*() {
+      const { account, server } = yield* operatorMode
+      const { creds } = yield* account.user("late", { expired: true })
+      const log = yield* server.logs
+      const error = yield* Effect.flip(NatsClient.make({ servers: server.url, auth: { _tag: "Creds", creds } }))
+      assert.strictEqual(error._tag, "CredentialsExpired")
+      assert.deepStrictEqual((yield* server.logs).slice(log.length), [])
+    }))
+
+  it.live("and the vault goes on giving the expired one: never dialled, until a fresh one is there", () =>
+    Effect.gen(function*() {
+      const { account, server } = yield* operatorMode
+      const nkey = yield* TestOperator.nkey()
+      const vault = { creds: (yield* account.user("app", { nkey, expiresIn: "2 seconds" })).creds, reads: 0 }
+      const auth = Effect.sync(() => {
+        vault.reads++
+        return { _tag: "Creds", creds: vault.creds } as const
+      })
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        auth,
+        reconnect: { initialDelay: "20 millis", maxDelay: "100 millis" }
+      })
+      const status = yield* follow(app)
+      yield* status.seen("Reconnecting", 6)
+      for (const { reason } of status.all("Reconnecting")) assert.strictEqual(reason._tag, "CredentialsExpired")
+      assert.strictEqual((yield* app.stats).dials, 1)
+      assert.isAtLeast(vault.reads, 7)
+      vault.creds = (yield* account.user("app", { nkey })).creds
+      yield* status.connected(2)
+      assert.strictEqual((yield* app.stats).dials, 2)
+      assert.deepStrictEqual(status.losses, ["AuthenticationExpired"])
+    }))
+})
+
+describe.concurrent("a password that changed, and a vault that keeps the old one", () => {
+  it.live("is refused for ten seconds at least, since the vault may lag, then ends the client", () =>
+    Effect.gen(function*() {
+      const users = (password: string): TestNatsServer.Options => ({ users: [{ user: "john", password }] })
+      const server = yield* TestNatsServer.make(users("pw"))
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        auth: Effect.succeed({ user: "john", password: "pw" }),
+        reconnect: { initialDelay: "50 millis", maxDelay: "1 second" }
+      })
+      const status = yield* follow(nats)
+      yield* server.reload(users("changed"))
+      const before = yield* Clock.currentTimeMillis
+      const closed = yield* Effect.flip(nats.closed)
+      const after = yield* Clock.currentTimeMillis
+      assert.strictEqual(closed.reason?._tag, "AuthorizationViolation")
+      assert.isAtLeast(after - before, 9_900)
+      assert.isAbove((yield* nats.stats).dials, 8)
+      assert.deepStrictEqual(status.losses, ["AuthorizationViolation"])
+    }))
+})
