@@ -1,0 +1,243 @@
+/** Configurations by example. */
+import { assert, describe, it } from "@effect/vitest"
+import { NatsConfig } from "effect-nats"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+
+const problemsOf = (input: unknown): ReadonlyArray<readonly [string, string]> => {
+  const decoded = NatsConfig.decodeResult(input)
+  return Result.isFailure(decoded) ? decoded.failure.problems.map(({ path, problem }) => [path, problem] as const) : []
+}
+
+describe("a configuration", () => {
+  it.effect("has the documented defaults", () =>
+    Effect.gen(function*() {
+      const config = yield* NatsConfig.decode({})
+      const expected: NatsConfig.NatsConfig = {
+        servers: [{ scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }],
+        auth: { _tag: "Anonymous" },
+        tls: { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false },
+        connectTimeout: Duration.seconds(5),
+        requestTimeout: Duration.seconds(10),
+        pingInterval: Duration.seconds(30),
+        maxPingOut: 2,
+        inboxPrefix: "_INBOX",
+        noEcho: false,
+        drainTimeout: Duration.seconds(10),
+        banner: false,
+        reconnect: {
+          initialDelay: Duration.millis(100),
+          maxDelay: Duration.seconds(5),
+          factor: 2,
+          jitter: true,
+          maxAttempts: "forever",
+          onFirstConnect: false
+        },
+        whileDisconnected: "wait"
+      }
+      assert.isTrue(Equal.equals(config, expected))
+      assert.isTrue(Equal.equals(yield* NatsConfig.decode({ name: undefined, tls: {}, reconnect: {} }), expected))
+    }))
+
+  for (
+    const duration of [2000, "2 seconds", "2000", 2_000_000_000n, Duration.seconds(2), [2, 0] as const, { seconds: 2 }]
+  ) {
+    it.effect(`takes a duration as ${typeof duration} ${String(duration)}`, () =>
+      Effect.gen(function*() {
+        const config = yield* NatsConfig.decode({ connectTimeout: duration })
+        assert.strictEqual(Duration.toMillis(config.connectTimeout), 2000)
+      }))
+  }
+
+  it.effect("takes several servers as text or as an array, and what it decoded before", () =>
+    Effect.gen(function*() {
+      const text = yield* NatsConfig.decode({ servers: "nats://a, tls://b:5222" })
+      assert.deepStrictEqual(text.servers.map(({ host, port, scheme }) => [scheme, host, port]), [
+        ["nats", "a", 4222],
+        ["tls", "b", 5222]
+      ])
+      const array = yield* NatsConfig.decode({
+        servers: ["nats://a", { scheme: "tls", host: "b", port: 5222, path: "" }]
+      })
+      assert.deepStrictEqual(array.servers, text.servers)
+    }))
+
+  it.effect("turns user info of its URLs into auth, and keeps none of it", () =>
+    Effect.gen(function*() {
+      const config = yield* NatsConfig.decode({ servers: ["nats://jo%20hn:p%40w@a", "nats://jo%20hn:p%40w@b", "c"] })
+      assert.isTrue(Equal.equals(config.auth, { _tag: "UserPassword", user: "jo hn", password: Redacted.make("p@w") }))
+      assert.deepStrictEqual(config.servers.map(({ host }) => host), ["a", "b", "c"])
+      const token = yield* NatsConfig.decode({ servers: "nats://t0k3n@a" })
+      assert.isTrue(Equal.equals(token.auth, { _tag: "Token", token: Redacted.make("t0k3n") }))
+    }))
+
+  it.effect("has a first delay that is never more than the last", () =>
+    Effect.gen(function*() {
+      const slow = yield* NatsConfig.decode({ reconnect: { initialDelay: "10 seconds" } })
+      const fast = yield* NatsConfig.decode({ reconnect: { maxDelay: "50 millis" } })
+      assert.strictEqual(slow.reconnect && Duration.toSeconds(slow.reconnect.maxDelay), 10)
+      assert.strictEqual(fast.reconnect && Duration.toMillis(fast.reconnect.initialDelay), 50)
+    }))
+
+  const faults: ReadonlyArray<readonly [string, unknown, ReadonlyArray<readonly [string, RegExp]>]> = [
+    ["no object", 5, [["", /must be an object.*a number/]]],
+    ["no server", { servers: [] }, [["servers", /at least one/]]],
+    ["an empty place in the list", { servers: "a,,b" }, [["servers[1]", /must not be empty/]]],
+    ["other users in other URLs", { servers: ["nats://a:b@a", "nats://a:c@b"] }, [["servers[1]", /other user info/]]],
+    ["credentials twice", { servers: "nats://a:b@a", auth: { token: "t" } }, [["auth", /clashes with the user info/]]],
+    ["a comma in a password", { servers: "nats://john:12,34@a" }, [["servers", /%2C/]]],
+    ["an unknown key", { conectTimeout: 5 }, [["conectTimeout", /did you mean `connectTimeout`/]]],
+    ["a key of another client", { url: "nats://a" }, [["url", /use `servers`/]]],
+    ["delays out of order", { reconnect: { initialDelay: 9, maxDelay: 8 } }, [[
+      "reconnect.maxDelay",
+      /less than `initialDelay`/
+    ]]],
+    ["an attempt less than one", { reconnect: { maxAttempts: 0 } }, [["reconnect.maxAttempts", /from 1/]]],
+    ["a timeout without end", { connectTimeout: "Infinity" }, [["connectTimeout", /at most 24 days/]]],
+    ["a negative timeout", { drainTimeout: "-1 seconds" }, [["drainTimeout", /more than zero/]]],
+    ["a buffer of none", { whileDisconnected: { buffer: 0 } }, [["whileDisconnected.buffer", /from 1/]]],
+    ["a wildcard in its inbox prefix", { inboxPrefix: "a.*" }, [["inboxPrefix", /without wildcards/]]],
+    ["an empty token in its inbox prefix", { inboxPrefix: "a..b" }, [["inboxPrefix", /without wildcards/]]],
+    ["many faults", { maxPingOut: 0.5, auth: { user: "j" }, tls: { mode: "on" } }, [
+      ["auth.password", /missing/],
+      ["tls.mode", /"disable" or "prefer" or "require"/],
+      ["maxPingOut", /whole number/]
+    ]]
+  ]
+  for (const [name, input, expected] of faults) {
+    it(`with ${name} is refused at ${expected.map(([path]) => path || "the whole").join(", ")}`, () => {
+      const problems = problemsOf(input)
+      assert.deepStrictEqual(problems.map(([path]) => path), expected.map(([path]) => path))
+      for (const [index, [, pattern]] of expected.entries()) {
+        assert.match(problems[index][1], pattern)
+      }
+    })
+  }
+
+  it("tells its problems in one sentence with where it came from", () => {
+    const decoded = NatsConfig.decodeResult({ banner: "yes", auth: { user: "john" } }, "orders.json")
+    assert.strictEqual(
+      Result.isFailure(decoded) ? decoded.failure.message : "",
+      "The NATS configuration (orders.json) is invalid: auth.password: is missing; banner: must be true or false, and is text."
+    )
+  })
+})
+
+describe("a configuration of the environment", () => {
+  const fromEnv = (env: Record<string, string>, prefix?: string) =>
+    Effect.provideService(
+      NatsConfig.fromEnv(prefix === undefined ? {} : { prefix }),
+      ConfigProvider.ConfigProvider,
+      ConfigProvider.fromEnv({ env })
+    )
+
+  it.effect("is the default where nothing is set, and other variables do not count", () =>
+    Effect.gen(function*() {
+      assert.isTrue(Equal.equals(yield* fromEnv({ NATS_SERVER: "x", URL: "y" }), yield* NatsConfig.decode({})))
+    }))
+
+  it.effect("has the prefix that is asked for", () =>
+    Effect.gen(function*() {
+      const config = yield* fromEnv({ ORDERS_NATS_URL: "nats://a", NATS_URL: "nats://b" }, "ORDERS_NATS")
+      assert.strictEqual(config.servers[0].host, "a")
+    }))
+
+  it.effect("with a variable whose name goes on in another one reads both", () =>
+    Effect.gen(function*() {
+      const config = yield* fromEnv({ NATS_TLS_CA_FILE: "/ca.pem", NATS_CREDS_FILE: "/john.creds" })
+      assert.strictEqual(config.tls.caFile, "/ca.pem")
+      assert.deepStrictEqual(config.auth, { _tag: "CredsFile", path: "/john.creds" })
+    }))
+
+  const faults: ReadonlyArray<readonly [string, Record<string, string>, ReadonlyArray<string>]> = [
+    ["two ways to authenticate", { NATS_USER: "j", NATS_PASSWORD: "p", NATS_TOKEN: "t" }, [
+      "NATS_USER",
+      "NATS_PASSWORD",
+      "NATS_TOKEN"
+    ]],
+    ["half a way to authenticate", { NATS_USER: "j" }, ["NATS_PASSWORD: is missing"]],
+    ["credentials in the URL too", { NATS_URL: "nats://a:b@c", NATS_TOKEN: "t" }, [
+      "clashes with the user info in NATS_URL"
+    ]],
+    ["a certificate without a key", { NATS_TLS_CERT_FILE: "/c" }, [
+      "NATS_TLS_CERT_FILE: needs its private key: set NATS_TLS_KEY or NATS_TLS_KEY_FILE"
+    ]],
+    ["a wrong port in a list", { NATS_URL: "a,b:0" }, ["NATS_URL[1]: has a port"]],
+    ["no number", { NATS_MAX_PING_OUT: "two" }, ["NATS_MAX_PING_OUT: must be a whole number"]],
+    ["reconnecting off and on", { NATS_RECONNECT: "false", NATS_RECONNECT_FACTOR: "3" }, [
+      "NATS_RECONNECT: clashes with NATS_RECONNECT_FACTOR"
+    ]],
+    ["two policies", { NATS_WHILE_DISCONNECTED: "wait", NATS_WHILE_DISCONNECTED_BUFFER: "3" }, [
+      "NATS_WHILE_DISCONNECTED: clashes with NATS_WHILE_DISCONNECTED_BUFFER"
+    ]]
+  ]
+  for (const [name, env, words] of faults) {
+    it.effect(`with ${name} is refused by the names of the variables`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(fromEnv(env))
+        assert.include(error.message, "environment NATS_*")
+        for (const word of words) {
+          assert.include(error.message, word)
+        }
+        const configError = yield* Effect.flip(NatsConfig.config().parse(ConfigProvider.fromEnv({ env })))
+        assert.strictEqual(configError._tag, "ConfigError")
+      }))
+  }
+})
+
+describe("a configuration file", () => {
+  const fromText = (text: string) =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
+        (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
+      )
+      const file = path.join(directory, "nats.json")
+      fs.writeFileSync(file, text)
+      return { file, exit: yield* Effect.result(NatsConfig.fromFile(file)) }
+    })
+
+  it.effect("decodes, a byte order mark before it or not", () =>
+    Effect.gen(function*() {
+      for (const mark of ["", "\uFEFF"]) {
+        const { exit } = yield* fromText(`${mark}{ "auth": { "user": "john", "password": "johnpassword" } }`)
+        assert.strictEqual(Result.isSuccess(exit) ? exit.success.auth._tag : "", "UserPassword")
+      }
+    }))
+
+  it.effect("that is missing is refused by its name", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(NatsConfig.fromFile("/no/such/nats.json"))
+      assert.strictEqual(
+        error.message,
+        "The NATS configuration (/no/such/nats.json) is invalid: it cannot be read: there is no such file."
+      )
+    }))
+
+  const faults: ReadonlyArray<readonly [string, string, string]> = [
+    ["a comma too many", "{\n  \"name\": \"a\",\n}", "line 3, column 1, where a key in double quotes must stand"],
+    ["a comma too few", "{ \"name\": \"a\" \"auth\": 5 }", "line 1, column 15, where a comma or } must stand"],
+    ["no colon", "{ \"name\" \"a\" }", "line 1, column 10, where a colon must stand"],
+    ["no end", "{ \"servers\": [\"a\"", "line 1, column 18, where a comma or ] must stand"],
+    ["nothing in it", "", "line 1, column 1, where a value must stand"],
+    ["text after it", "{} x", "line 1, column 4, where the end of the text must stand"],
+    ["a line break in text", "{\n\"name\": \"a\nb\" }", "line 2, column 11, where a value must stand"]
+  ]
+  for (const [name, text, where] of faults) {
+    it.effect(`with ${name} is refused with the place and none of the text`, () =>
+      Effect.gen(function*() {
+        const { exit, file } = yield* fromText(text)
+        assert.strictEqual(
+          Result.isFailure(exit) ? exit.failure.message : "",
+          `The NATS configuration (${file}) is invalid: it is not JSON at ${where}.`
+        )
+      }))
+  }
+})
