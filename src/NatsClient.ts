@@ -39,6 +39,7 @@ import type {
   PermissionsViolation,
   PublishError,
   RequestError,
+  RequestTimedOut,
   SubscribeError,
   SubscriptionError
 } from "./NatsError.ts"
@@ -105,6 +106,24 @@ export interface PublishOptions {
 export interface RequestOptions {
   /** How long to wait for the reply. Default: `requestTimeout` of the config, 10 seconds. */
   readonly timeout?: Duration.Input | undefined
+  readonly headers?: Input | undefined
+}
+
+/**
+ * What ends the replies of a `requestMany`: whatever comes first.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface RequestManyOptions {
+  /** The whole time. Default: `requestTimeout` of the config, 10 seconds. */
+  readonly timeout?: Duration.Input | undefined
+  /** So many replies. Default: any number. */
+  readonly count?: number | undefined
+  /** So long without a reply, counted from the first one. Default: not considered. */
+  readonly stall?: Duration.Input | undefined
+  /** `true`: an empty reply ends it and is not an element. Default `false`. */
+  readonly sentinel?: boolean | undefined
   readonly headers?: Input | undefined
 }
 
@@ -193,6 +212,15 @@ export interface NatsClient {
     payload?: string | Uint8Array,
     options?: RequestOptions
   ): Effect.Effect<NatsMessage, RequestError>
+  /**
+   * Sends a message and takes many replies: a stream that ends with success by time, count, silence or an empty reply.
+   * Fails with `NoResponders` when nobody is subscribed, and with `ConnectionLost` when the connection breaks meanwhile.
+   */
+  requestMany(
+    subject: string,
+    payload?: string | Uint8Array,
+    options?: RequestManyOptions
+  ): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>>
   /**
    * Opens a subscription. Succeeds when the server has it, so that what is published afterwards is received; fails with
    * `PermissionsViolation` when the server refuses it. Closing the scope unsubscribes at once and drops what is unread.

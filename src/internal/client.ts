@@ -104,6 +104,15 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
         options?.headers
       ),
+    requestMany: (subject, payload, options) =>
+      Operations.requestMany(
+        connection,
+        subject,
+        payload,
+        options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
+        options?.headers,
+        { count: options?.count ?? Infinity, stall: options?.stall, sentinel: options?.sentinel ?? false }
+      ),
     consume: (subject, handler, options) =>
       consume(connection, settingsOf(subject, options), options?.concurrency ?? 1, config.drainTimeout, handler),
     subscription,

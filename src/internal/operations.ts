@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { ConnectionReset } from "../ConnectError.ts"
 import {
   ConnectionClosed,
@@ -16,12 +17,14 @@ import {
   MaxPayloadExceeded,
   type PublishError,
   type RequestError,
+  type RequestTimedOut,
   type SubscribeError
 } from "../NatsError.ts"
 import type { Input } from "../NatsHeaders.ts"
 import type { NatsMessage } from "../NatsMessage.ts"
 import { afterReadLoop } from "./afterReadLoop.ts"
 import type { ConfirmWatch, Connection, HeldPublish } from "./connection.ts"
+import { pullReplies, type RepliesLimit } from "./delivery/replies.ts"
 import { awaitReply } from "./delivery/requests.ts"
 import type { Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import { encodeHeaders } from "./protocol/headers.ts"
@@ -156,6 +159,23 @@ const confirmed = (connection: Connection, held: HeldPublish): Effect.Effect<voi
 export const flush = (connection: Connection): Effect.Effect<void, FlushError> =>
   Effect.suspend(() => Effect.flatMap(available(connection), roundTrip))
 
+/** A request as it is sent, or what is wrong with it. */
+const prepare = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  headers: Input | undefined
+): Exit.Exit<HeldPublish, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
+  const problem = subjectProblem(subject)
+  if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  const block = headerBlock(headers)
+  if (block instanceof InvalidHeader) return Exit.fail(block)
+  const tooLarge = oversize(connection, subject, block, payload)
+  return tooLarge === undefined
+    ? Exit.succeed({ subject, reply: "", headers: block, payload })
+    : Exit.fail(tooLarge)
+}
+
 export const request = (
   connection: Connection,
   subject: string,
@@ -164,56 +184,70 @@ export const request = (
   headers: Input | undefined
 ): Effect.Effect<NatsMessage, RequestError> =>
   Effect.suspend((): Effect.Effect<NatsMessage, RequestError> => {
-    const problem = subjectProblem(subject)
-    if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
-    const block = headerBlock(headers)
-    if (block instanceof InvalidHeader) return Exit.fail(block)
-    const tooLarge = oversize(connection, subject, block, payload)
-    if (tooLarge !== undefined) return Exit.fail(tooLarge)
-    const session = connection.session
-    if (session !== undefined && !connection.isCongested(session)) {
-      return send(connection, session, { subject, reply: "", headers: block, payload }, timeoutMillis)
-    }
-    return requestWhenPossible(connection, { subject, reply: "", headers: block, payload }, timeoutMillis)
+    const prepared = prepare(connection, subject, payload, headers)
+    return Exit.isSuccess(prepared)
+      ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
+      : Exit.failCause(prepared.cause)
   })
 
 const send = (
   connection: Connection,
   session: Session,
-  { headers, payload, subject }: HeldPublish,
+  held: HeldPublish,
   timeoutMillis: number
 ): Effect.Effect<NatsMessage, RequestError> => {
   connection.ensureInbox(session)
-  return awaitReply(connection.mux, subject, timeoutMillis, (reply) => {
-    session.writer.publish(subject, reply, headers, payload)
-    connection.messagesOut++
-  })
+  return awaitReply(
+    connection.mux,
+    held.subject,
+    timeoutMillis,
+    (reply) => write(connection, session, { ...held, reply })
+  )
 }
 
 // The wait for a session is part of the request's time. A request that was never sent did not time out: the connection
 // was away.
-const requestWhenPossible = (
+const sendWhenPossible = <A, E, R>(
   connection: Connection,
-  held: HeldPublish,
-  timeoutMillis: number
-): Effect.Effect<NatsMessage, RequestError> => {
+  timeoutMillis: number,
+  send: (session: Session, left: number) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed, R> => {
+  const now = connection.session
+  if (now !== undefined && !connection.isCongested(now)) return send(now, timeoutMillis)
   if (connection.ended !== undefined) return Effect.fail(connection.ended)
   const { clock } = connection.settings
   const started = clock.currentTimeMillisUnsafe()
   return Effect.suspend(() => available(connection)).pipe(
     Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void),
-    Effect.timeoutOrElse({
-      duration: timeoutMillis,
-      orElse: () => Effect.fail(connection.unavailable)
-    }),
-    Effect.flatMap((session) => {
-      const left = Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started))
-      return session.isOpen
-        ? send(connection, session, held, left)
-        : requestWhenPossible(connection, held, left)
-    })
+    Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.fail(connection.unavailable) }),
+    Effect.flatMap(() =>
+      sendWhenPossible(connection, Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started)), send)
+    )
   )
 }
+
+export const requestMany = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  timeoutMillis: number,
+  headers: Input | undefined,
+  limit: RepliesLimit
+): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>> =>
+  Stream.unwrap(
+    Effect.flatMap(
+      Effect.suspend(() => prepare(connection, subject, payload, headers)),
+      (held) =>
+        sendWhenPossible(connection, timeoutMillis, (session, left) => {
+          connection.ensureInbox(session)
+          const send = (reply: string): void => write(connection, session, { ...held, reply })
+          return Effect.map(
+            pullReplies(connection.mux, subject, left, limit, send),
+            (pull) => Stream.fromPull(Effect.succeed(pull))
+          )
+        })
+    )
+  )
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
   const problem = patternProblem(settings.subject)

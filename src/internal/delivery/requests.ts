@@ -5,7 +5,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { NoResponders, type RequestError, RequestTimedOut } from "../../NatsError.ts"
-import { afterReadLoop } from "../afterReadLoop.ts"
 import { statusOf } from "../protocol/headers.ts"
 import type { MessageTarget } from "../protocol/target.ts"
 import type { DeadlineList, Deadlines, Expiring } from "./deadlines.ts"
@@ -13,18 +12,39 @@ import { Message, type Responder } from "./message.ts"
 
 export type Resume = (exit: Exit.Exit<Message, RequestError>) => void
 
+/** What can end the wait for a reply, besides the time. */
+export type PendingError = Exclude<RequestError, RequestTimedOut>
+
+/** What waits for replies under one token. */
+export interface Pending extends Expiring {
+  readonly token: number
+  readonly subject: string
+  /** A reply came. Called from the read loop; `true` asks for `answer` after it. */
+  take(reply: Message): boolean
+  /** Whether there is something to answer with, so that the end of the session does not matter any more. */
+  readonly isAnswered: boolean
+  /** Gives the caller what was taken. Called after the read loop. */
+  answer(): void
+  fail(error: PendingError): void
+}
+
+/** The server's word that nobody is subscribed to a request's subject. */
+export const saysNoResponders = (reply: Message): boolean =>
+  reply.headerStart < reply.payloadStart && reply.payloadStart === reply.payloadEnd &&
+  statusOf(reply.headerBytes) === 503
+
 /** One request that waits for its reply. */
-export class PendingRequest implements Expiring {
+class PendingRequest implements Pending {
   deadline = 0
   list: DeadlineList | undefined = undefined
   previous: Expiring | undefined = undefined
   next: Expiring | undefined = undefined
-  reply: Message | undefined = undefined
+  private reply: Message | undefined = undefined
 
   readonly token: number
   readonly subject: string
-  readonly timeoutMillis: number
-  readonly resume: Resume
+  private readonly timeoutMillis: number
+  private readonly resume: Resume
   private readonly mux: RequestMux
 
   constructor(mux: RequestMux, token: number, subject: string, timeoutMillis: number, resume: Resume) {
@@ -35,11 +55,33 @@ export class PendingRequest implements Expiring {
     this.resume = resume
   }
 
-  expire(): void {
-    this.mux.settle(
-      this,
-      Exit.fail(new RequestTimedOut({ subject: this.subject, timeoutMillis: this.timeoutMillis }))
+  get isAnswered(): boolean {
+    return this.reply !== undefined
+  }
+
+  take(reply: Message): boolean {
+    if (this.reply !== undefined) return false
+    this.reply = reply
+    return true
+  }
+
+  answer(): void {
+    const reply = this.reply!
+    this.settle(
+      saysNoResponders(reply) ? Exit.fail(new NoResponders({ subject: this.subject })) : Exit.succeed(reply)
     )
+  }
+
+  expire(): void {
+    this.settle(Exit.fail(new RequestTimedOut({ subject: this.subject, timeoutMillis: this.timeoutMillis })))
+  }
+
+  fail(error: PendingError): void {
+    this.settle(Exit.fail(error))
+  }
+
+  private settle(exit: Exit.Exit<Message, RequestError>): void {
+    if (this.mux.forget(this)) this.resume(exit)
   }
 }
 
@@ -63,9 +105,9 @@ export class RequestMux implements MessageTarget {
   readonly pattern: string
 
   private readonly prefixLength: number
-  private readonly pending = new Map<number, PendingRequest>()
+  private readonly pending = new Map<number, Pending>()
   private nextToken = 1
-  private answered: Array<PendingRequest> = []
+  private answered: Array<Pending> = []
   private waking = false
   private readonly deadlines: Deadlines
   private readonly responder: Responder
@@ -83,33 +125,30 @@ export class RequestMux implements MessageTarget {
     return this.pending.size
   }
 
-  /** Registers a request before it is sent. */
-  add(subject: string, timeoutMillis: number, resume: Resume): PendingRequest {
-    const request = new PendingRequest(this, this.nextToken++, subject, timeoutMillis, resume)
-    this.pending.set(request.token, request)
-    this.deadlines.add(request, timeoutMillis)
-    return request
+  /** A token for replies. */
+  token(): number {
+    return this.nextToken++
   }
 
-  /** Forgets a request whose caller was interrupted. A late reply is ignored. */
-  forget(request: PendingRequest): void {
-    this.pending.delete(request.token)
-    this.deadlines.remove(request)
+  /** Registers what waits for replies, before the request is sent. */
+  add(pending: Pending, timeoutMillis: number): void {
+    this.pending.set(pending.token, pending)
+    this.deadlines.add(pending, timeoutMillis)
   }
 
-  settle(request: PendingRequest, exit: Exit.Exit<Message, RequestError>): void {
-    if (!this.pending.delete(request.token)) return
-    this.deadlines.remove(request)
-    request.resume(exit)
+  /** Replies that come later are ignored. `false` when it was forgotten before. */
+  forget(pending: Pending): boolean {
+    if (!this.pending.delete(pending.token)) return false
+    this.deadlines.remove(pending)
+    return true
   }
 
-  /** Fails the requests that `which` selects and that have no reply yet. */
-  failAll(error: RequestError, which: (request: PendingRequest) => boolean = () => true): void {
-    for (const request of [...this.pending.values()]) {
-      if (request.reply !== undefined || !which(request)) continue
-      this.forget(request)
-      afterReadLoop(request.resume)(Exit.fail(error))
-    }
+  /** Fails those that `which` selects and that have no reply yet. */
+  failAll(error: PendingError, which: (pending: Pending) => boolean = () => true): void {
+    const failing = [...this.pending.values()].filter((pending) => !pending.isAnswered && which(pending))
+    queueMicrotask(() => {
+      for (const pending of failing) pending.fail(error)
+    })
   }
 
   accept(
@@ -122,9 +161,9 @@ export class RequestMux implements MessageTarget {
     payloadStart: number,
     payloadEnd: number
   ): void {
-    const request = this.pending.get(digits(chunk, subjectStart + this.prefixLength, subjectEnd))
-    if (request === undefined || request.reply !== undefined) return
-    request.reply = new Message(
+    const pending = this.pending.get(digits(chunk, subjectStart + this.prefixLength, subjectEnd))
+    if (pending === undefined) return
+    const reply = new Message(
       this.responder,
       chunk,
       subjectStart,
@@ -135,7 +174,7 @@ export class RequestMux implements MessageTarget {
       payloadStart,
       payloadEnd
     )
-    this.answered.push(request)
+    if (pending.take(reply)) this.answered.push(pending)
   }
 
   commit(): void {
@@ -149,16 +188,7 @@ export class RequestMux implements MessageTarget {
     this.waking = false
     const answered = this.answered
     this.answered = []
-    for (const request of answered) {
-      const reply = request.reply!
-      this.settle(
-        request,
-        reply.headerStart < reply.payloadStart && reply.payloadStart === reply.payloadEnd &&
-          statusOf(reply.headerBytes) === 503
-          ? Exit.fail(new NoResponders({ subject: request.subject }))
-          : Exit.succeed(reply)
-      )
-    }
+    for (const pending of answered) pending.answer()
   }
 }
 
@@ -170,7 +200,8 @@ export const awaitReply = (
   send: (reply: string) => void
 ): Effect.Effect<Message, RequestError> =>
   Effect.callback((resume) => {
-    const request = mux.add(subject, timeoutMillis, resume)
+    const request = new PendingRequest(mux, mux.token(), subject, timeoutMillis, resume)
+    mux.add(request, timeoutMillis)
     send(`${mux.prefix}${request.token}`)
     return Effect.sync(() => mux.forget(request))
   })
