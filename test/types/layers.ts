@@ -1,5 +1,5 @@
 /** What each layer needs and can fail with, and what catching one error leaves. */
-import { Config, Context, Effect, Layer, type Redacted } from "effect"
+import { Config, Context, Effect, type Layer, type Redacted } from "effect"
 import { type ConnectError, type NatsAuth, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { holds, type Same } from "./assert.ts"

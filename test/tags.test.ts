@@ -1,0 +1,57 @@
+/** The names of errors: catching one of ours by its tag must never catch one of somebody else's. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { errorTags } from "./fixtures/errorTags.ts"
+
+const modules = path.resolve(import.meta.dirname, "..", "node_modules")
+
+/** Every tag that a source file gives to an error or to any other value, apart from what stands in comments. */
+const tagsIn = (source: string): ReadonlyArray<string> => {
+  const code = source.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "")
+  const given =
+    /\b(?:TaggedError|TaggedClass|TaggedStruct|tag)(?:<[^()]*>)?\((?:[^()]*\)\()?\s*"([^"]+)"|_tag"?\??\s*[:=]\s*"([^"]+)"/g
+  return [...code.matchAll(given)].map((match) => match[1] ?? match[2])
+}
+
+const tagsOf = (name: string): ReadonlyArray<string> => {
+  const directory = path.join(modules, name, "src")
+  return fs.readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => tagsIn(fs.readFileSync(path.join(directory, file), "utf8")))
+}
+
+describe("error tags", () => {
+  it("are told apart from comments where they are read from sources", () => {
+    const source = `
+      /** class A extends Data.TaggedError("InComment")<{}> {} */
+      export class B extends Data.TaggedError("InData")<{}> {}
+      export class C extends Schema.TaggedError<C>()("InSchema", {}) {}
+      export class D extends Schema.TaggedError<C>(
+        "with/an/identifier"
+      )("InSchemaToo", {}) {}
+      export class E { readonly _tag = "InClass" }
+      export interface F { readonly _tag: "InInterface" }`
+    assert.deepStrictEqual(tagsIn(source), [
+      "InData",
+      "InSchema",
+      "InSchemaToo",
+      "InClass",
+      "InInterface"
+    ])
+  })
+
+  it("are all different", () => {
+    assert.isAtLeast(errorTags.length, 34)
+    assert.strictEqual(new Set(errorTags).size, errorTags.length)
+  })
+
+  it("are none that effect or its packages use", () => {
+    const theirs = new Set(["effect", "@effect/platform-node", "@effect/platform-node-shared"].flatMap(tagsOf))
+    // Known ones, so that reading nothing cannot pass.
+    for (const known of ["TimeoutError", "NoSuchElementError", "PlatformError", "SchemaError", "SocketError"]) {
+      assert.isTrue(theirs.has(known), `${known} was not found`)
+    }
+    assert.deepStrictEqual(errorTags.filter((tag) => theirs.has(tag)), [])
+  })
+})
