@@ -9,6 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import * as process from "node:process"
 import * as readline from "node:readline"
+import * as NatsClient from "../../src/NatsClient.ts"
 import { TestNatsProxy, TestNatsServer } from "../../src/testing/index.ts"
 import { findBinary } from "../../src/testing/internal/serverBinary.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
@@ -206,10 +207,12 @@ describe("TestNatsServer", () => {
       assert.isFalse(yield* server.isRunning)
     }))
 
-  it.live("lame duck mode ends the server by itself", () =>
+  it.live("lame duck mode closes the clients and ends the server by itself", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
+      const client = yield* NatsClient.make({ servers: server.url, reconnect: false })
       yield* server.lameDuck
+      assert.strictEqual((yield* Effect.flip(client.closed))._tag, "ConnectionClosed")
       assert.strictEqual(yield* server.awaitExit, 0)
     }))
 
