@@ -98,7 +98,8 @@ export class Connection implements SubscriptionOwner {
     this.sessions++
     this.nextBacklogCheck = backlogCheckEvery
     this.replay(session)
-    this.setState({ _tag: "Connected", server: session.server, session: this.sessions })
+    // While draining it is there for what handlers answer, and nothing new is taken.
+    if (!this.draining) this.setState({ _tag: "Connected", server: session.server, session: this.sessions })
     const waiting = this.waiting
     this.waiting = []
     for (const resume of waiting) resume(Exit.succeed(session))
@@ -269,10 +270,9 @@ export class Connection implements SubscriptionOwner {
 
   // Subscriptions first, so that an answer to a held publish finds its reader.
   private replay(session: Session): void {
-    for (const subscription of this.subscriptions.values()) {
-      session.writer.subscribe(subscription.sid, subscription.settings.subject, subscription.settings.queue)
-    }
-    if (this.subscriptions.size > 0) this.confirmWhenHandled(session, [...this.subscriptions.values()])
+    const subscriptions = this.draining ? [] : [...this.subscriptions.values()]
+    for (const { settings, sid } of subscriptions) session.writer.subscribe(sid, settings.subject, settings.queue)
+    if (subscriptions.length > 0) this.confirmWhenHandled(session, subscriptions)
     for (const { headers, payload, reply, subject } of this.held) {
       session.writer.publish(subject, reply, headers, payload)
       this.messagesOut++

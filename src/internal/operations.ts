@@ -121,7 +121,8 @@ const whenPossible = (connection: Connection, held: HeldPublish): Effect.Effect<
   const policy = connection.settings.whileDisconnected
   if (connection.ended !== undefined || policy === "fail") return Effect.fail(connection.unavailable)
   if (policy === "wait") return Effect.flatMap(connection.awaitSession, () => whenPossible(connection, held))
-  const payload = typeof held.payload === "string" ? held.payload : held.payload.slice()
+  // Not `slice`, which shares the memory of a Buffer.
+  const payload = typeof held.payload === "string" ? held.payload : new Uint8Array(held.payload)
   return connection.hold({ ...held, payload }, policy.buffer) ? Effect.void : Effect.fail(connection.unavailable)
 }
 

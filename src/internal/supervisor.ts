@@ -154,7 +154,9 @@ export class Supervisor {
         }
         if (delay > 0) {
           this.connection.lostReason = reason
-          this.connection.setState({ _tag: "Reconnecting", attempt, delayMillis: delay, reason })
+          if (!this.connection.draining) {
+            this.connection.setState({ _tag: "Reconnecting", attempt, delayMillis: delay, reason })
+          }
           yield* Effect.sleep(delay)
         }
         attempt++

@@ -1,0 +1,331 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Stream } from "effect"
+import { NatsClient } from "effect-nats"
+import { FakeNatsServer, TestNatsServer } from "effect-nats/testing"
+import { TestClock } from "effect/testing"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
+import { count, follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/following.ts"
+
+v8.setFlagsFromString("--expose_gc")
+const collectGarbage = vm.runInNewContext("gc") as () => void
+
+/** The dials that a schedule without jitter makes in one outage of so many milliseconds, the first one at once. */
+const dialsIn = (outage: number, initialDelay: number, maxDelay: number): number => {
+  let dials = 1
+  let elapsed = 0
+  while (true) {
+    elapsed += Math.min(maxDelay, initialDelay * 2 ** (dials - 1))
+    if (elapsed > outage) return dials
+    dials++
+  }
+}
+
+describe("a server that goes away", () => {
+  it.live("killed and restarted, twice: the streams go on, a request in flight is ConnectionLost with the cause", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const reconnect = { initialDelay: "20 millis", maxDelay: "100 millis" } as const
+      const app = yield* NatsClient.make({ servers: server.url, reconnect })
+      const witness = yield* NatsClient.make({ servers: server.url, reconnect })
+      const problems = yield* unhandled
+      const status = yield* follow(app)
+      const { ledger } = yield* keepLedger(app, "in")
+      const heard = yield* keepLedger(app, "unanswered")
+      yield* count(witness, "in")
+      for (const outage of [1, 2]) {
+        yield* ledger.more(50)
+        const request = yield* Effect.forkChild(Effect.flip(app.request("unanswered", "1")))
+        const ping = Effect.flip(Effect.forever(app.flush))
+        yield* heard.ledger.more(1)
+        const flushing = yield* Effect.forkChild(ping, { startImmediately: true })
+        yield* server.kill
+        const lost = yield* Fiber.join(request)
+        assert(lost._tag === "ConnectionLost", lost._tag)
+        assert.strictEqual(lost.reason._tag, "ConnectionReset")
+        assert.strictEqual((yield* Fiber.join(flushing))._tag, "ConnectionLost")
+        yield* status.until((status) => status.last._tag === "Reconnecting")
+        yield* server.restart
+        yield* status.connected(outage + 1)
+        yield* ledger.more(50)
+      }
+      assert.strictEqual(ledger.disorder, 0)
+      assert.isAtMost(ledger.gaps, 4)
+      assert.match(status.tags.join(" "), /^Connected( Disconnected( Reconnecting)+ Connected){2}$/)
+      assert.strictEqual((yield* app.stats).pendingRequests, 0)
+      yield* oneTurn
+      assert.deepStrictEqual(problems, [])
+    }))
+
+  it.live("stopped with its sockets open: found as StaleConnection within the bound of the pings", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        pingInterval: "200 millis",
+        maxPingOut: 2,
+        connectTimeout: "300 millis",
+        reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
+      })
+      const status = yield* follow(app)
+      const { ledger } = yield* keepLedger(app, "in")
+      // Longer than the pings take to give up: a server that answers is left alone.
+      yield* Effect.sleep(700)
+      assert.deepStrictEqual(status.tags, ["Connected"])
+      const request = yield* Effect.forkChild(Effect.flip(app.request("anything")))
+      yield* server.pause
+      const before = Date.now()
+      yield* status.seen("Disconnected")
+      const millis = Date.now() - before
+      assert.isAtMost(millis, 3 * 200 + 150)
+      assert.isAtLeast(millis, 2 * 200 - 50)
+      assert.deepStrictEqual(status.losses, ["StaleConnection"])
+      assert.strictEqual((yield* app.state)._tag === "Connected", false)
+      yield* status.seen("Reconnecting", 2)
+      for (const { reason } of status.all("Reconnecting")) {
+        assert(reason._tag === "ConnectTimedOut", reason._tag)
+        assert.strictEqual(reason.stage, "info")
+      }
+      yield* server.resume
+      yield* status.connected(2)
+      yield* app.publish("in", "1")
+      yield* ledger.more(1)
+      yield* Fiber.interrupt(request)
+    }))
+
+  it.live("that accepts and closes at once, again and again, is not dialled in a tight loop", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeNatsServer.make([
+        ...FakeNatsServer.handshake(),
+        // The PONG is out before the end.
+        { wait: 20 },
+        { end: "FIN" }
+      ])
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        reconnect: { initialDelay: "40 millis", maxDelay: "10 seconds", jitter: false, maxElapsed: "2 seconds" }
+      })
+      const status = yield* follow(app)
+      yield* status.connected(5)
+      // The first session after a longer one is dialled at once; then each waits twice as long as the one before.
+      const putOff = status.all("Reconnecting").map((event) => [event.attempt, event.delayMillis, event.reason._tag])
+      assert.deepStrictEqual(putOff, [40, 80, 160].map((delay) => [0, delay, "ConnectionReset"]))
+    }))
+})
+
+describe("the schedule of an outage", () => {
+  it.effect("each delay is between half and the whole of its step, not all alike, and is waited for on the clock", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({ servers: server.url })
+      const status = yield* follow(app)
+      yield* server.kill
+      const rounds = 16
+      for (let round = 1; round <= rounds; round++) {
+        yield* status.seen("Reconnecting", round)
+        const { dials } = yield* app.stats
+        assert.strictEqual(dials, 1 + round)
+        const { delayMillis } = status.all("Reconnecting")[round - 1]
+        yield* TestClock.adjust(delayMillis - 1)
+        yield* oneTurn
+        assert.strictEqual((yield* app.stats).dials, dials)
+        yield* TestClock.adjust(1)
+      }
+      const parts = status.all("Reconnecting").map(({ attempt, delayMillis }) =>
+        delayMillis / Math.min(5000, 100 * 2 ** (attempt - 1))
+      )
+      assert.isAtLeast(parts.length, rounds)
+      for (const part of parts) {
+        assert.isAtLeast(part, 0.5)
+        assert.isAtMost(part, 1)
+      }
+      assert.isAbove(new Set(parts).size, rounds / 2)
+      assert.deepStrictEqual(
+        status.all("Reconnecting").map(({ attempt }) => attempt),
+        Array.from(parts, (_, i) => i + 1)
+      )
+    }))
+
+  it.effect("ten minutes without a server: as many dials as the schedule says, then the typed end", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        reconnect: { jitter: false, maxElapsed: "10 minutes" }
+      })
+      const { stream } = yield* app.subscription("in")
+      const reading = yield* Effect.forkChild(Effect.flip(Stream.runDrain(stream)))
+      yield* server.kill
+      yield* until(Effect.map(app.state, (state) => state._tag === "Reconnecting"))
+      const suspended = yield* Effect.forkChild(Effect.flip(app.publish("out")), { startImmediately: true })
+      let elapsed = 0
+      yield* Stream.runForEach(
+        app.status,
+        (event) =>
+          event._tag !== "Reconnecting" ? Effect.void : Effect.suspend(() => {
+            elapsed += event.delayMillis
+            return Effect.andThen(oneTurn, TestClock.adjust(event.delayMillis))
+          })
+      )
+      const expected = dialsIn(600_000, 100, 5_000)
+      assert.isAbove(expected, 120)
+      assert.strictEqual((yield* app.stats).dials, 1 + expected)
+      assert.isAtMost(elapsed, 600_000)
+      assert.isAbove(elapsed, 595_000 - 1)
+      const closed = yield* Effect.flip(app.closed)
+      assert.strictEqual(closed.reason?._tag, "ConnectionRefused")
+      assert.deepInclude(yield* Fiber.join(reading), { _tag: "ConnectionClosed" })
+      assert.deepInclude(yield* Fiber.join(suspended), { _tag: "ConnectionClosed" })
+    }))
+
+  it.live("thousands of failed rounds leave nothing on the heap", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        auth: Effect.succeed({ user: "john", password: "pw" }),
+        reconnect: { initialDelay: 1, maxDelay: 1 }
+      })
+      yield* app.subscription("in")
+      const waiting = yield* Effect.forkChild(Effect.forever(app.flush))
+      yield* server.kill
+      const dialled = (dials: number) => until(Effect.map(app.stats, (stats) => stats.dials >= dials))
+      const heap = Effect.sync(() => {
+        collectGarbage()
+        return process.memoryUsage().heapUsed
+      })
+      yield* dialled(500)
+      const before = yield* heap
+      yield* dialled(2_000)
+      const after = yield* heap
+      // 256 bytes a round, for what the test itself leaves.
+      assert.isBelow(after - before, 1_500 * 256)
+      yield* Fiber.interrupt(waiting)
+    }))
+})
+
+describe("the budget of an outage", () => {
+  it.live("maxAttempts: so many rounds, then closed fails with the cause", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        reconnect: { initialDelay: 1, maxDelay: 5, maxAttempts: 7 }
+      })
+      const status = yield* follow(app)
+      yield* server.kill
+      const closed = yield* Effect.flip(app.closed)
+      assert.strictEqual(closed.reason?._tag, "ConnectionRefused")
+      assert.strictEqual((yield* app.stats).dials, 1 + 7)
+      yield* status.seen("Closed")
+      assert.deepStrictEqual(status.tags, [
+        "Connected",
+        "Disconnected",
+        ...Array.from({ length: 6 }, () => "Reconnecting" as const),
+        "Closed"
+      ])
+    }))
+
+  it.live("a session that came back has a new budget", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({ servers: server.url, reconnect: { initialDelay: 1, maxAttempts: 2 } })
+      for (let i = 0; i < 5; i++) yield* app.reconnect
+      assert.strictEqual((yield* app.stats).reconnects, 5)
+      yield* server.kill
+      assert.strictEqual((yield* Effect.flip(app.closed)).reason?._tag, "ConnectionRefused")
+    }))
+
+  it.live("reconnect: false ends with the first loss and its cause, and dials once", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({ servers: server.url, reconnect: false })
+      const status = yield* follow(app)
+      const { stream } = yield* app.subscription("in")
+      yield* server.kill
+      const read = yield* Effect.flip(Stream.runDrain(stream))
+      assert.deepInclude(read, { _tag: "ConnectionClosed" })
+      const closed = yield* Effect.flip(app.closed)
+      assert.strictEqual(closed.reason?._tag, "ConnectionReset")
+      yield* status.seen("Closed")
+      assert.deepStrictEqual(status.tags, ["Connected", "Disconnected", "Closed"])
+      assert.strictEqual((yield* app.stats).dials, 1)
+    }))
+})
+
+describe("the first connect", () => {
+  /** Anonymous, and counts how often it was asked, which is once a dial. */
+  const counted = () => {
+    const asked = { times: 0 }
+    const auth = Effect.sync(() => {
+      asked.times++
+      return { _tag: "Anonymous" } as const
+    })
+    return { asked, auth, reached: (times: number) => until(Effect.sync(() => asked.times >= times)) }
+  }
+  const fast = { initialDelay: "5 millis", maxDelay: "20 millis" } as const
+
+  it.live("fails at once without onFirstConnect", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      yield* server.kill
+      const { asked, auth } = counted()
+      const error = yield* Effect.flip(NatsClient.make({ servers: server.url, auth, reconnect: fast }))
+      assert.strictEqual(error._tag, "ConnectionRefused")
+      assert.strictEqual(asked.times, 1)
+    }))
+
+  it.live("waits with onFirstConnect for a broker that starts later", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      yield* server.kill
+      const { auth, reached } = counted()
+      const making = yield* Effect.forkScoped(
+        NatsClient.make({ servers: server.url, auth, reconnect: { ...fast, onFirstConnect: true } })
+      )
+      yield* reached(5)
+      yield* server.restart
+      const app = yield* Fiber.join(making)
+      yield* app.flush
+      assert.strictEqual((yield* app.stats).reconnects, 0)
+      assert.deepInclude(yield* app.state, { _tag: "Connected", session: 1 })
+    }))
+
+  it.live("is interrupted at once while it waits, and dials no more", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      yield* server.kill
+      const { asked, auth, reached } = counted()
+      const making = yield* Effect.forkChild(Effect.scoped(
+        NatsClient.make({
+          servers: server.url,
+          auth,
+          reconnect: { initialDelay: "5 millis", maxDelay: "1 hour", factor: 100, onFirstConnect: true }
+        })
+      ))
+      yield* reached(3)
+      const before = Date.now()
+      yield* Fiber.interrupt(making)
+      assert.isBelow(Date.now() - before, 500)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(making)))
+      assert.strictEqual(asked.times, 3)
+    }))
+
+  it.live("gives up when its budget is spent, or its credentials are refused for good", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ token: "right" })
+      const refused = yield* Effect.flip(NatsClient.make({
+        servers: server.url,
+        auth: { token: "wrong" },
+        reconnect: { ...fast, onFirstConnect: true }
+      }))
+      assert.strictEqual(refused._tag, "AuthorizationViolation")
+      yield* server.kill
+      const { asked, auth } = counted()
+      const error = yield* Effect.flip(
+        NatsClient.make({ servers: server.url, auth, reconnect: { ...fast, onFirstConnect: true, maxAttempts: 4 } })
+      )
+      assert.strictEqual(error._tag, "ConnectionRefused")
+      assert.strictEqual(asked.times, 4)
+    }))
+})
