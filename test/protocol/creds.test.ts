@@ -38,10 +38,12 @@ describe("creds text", () => {
     })
   }
 
-  it("tells the lines of the JWT and the seed", () => {
-    const parsed = parseCreds(text)
-    assert.deepInclude(parsed, { jwtLine: 2, seedLine: 10 })
-  })
+  for (const newline of ["\n", "\r\n", "\r", "\\n"]) {
+    it(`tells the lines of the JWT and the seed where a line ends with ${JSON.stringify(newline)}`, () => {
+      const parsed = parseCreds(text.replaceAll("\n", newline))
+      assert.deepInclude(parsed, { jwtLine: 2, seedLine: 10 })
+    })
+  }
 
   it("that is a seed alone is a seed", () => {
     assert.deepInclude(parseCreds(`\n${john.seed}\n`), { seed: john.seed, seedLine: 2 })
