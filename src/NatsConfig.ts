@@ -37,8 +37,8 @@ import { findJsonFault } from "./internal/config/json.ts"
 import { formatPath, type Problem } from "./internal/config/problems.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
 import { readSecretFile } from "./internal/secretFile.ts"
-import * as NatsAuth from "./NatsAuth.ts"
-import * as NatsTls from "./NatsTls.ts"
+import type * as NatsAuth from "./NatsAuth.ts"
+import type * as NatsTls from "./NatsTls.ts"
 
 /**
  * One server to dial: `scheme` ("nats", "tls", "ws", "wss"), `host`, `port`, and `path` for WebSocket. It has no user info.

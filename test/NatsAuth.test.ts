@@ -57,6 +57,7 @@ describe("auth", () => {
     ["text", "t0k3n", "auth", /must be an object such as/],
     ["a redacted value", secret("t"), "auth", /a redacted value/],
     ["an array", [], "auth", /an array/],
+    ["an Effect in what should be data", Effect.succeed({ token: "t" }), "auth", /is an Effect.*NatsClient\.layer/],
     ["nothing in it", {}, "auth", /names no method.*Anonymous/],
     ["a user alone", { user: "john" }, "auth.password", /is missing/],
     ["a password alone", { password: "pw" }, "auth.user", /is missing/],

@@ -1,6 +1,6 @@
 /** Credentials as a dial gets them. */
 import { assert, describe, it } from "@effect/vitest"
-import { NatsAuth } from "effect-nats"
+import type { NatsAuth } from "effect-nats"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

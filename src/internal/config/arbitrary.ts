@@ -1,7 +1,7 @@
 /**
  * What generated configurations are made of, for `Arbitrary.schema(NatsConfig)`.
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { NatsAuth } from "../../NatsAuth.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"

@@ -1,6 +1,7 @@
 /**
  * Decodes and encodes `auth`.
  */
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsAuth } from "../../NatsAuth.ts"
 import { parseCreds } from "../protocol/creds.ts"
@@ -256,6 +257,9 @@ const decodeUntagged = (problems: Problems, path: Path, fields: Fields): NatsAut
 }
 
 export const decodeAuth = (problems: Problems, path: Path, input: unknown): NatsAuth | undefined => {
+  if (Effect.isEffect(input)) {
+    return problems.add(path, "is an Effect, which is not data: give it to `NatsClient.layer` or `NatsClient.make`")
+  }
   if (typeof input !== "object" || input === null || Array.isArray(input) || Redacted.isRedacted(input)) {
     return problems.add(
       path,

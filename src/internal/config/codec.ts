@@ -34,7 +34,10 @@ export const toIssue = (problems: ReadonlyArray<Problem>): SchemaIssue.Issue => 
   return rest.length === 0 ? first : new SchemaIssue.Composite(Schema.Unknown.ast, [first, ...rest])
 }
 
-const anything = <E>() => Schema.declare<E>((_: unknown): _ is E => true, { toCodecJson: () => undefined })
+/** A value that no input is, so that everything passes. */
+const nothing: unique symbol = Symbol()
+
+const anything = <E>() => Schema.declare<E>((u: unknown): u is E => u !== nothing, { toCodecJson: () => undefined })
 
 export const codec = <A, E>(
   decoded: Schema.declare<A>,
