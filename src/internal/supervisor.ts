@@ -118,21 +118,24 @@ export class Supervisor {
       while (true) {
         const opened = yield* Clock.currentTimeMillis
         const reason = yield* this.watch(current)
-        if (this.connection.draining || this.connection.ended !== undefined) return
-        if (reconnect === false) return this.connection.end(reason)
+        if (this.connection.ended !== undefined) return
+        if (reconnect === false) return this.giveUp(reason)
         const now = yield* Clock.currentTimeMillis
         shortLives = now - opened < shortLife ? shortLives + 1 : 0
         const next = yield* Effect.result(this.redial(reconnect, reason, now, 0, shortLives))
-        if (this.connection.draining || this.connection.ended !== undefined) return
+        if (this.connection.ended !== undefined) return
         if (Result.isFailure(next)) {
-          return this.connection.end(
-            isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure
-          )
+          return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
         }
         this.reconnects++
         current = next.success
       }
     })
+
+  // A client that is being closed dials on for what its handlers answer; without a session it has ended on purpose.
+  private giveUp(reason: ConnectError): void {
+    this.connection.end(this.connection.draining ? undefined : reason)
+  }
 
   /** Rounds until one succeeds, the budget is spent, or the credentials are refused for good. */
   private readonly redial = (
