@@ -103,14 +103,14 @@ export class MaxPayloadExceeded extends Schema.TaggedError<MaxPayloadExceeded>()
 }
 
 /**
- * A subject, queue group, reply subject or inbox prefix that NATS does not allow. Nothing was sent.
+ * A subject, queue group, reply subject, inbox prefix or subject template that NATS does not allow. Nothing was sent.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("InvalidSubject", {
   /** Which of the strings it was. */
-  what: Schema.Literals(["subject", "pattern", "queue", "reply", "inboxPrefix"]),
+  what: Schema.Literals(["subject", "pattern", "queue", "reply", "inboxPrefix", "template"]),
   /** The string as it was given, cut at 128 characters. */
   subject: Schema.String,
   /** The token at fault, counted from 1, where a single token is. */
@@ -227,6 +227,53 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
   }
   get isRetryable(): boolean {
     return false
+  }
+}
+
+/**
+ * A value does not fit the schema of the message it is for. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
+  subject: Schema.String,
+  /** Where in the value, such as `items[2].price`. Empty for the value as a whole. */
+  path: Schema.String,
+  /** What was expected there. Never the value. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    const at = this.path === "" ? "" : ` at ${this.path}`
+    return `A value for "${this.subject}" does not fit its schema${at}: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The service answered a request with an error: the reply has the headers `Nats-Service-Error` and
+ * `Nats-Service-Error-Code`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceError", {
+  subject: Schema.String,
+  /** The service's code, such as 400 for a payload that it does not understand. 0 when it gave none. */
+  code: Schema.Number,
+  /** The service's words, cut at 256 characters. */
+  description: Schema.String
+}) {
+  override get message(): string {
+    return `The service on "${this.subject}" answered with error ${this.code} (${
+      JSON.stringify(this.description)
+    }): correct the request, or see the service's log.`
+  }
+  /** `true` for codes from 500, which are the service's own faults. */
+  get isRetryable(): boolean {
+    return this.code >= 500
   }
 }
 

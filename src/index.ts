@@ -24,3 +24,5 @@ export * as NatsMessage from "./NatsMessage.ts"
 export * as NatsStatus from "./NatsStatus.ts"
 /** How the wire is protected. */
 export * as NatsTls from "./NatsTls.ts"
+/** Subjects, patterns, templates and the other names on the wire. */
+export * as Subject from "./Subject.ts"

@@ -2,12 +2,13 @@
  * The view of a message: offsets into the chunk it came in, decoded on access.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import { InvalidSubject, MessageDecodeError, type PublishError } from "../../NatsError.ts"
 import type { Input, NatsHeaders } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { decodeHeaders, getHeader } from "../protocol/headers.ts"
 import { describeIssue } from "./decodeProblem.ts"
+import { jsonDecoder } from "./jsonDecoder.ts"
 
 /** Who sends the answers of a subscription's messages. */
 export interface Responder {
@@ -107,8 +108,8 @@ export class Message implements NatsMessage {
         // The parser's own message quotes the payload.
         return Effect.fail(new MessageDecodeError({ subject: this.subject, path: "", problem: "it is not JSON" }))
       }
-      return Effect.mapError(
-        decodeJson(schema)(value),
+      return Effect.mapErrorEager(
+        jsonDecoder(schema)(value),
         (error) => new MessageDecodeError({ subject: this.subject, ...describeIssue(error.issue) })
       )
     })
@@ -127,20 +128,4 @@ export class Message implements NatsMessage {
   [inspect](): unknown {
     return this.toJSON()
   }
-}
-
-type Decode = (u: unknown) => Effect.Effect<unknown, Schema.SchemaError, unknown>
-
-const decoders = new WeakMap<Schema.Top, Decode>()
-
-// A decoder is compiled once for each schema: compiling costs more than a decode.
-const decodeJson = <S extends Schema.Top>(
-  schema: S
-): (u: unknown) => Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]> => {
-  let decode = decoders.get(schema)
-  if (decode === undefined) {
-    decode = Schema.decodeUnknownEffect(Schema.toCodecJson(schema)) as Decode
-    decoders.set(schema, decode)
-  }
-  return decode as (u: unknown) => Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]>
 }

@@ -29,20 +29,30 @@ const validName = /^[!-9;-~]+$/
 const endsLine = /[\r\n\0]/
 const blanksAround = /^[ \t]+|[ \t]+$/g
 
+/** Why a name cannot stand in a header line. */
+export const headerNameProblem = (name: string): string | undefined => {
+  if (name === "") return "its name is empty"
+  return validName.test(name) ? undefined : "its name has a character other than printable ASCII without colon"
+}
+
+/** Why a value cannot stand in a header line. */
+export const headerValueProblem = (value: string): string | undefined => {
+  if (endsLine.test(value)) return "its value has a line break or NUL"
+  return value.isWellFormed() ? undefined : "its value has half of a surrogate pair"
+}
+
 /** The block, without bytes if there is nothing in the record, or the first problem found. */
 export const encodeHeaders = (
   record: Readonly<Record<string, string | ReadonlyArray<string>>>
 ): Uint8Array | HeaderProblem => {
   let text = version
   for (const name of Object.keys(record)) {
-    if (name === "") return { header: name, problem: "its name is empty" }
-    if (!validName.test(name)) {
-      return { header: name, problem: "its name has a character other than printable ASCII without colon" }
-    }
+    const inName = headerNameProblem(name)
+    if (inName !== undefined) return { header: name, problem: inName }
     const given = record[name]
     for (const value of typeof given === "string" ? [given] : given) {
-      if (endsLine.test(value)) return { header: name, problem: "its value has a line break or NUL" }
-      if (!value.isWellFormed()) return { header: name, problem: "its value has half of a surrogate pair" }
+      const inValue = headerValueProblem(value)
+      if (inValue !== undefined) return { header: name, problem: inValue }
       text += `\r\n${name}: ${trim(value)}`
     }
   }

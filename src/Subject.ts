@@ -1,0 +1,468 @@
+/**
+ * Subjects, patterns and the other names on the wire: checked once, then known by their type.
+ *
+ * Every operation of `NatsClient` takes plain strings and checks them itself, so nothing here is needed to be safe. Use
+ * it to check names where they come in, to have the compiler check the ones you write, and to build subjects from values
+ * that nobody can trust.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsClient, Subject } from "effect-nats"
+ *
+ * const created = Subject.template("orders.{id}.created")
+ *
+ * const program = Effect.gen(function*() {
+ *   const nats = yield* NatsClient.NatsClient
+ *   yield* nats.subscription(created.pattern) // orders.*.created
+ *   yield* nats.publish(yield* created.build({ id: "7.a b" })) // orders.7%2Ea%20b.created
+ *   yield* Effect.log(created.parse("orders.7%2Ea%20b.created")) // { id: "7.a b" }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Brand from "effect/Brand"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
+import {
+  inboxPrefixProblem,
+  matches as matchesValid,
+  patternProblem,
+  queueProblem,
+  type SubjectProblem,
+  subjectProblem
+} from "./internal/protocol/subject.ts"
+import {
+  escapeToken,
+  isProblem,
+  parseTemplate,
+  type TemplateToken,
+  unescapeToken
+} from "./internal/protocol/subjectTemplate.ts"
+import type * as Literals from "./internal/subjectLiteral.ts"
+import { InvalidHeader, InvalidSubject } from "./NatsError.ts"
+
+/**
+ * @category type IDs
+ * @since 0.1.0
+ */
+export const TemplateTypeId: "~effect-nats/Subject/Template" = "~effect-nats/Subject/Template"
+
+/**
+ * What can be subscribed to: tokens between dots, of which `*` stands for any one token and `>`, as the last, for one or
+ * more. At most 2,000 bytes of UTF-8, without whitespace and control characters.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SubjectPattern = string & Brand.Brand<"effect-nats/SubjectPattern">
+
+/**
+ * What can be published to: a pattern without wildcards.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Subject = SubjectPattern & Brand.Brand<"effect-nats/Subject">
+
+/**
+ * What stands in front of the subjects of replies: a subject of at most 512 bytes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InboxPrefix = Subject & Brand.Brand<"effect-nats/InboxPrefix">
+
+/**
+ * The name of a queue group: at most 2,000 bytes of UTF-8, without whitespace and control characters.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type QueueGroup = string & Brand.Brand<"effect-nats/QueueGroup">
+
+/**
+ * The name of a header: printable ASCII without colon and blank.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HeaderName = string & Brand.Brand<"effect-nats/HeaderName">
+
+/**
+ * A value of a header: any text without line breaks and NUL. Blanks around it do not arrive.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HeaderValue = string & Brand.Brand<"effect-nats/HeaderValue">
+
+/**
+ * Any string, except a literal of which the compiler can tell that it is no subject. For functions of your own:
+ * `<const S extends string>(subject: Subject.Checked<S>)`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Checked<S extends string> = Literals.CheckedSubject<S>
+
+/**
+ * The values of a template's parameters by name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Parameters<T extends string> = string extends T ? Readonly<Record<string, string>>
+  : { readonly [Name in Literals.ParameterName<T>]: string }
+
+/**
+ * A subject with parameters: `orders.{id}.created`.
+ *
+ * A value becomes one token, whatever it is: percent-encoded (UTF-8) where it has a dot, a wildcard, whitespace, a control
+ * character or a percent sign, and at the very start of a subject also where it begins with `$`; the empty value is a lone
+ * `%`. So no value can add a token or a wildcard, and other languages read it with their URL decoding.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Template<T extends string = string> {
+  readonly [TemplateTypeId]: typeof TemplateTypeId
+  /** The template as it was written. */
+  readonly template: T
+  /** What to subscribe to for every subject of the template: `orders.*.created`. */
+  readonly pattern: SubjectPattern
+  /** The parameters' names in their order. */
+  readonly parameters: ReadonlyArray<string>
+  /**
+   * The subject for these values. Fails with `InvalidSubject` when it becomes longer than 2,000 bytes, and when a value has
+   * half of a surrogate pair, which no UTF-8 can carry.
+   */
+  build(values: Parameters<T>): Result.Result<Subject, InvalidSubject>
+  /** The pattern for the values that are given, with `*` for the others: `orders.7.created`, `orders.*.created`. */
+  patternFor(values: Partial<Parameters<T>>): Result.Result<SubjectPattern, InvalidSubject>
+  /** Whether a subject is one of this template: whether `parse` gives its values. */
+  match(subject: string): boolean
+  /** The values in a subject, none if it is not of this template or its escapes are broken. Inverts `build`. */
+  parse(subject: string): Option.Option<Parameters<T>>
+}
+
+const describe = (what: string, { problem, token }: SubjectProblem): string =>
+  token === undefined ? `Invalid ${what}: ${problem}` : `Invalid ${what} (token ${token}): ${problem}`
+
+const name = (what: string, problemOf: (text: string) => SubjectProblem | undefined, expected: string): Schema.String =>
+  Schema.String.check(
+    Schema.makeFilter((text: string) => {
+      const problem = problemOf(text)
+      return problem === undefined ? undefined : describe(what, problem)
+    }, { expected })
+  )
+
+const asProblem = (problem: string | undefined): SubjectProblem | undefined =>
+  problem === undefined ? undefined : { problem }
+
+/**
+ * The schema of patterns.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const SubjectPattern: Schema.brand<Schema.String, "effect-nats/SubjectPattern"> = name(
+  "pattern",
+  patternProblem,
+  "a pattern of NATS subjects"
+).pipe(Schema.brand("effect-nats/SubjectPattern"))
+
+/**
+ * The schema of subjects.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Subject: Schema.brand<
+  Schema.brand<Schema.String, "effect-nats/SubjectPattern">,
+  "effect-nats/Subject"
+> = name("subject", subjectProblem, "a NATS subject").pipe(
+  Schema.brand("effect-nats/SubjectPattern"),
+  Schema.brand("effect-nats/Subject")
+)
+
+/**
+ * The schema of inbox prefixes.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const InboxPrefix: Schema.brand<
+  Schema.brand<Schema.brand<Schema.String, "effect-nats/SubjectPattern">, "effect-nats/Subject">,
+  "effect-nats/InboxPrefix"
+> = name("inbox prefix", inboxPrefixProblem, "a NATS inbox prefix").pipe(
+  Schema.brand("effect-nats/SubjectPattern"),
+  Schema.brand("effect-nats/Subject"),
+  Schema.brand("effect-nats/InboxPrefix")
+)
+
+/**
+ * The schema of queue groups.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const QueueGroup: Schema.brand<Schema.String, "effect-nats/QueueGroup"> = name(
+  "queue group",
+  queueProblem,
+  "a NATS queue group"
+).pipe(Schema.brand("effect-nats/QueueGroup"))
+
+/**
+ * The schema of header names.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const HeaderName: Schema.brand<Schema.String, "effect-nats/HeaderName"> = name(
+  "header",
+  (text) => asProblem(headerNameProblem(text)),
+  "the name of a NATS header"
+).pipe(Schema.brand("effect-nats/HeaderName"))
+
+/**
+ * The schema of header values.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const HeaderValue: Schema.brand<Schema.String, "effect-nats/HeaderValue"> = name(
+  "header",
+  (text) => asProblem(headerValueProblem(text)),
+  "the value of a NATS header"
+).pipe(Schema.brand("effect-nats/HeaderValue"))
+
+const invalid = (what: InvalidSubject["what"], subject: string, problem: SubjectProblem): InvalidSubject =>
+  new InvalidSubject({
+    what,
+    subject: subject.slice(0, 128),
+    problem: problem.problem,
+    ...(problem.token === undefined ? {} : { token: problem.token })
+  })
+
+const checked = <A extends string>(
+  what: InvalidSubject["what"],
+  text: string,
+  problem: SubjectProblem | undefined
+): Result.Result<A, InvalidSubject> =>
+  problem === undefined ? Result.succeed(text as A) : Result.fail(invalid(what, text, problem))
+
+/**
+ * A subject from any string, or an `InvalidSubject` that says which token is wrong and why. A `Result` can be yielded in
+ * `Effect.gen`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (subject: string): Result.Result<Subject, InvalidSubject> =>
+  checked("subject", subject, subjectProblem(subject))
+
+/**
+ * A subject from a string that is known to be one. Throws the `InvalidSubject` if it is not.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeUnsafe = (subject: string): Subject => Result.getOrThrow(make(subject))
+
+/**
+ * A pattern from any string.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makePattern = (pattern: string): Result.Result<SubjectPattern, InvalidSubject> =>
+  checked("pattern", pattern, patternProblem(pattern))
+
+/**
+ * A pattern from a string that is known to be one. Throws the `InvalidSubject` if it is not.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.getOrThrow(makePattern(pattern))
+
+/**
+ * A queue group from any string.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeQueueGroup = (queue: string): Result.Result<QueueGroup, InvalidSubject> =>
+  checked("queue", queue, queueProblem(queue))
+
+/**
+ * An inbox prefix from any string.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeInboxPrefix = (prefix: string): Result.Result<InboxPrefix, InvalidSubject> =>
+  checked("inboxPrefix", prefix, inboxPrefixProblem(prefix))
+
+/**
+ * A header's name from any string.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeHeaderName = (header: string): Result.Result<HeaderName, InvalidHeader> => {
+  const problem = headerNameProblem(header)
+  return problem === undefined
+    ? Result.succeed(header as HeaderName)
+    : Result.fail(new InvalidHeader({ header: header.slice(0, 128), problem }))
+}
+
+/**
+ * A value of the named header from any string. The failure does not have the value.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeHeaderValue = (header: string, value: string): Result.Result<HeaderValue, InvalidHeader> => {
+  const problem = headerValueProblem(value)
+  return problem === undefined
+    ? Result.succeed(value as HeaderValue)
+    : Result.fail(new InvalidHeader({ header: header.slice(0, 128), problem }))
+}
+
+/**
+ * A subject written in the program. It does not compile where the compiler can tell that it is wrong: empty, a dot at an
+ * end, an empty token, whitespace, a wildcard. Throws an `InvalidSubject` for the rest, such as one that is too long.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const literal = <const S extends string>(subject: Literals.SubjectLiteral<S>): S & Subject =>
+  makeUnsafe(subject) as S & Subject
+
+/**
+ * A pattern written in the program, checked as `literal` is.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const literalPattern = <const S extends string>(pattern: Literals.PatternLiteral<S>): S & SubjectPattern =>
+  makePatternUnsafe(pattern) as S & SubjectPattern
+
+/**
+ * A template written in the program: parameters are tokens in braces. It does not compile where the compiler can tell that
+ * it is wrong, and throws an `InvalidSubject` for the rest.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const template = <const T extends string>(template: Literals.TemplateLiteral<T>): Template<T> =>
+  Result.getOrThrow(makeTemplate(template)) as Template<string> as Template<T>
+
+/**
+ * A template from any string. Its parameters are known at run time only.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeTemplate = (template: string): Result.Result<Template, InvalidSubject> => {
+  const tokens = parseTemplate(template)
+  return isProblem(tokens)
+    ? Result.fail(invalid("template", template, tokens))
+    : Result.succeed(new TemplateOf(template, tokens))
+}
+
+/**
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTemplate = (value: unknown): value is Template =>
+  typeof value === "object" && value !== null && TemplateTypeId in value
+
+/**
+ * Whether a subscription to the pattern receives what is published to the subject, by the server's rules. `false` where one
+ * of them is invalid.
+ *
+ * @category predicates
+ * @since 0.1.0
+ */
+export const matches = (pattern: string, subject: string): boolean =>
+  patternProblem(pattern) === undefined && subjectProblem(subject) === undefined && matchesValid(pattern, subject)
+
+// internal
+
+type Values = Readonly<Record<string, string>>
+
+class TemplateOf implements Template {
+  readonly [TemplateTypeId]: typeof TemplateTypeId = TemplateTypeId
+  readonly template: string
+  readonly pattern: SubjectPattern
+  readonly parameters: ReadonlyArray<string>
+  readonly #tokens: ReadonlyArray<TemplateToken>
+
+  constructor(template: string, tokens: ReadonlyArray<TemplateToken>) {
+    this.template = template
+    this.#tokens = tokens
+    this.pattern = tokens.map((token) => typeof token === "string" ? token : "*").join(".") as SubjectPattern
+    this.parameters = tokens.flatMap((token) => typeof token === "string" ? [] : [token.name])
+  }
+
+  build(values: Values): Result.Result<Subject, InvalidSubject> {
+    const subject = this.#fill(values, undefined)
+    return typeof subject === "string" ? make(subject) : Result.fail(subject)
+  }
+
+  patternFor(values: Partial<Values>): Result.Result<SubjectPattern, InvalidSubject> {
+    const pattern = this.#fill(values, "*")
+    return typeof pattern === "string" ? makePattern(pattern) : Result.fail(pattern)
+  }
+
+  #fill(values: Partial<Values>, missing: string | undefined): string | InvalidSubject {
+    let subject = ""
+    for (let i = 0; i < this.#tokens.length; i++) {
+      const token = this.#tokens[i]
+      if (i > 0) subject += "."
+      if (typeof token === "string") {
+        subject += token
+        continue
+      }
+      const value: unknown = Object.hasOwn(values, token.name) ? values[token.name] : undefined
+      if (typeof value === "string") subject += escapeToken(value, i === 0)
+      else if (value === undefined && missing !== undefined) subject += missing
+      else {return invalid("template", this.template, {
+          token: i + 1,
+          problem: `the value of "${token.name}" is no text`
+        })}
+    }
+    return subject
+  }
+
+  match(subject: string): boolean {
+    return Option.isSome(this.parse(subject))
+  }
+
+  parse(subject: string): Option.Option<Values> {
+    if (subjectProblem(subject) !== undefined) return Option.none()
+    const given = subject.split(".")
+    if (given.length !== this.#tokens.length) return Option.none()
+    const values: Record<string, string> = {}
+    for (let i = 0; i < given.length; i++) {
+      const token = this.#tokens[i]
+      if (typeof token === "string") {
+        if (token !== given[i]) return Option.none()
+        continue
+      }
+      const value = unescapeToken(given[i])
+      if (value === undefined) return Option.none()
+      values[token.name] = value
+    }
+    return Option.some(values)
+  }
+
+  toJSON(): unknown {
+    return { _id: "SubjectTemplate", template: this.template }
+  }
+}
