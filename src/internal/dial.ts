@@ -216,7 +216,8 @@ class Dialling implements TransportListener {
         this.#authenticate(info, rest)
       }
     } else if (offered) {
-      this.#settling = setTimeout(() => this.#settled(info), settleMillis)
+      // And a turn of the event loop more: timers run before it reads what has come in the meantime.
+      this.#settling = setTimeout(() => setImmediate(() => this.#settled(info)), settleMillis)
       this.#afterInfo(rest)
     } else if (this.#tlsRequired) {
       // Before anything is sent in clear (P1).
@@ -236,6 +237,9 @@ class Dialling implements TransportListener {
   }
 
   #settled(info: ServerInfo): void {
+    if (this.#over) {
+      return
+    }
     if (this.#rest.length > 0) {
       // Never carried over into the encrypted part: whoever wrote them, it was not proven to be the server.
       const text = "sent data in clear between INFO and the TLS handshake"

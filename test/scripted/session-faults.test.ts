@@ -5,7 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as util from "node:util"
+import { connectAndPing } from "../../src/internal/protocol/connectLine.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
+import type { Transport } from "../../src/internal/transport.ts"
+import { WireSession } from "../../src/internal/wireSession.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
 
 const afterHandshake = (...steps: FakeNatsServer.Script): FakeNatsServer.Script => [
@@ -35,6 +38,39 @@ class Failing implements MessageTarget {
   }
   commit(): void {}
 }
+
+describe("the first write", () => {
+  it("is CONNECT and PING in one, and nothing follows it before the PONG", () => {
+    const writes: Array<string> = []
+    const transport: Transport = {
+      listener: { data: () => {}, drained: () => {}, ended: () => {} },
+      backlog: 0,
+      write: (bytes) => writes.push(Buffer.from(bytes).toString()),
+      destroy: () => {}
+    }
+    const handler = new Recorder()
+    const session = new WireSession({
+      transport,
+      peer: { server: "nats://test:4222", method: "Anonymous", timeoutMillis: 1000 },
+      info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
+      tls: undefined,
+      handler,
+      settled: () => {}
+    })
+    session.start(
+      Buffer.alloc(0),
+      connectAndPing({ name: undefined, version: "1", echo: true, tlsRequired: false }, {})
+    )
+    transport.listener.data(Buffer.from("PING\r\n"))
+    session.writer.flush()
+    assert.strictEqual(writes.length, 1)
+    assert.match(writes[0], /^CONNECT \{.*\}\r\nPING\r\n$/)
+    transport.listener.data(Buffer.from("PONG\r\n"))
+    session.writer.flush()
+    assert.deepStrictEqual(writes.slice(1), ["PONG\r\n"])
+    assert.strictEqual(handler.openedWith.length, 1)
+  })
+})
 
 describe("protocol that is broken", () => {
   for (
