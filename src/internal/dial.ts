@@ -193,12 +193,12 @@ class Dialling implements TransportListener {
 
   #greeted(line: string): void {
     const info = this.#greeting.info
-    if (line.startsWith("-ERR")) {
-      return this.#fail(this.#refusal(line))
-    }
     if (this.#poked) {
       // Too late to be told from an answer to the poke.
       return
+    }
+    if (line.startsWith("-ERR")) {
+      return this.#fail(this.#refusal(line))
     }
     if (info === undefined) {
       return this.#fail(this.#notNats(""))
@@ -303,7 +303,10 @@ class Dialling implements TransportListener {
   }
 
   #tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
-    return { verify: this.#info?.tls_verify === true, certificateFault: this.#tcp?.certificateFault }
+    return {
+      verify: this.#info?.tls_verify === true,
+      certificateFault: this.#options.tls.insecureSkipVerify ? undefined : this.#tcp?.certificateFault
+    }
   }
 
   #refusal(line: string): ConnectError.ConnectError {

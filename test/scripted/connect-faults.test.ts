@@ -66,7 +66,11 @@ describe("a server that stalls", () => {
     inTime([], "tls", { tls: { handshakeFirst: true } }))
 
   it.live("INFO after the silence was broken counts as silence", () =>
-    inTime([{ expect: "PING" }, { send: info }], "info"))
+    Effect.gen(function*() {
+      yield* inTime([{ expect: "PING" }, { send: info }], "info")
+      yield* inTime([{ expect: "PING" }, { send: `${info}-ERR 'Authorization Violation'\r\n` }], "info")
+      yield* inTime([{ expect: "PING" }, { send: "-ERR 'Authorization Violation'\r\n" }], "info")
+    }))
 
   it.live("a listener that closes when spoken to is a ConnectTimedOut that mentions handshakeFirst", () =>
     Effect.gen(function*() {
