@@ -164,21 +164,31 @@ describe("secrets", () => {
           return span
         }
       })
-      const outputs = [process.stdout, process.stderr]
+      // The test runner has its own console, which does not write to these streams.
+      const replace = <T extends object, K extends keyof T>(owner: T, name: K, by: T[K]) => {
+        const before = owner[name]
+        owner[name] = by
+        return () => {
+          owner[name] = before
+        }
+      }
+      const print = (...args: ReadonlyArray<unknown>): void => {
+        printed.push(everything(args))
+      }
+      const write = (chunk: unknown): boolean => {
+        print(String(chunk))
+        return true
+      }
       const capture = Effect.acquireRelease(
-        Effect.sync(() =>
-          outputs.map((output) => {
-            const write = output.write
-            output.write = (...args: ReadonlyArray<unknown>) => {
-              printed.push(String(args[0]))
-              return true
-            }
-            return () => {
-              output.write = write
-            }
+        Effect.sync(() => [
+          replace(process.stdout, "write", write),
+          replace(process.stderr, "write", write),
+          ...(["log", "info", "warn", "error", "debug", "trace", "dir"] as const).map((name) => replace(console, name, print))
+        ]),
+        (restores) =>
+          Effect.sync(() => {
+            for (const restore of restores) restore()
           })
-        ),
-        (restores) => Effect.sync(() => restores.forEach((restore) => restore()))
       )
       yield* Effect.scoped(Effect.gen(function*() {
         yield* capture
