@@ -25,25 +25,30 @@ const publishHard = (session: Session, count: number, size: number): void => {
   turn()
 }
 
-const endsOfKicks = (secure: boolean, count: number, size: number) =>
+const endsOfKicks = (over: "tcp" | "tls" | "websocket", count: number, size: number) =>
   Effect.gen(function*() {
     const authority = yield* TestCertificates.authority()
-    const tls = secure ? yield* authority.issue() : undefined
-    const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "p0" }], tls })
+    const tls = over === "tls" ? yield* authority.issue() : undefined
+    const server = yield* TestNatsServer.make({
+      users: [{ user: "john", password: "p0" }],
+      tls,
+      websocket: over === "websocket"
+    })
     const tags: Array<string> = []
     for (let round = 0; round < rounds; round++) {
       const handlers = Array.from({ length: clients }, () => new Recorder())
       const sessions = yield* Effect.forEach(handlers, (handler) =>
-        dialTo(server.url, { credentials: password("john", `p${round}`), handler, tls: { ca: authority.cert } }))
+        dialTo(server.websocketUrl ?? server.url, {
+          credentials: password("john", `p${round}`),
+          handler,
+          tls: { ca: authority.cert }
+        }))
       for (const session of sessions) {
         publishHard(session, count, size)
       }
       yield* server.reload({ users: [{ user: "john", password: `p${round + 1}` }] })
-      const ends = yield* Effect.forEach(handlers, (handler) =>
-        handler.end)
-      tags.push(...ends.map((error) =>
-        error._tag
-      ))
+      const ends = yield* Effect.forEach(handlers, (handler) => handler.end)
+      tags.push(...ends.map((error) => error._tag))
     }
     return tags
   })
@@ -53,11 +58,16 @@ const refusedAll = Array.from({ length: clients * rounds }, () => "Authorization
 describe("the last word", () => {
   it.live("of 60 clients kicked while publishing hard, 60 know that they were refused (P30)", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* endsOfKicks(false, 2000, 512), refusedAll)
+      assert.deepStrictEqual(yield* endsOfKicks("tcp", 2000, 512), refusedAll)
     }))
 
   it.live("of 60 with TLS too", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* endsOfKicks(true, 1000, 1024), refusedAll)
+      assert.deepStrictEqual(yield* endsOfKicks("tls", 1000, 1024), refusedAll)
+    }))
+
+  it.live("of 60 with WebSocket too", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* endsOfKicks("websocket", 1000, 1024), refusedAll)
     }))
 })
