@@ -1,0 +1,99 @@
+/** What the documents list is what the code has. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import * as ConnectError from "../src/ConnectError.ts"
+import * as environment from "../src/internal/config/environment.ts"
+import { NatsConfigError } from "../src/NatsConfig.ts"
+import * as NatsError from "../src/NatsError.ts"
+import { connectErrorTags, errorTags, natsErrorTags } from "./fixtures/errorTags.ts"
+
+const root = path.resolve(import.meta.dirname, "..")
+const read = (name: string): string => fs.readFileSync(path.join(root, name), "utf8")
+
+/** The rows of the tables of a section, without their heads. */
+const rows = (name: string, section: RegExp): ReadonlyArray<ReadonlyArray<string>> => {
+  const text = read(name).split(/^## /m).find((part) => section.test(part.split("\n")[0])) ?? ""
+  const lines = text.split("\n")
+  const isRule = (line: string | undefined): boolean => line !== undefined && /^\|[\s:|-]+\|$/.test(line)
+  return lines.filter((line, index) => line.startsWith("|") && !isRule(line) && !isRule(lines[index + 1]))
+    .map((line) => line.slice(1, -1).split("|").map((cell) => cell.trim()))
+}
+
+const tagsOf = (section: RegExp): ReadonlyArray<string> =>
+  rows("docs/errors.md", section).map(([tag]) => tag.replaceAll("`", "")).filter((tag) => /^[A-Z]\w+$/.test(tag))
+
+/** What the table says of errors whose answer depends on a field, with a value for yes and one for no. */
+const depends: ReadonlyMap<string, ReadonlyArray<object>> = new Map([
+  ["only if not yet valid", [{ notYetValid: true }, { notYetValid: false }]],
+  ["for codes from 500", [{ code: 500 }, { code: 499 }]]
+])
+
+describe("docs/errors.md", () => {
+  it("has every error of a connection, once", () => {
+    assert.deepStrictEqual(tagsOf(/ConnectError/).toSorted(), connectErrorTags.toSorted())
+  })
+
+  it("has every error of an operation, once", () => {
+    assert.deepStrictEqual(tagsOf(/NatsError/).toSorted(), natsErrorTags.toSorted())
+  })
+
+  it("has every other error of the package, and none that does not exist", () => {
+    const all = [/ConnectError/, /^Configuration/, /NatsError/, /^Test servers/].flatMap(tagsOf)
+    assert.deepStrictEqual(all.toSorted(), errorTags.toSorted())
+  })
+
+  it("says of each whether trying again can help, as `isRetryable` does", () => {
+    const classes: ReadonlyMap<string, unknown> = new Map(
+      Object.entries({ ...ConnectError, ...NatsError, NatsConfigError })
+    )
+    const table = [/ConnectError/, /^Configuration/, /NatsError/].flatMap((section) => rows("docs/errors.md", section))
+      .filter((cells) => cells.length === 4)
+    assert.strictEqual(table.length, connectErrorTags.length + natsErrorTags.length + 1)
+    for (const [tag, , , retryable] of table) {
+      const name = tag.replaceAll("`", "")
+      const { prototype } = classes.get(name) as { readonly prototype: object }
+      const isRetryable = (fields: object): unknown =>
+        Object.getOwnPropertyDescriptor(prototype, "isRetryable")?.get?.call(fields)
+      const answers = depends.get(retryable)?.map(isRetryable) ?? [isRetryable({}) === true ? "yes" : "no"]
+      assert.deepStrictEqual(answers, depends.has(retryable) ? [true, false] : [retryable], name)
+    }
+  })
+})
+
+describe("docs/getting-started.md", () => {
+  it("has every environment variable, and none that does not exist", () => {
+    const variables = rows("docs/getting-started.md", /^Every option/).flatMap(([, cell]) =>
+      cell.match(/NATS_[A-Z_]+/g) ?? []
+    )
+    assert.deepStrictEqual(variables.toSorted(), environment.names.map((name) => `NATS_${name}`).toSorted())
+  })
+})
+
+describe("the documents", () => {
+  const names = ["README.md", ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`)]
+
+  /** As GitHub makes the anchor of a heading. */
+  const anchor = (heading: string): string =>
+    heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").trim().replaceAll(" ", "-")
+
+  it("link to files and headings that exist", () => {
+    for (const name of names) {
+      for (const [, target] of read(name).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+        const [file, fragment] = target.split("#")
+        const linked = file === "" ? name : path.join(path.dirname(name), file)
+        assert.isTrue(fs.existsSync(path.join(root, linked)), `${name} links to ${target}`)
+        if (fragment === undefined) continue
+        const anchors = [...read(linked).matchAll(/^#+ (.*)$/gm)].map((heading) => anchor(heading[1]))
+        assert.include(anchors, fragment, `${name} links to ${target}`)
+      }
+    }
+  })
+
+  it("name every example", () => {
+    const documents = names.map(read).join("\n")
+    for (const file of fs.readdirSync(path.join(root, "examples"))) {
+      assert.include(documents, `examples/${file}`, `no document links to examples/${file}`)
+    }
+  })
+})
