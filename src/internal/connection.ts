@@ -19,7 +19,7 @@ import type { Responder } from "./delivery/message.ts"
 import { RequestMux } from "./delivery/requests.ts"
 import { Subscription, type SubscriptionOwner, type SubscriptionSettings } from "./delivery/subscription.ts"
 import type { ServerInfo } from "./protocol/info.ts"
-import { parsePermissionsViolation } from "./protocol/serverError.ts"
+import { parsePermissionsViolation, serverErrorText } from "./protocol/serverError.ts"
 import type { MessageTarget } from "./protocol/target.ts"
 import type { Session } from "./session.ts"
 
@@ -156,14 +156,16 @@ export class Connection implements SubscriptionOwner {
 
   serverError(text: string): void {
     const denial = parsePermissionsViolation(text)
-    if (denial === undefined) return this.emit({ _tag: "ServerComplaint", text })
+    if (denial === undefined) return this.emit({ _tag: "ServerComplaint", text: serverErrorText(text) })
+    const denied = this.subscriptions.get(subscriptionIn(text))
+    const queue = denial.queue ?? denied?.settings.queue
     const error = new PermissionsViolation({
       operation: denial.operation,
       subject: denial.subject,
-      ...(denial.queue === undefined ? {} : { queue: denial.queue })
+      ...(queue === undefined ? {} : { queue })
     })
     if (denial.operation === "publish") this.publishDenied(error)
-    else this.subscribeDenied(error)
+    else this.subscribeDenied(error, denied)
     this.emit({ _tag: "PermissionDenied", error })
   }
 
@@ -297,14 +299,14 @@ export class Connection implements SubscriptionOwner {
     )
   }
 
-  // The server names subject and queue group, and means every subscription with these.
-  private subscribeDenied(error: PermissionsViolation): void {
+  // Without a number the server means every subscription with this subject and queue group.
+  private subscribeDenied(error: PermissionsViolation, denied: Subscription | undefined): void {
     if (error.subject === this.mux.pattern) {
       this.mux.subscribed = false
       this.mux.failAll(error)
       return
     }
-    for (const subscription of [...this.subscriptions.values()]) {
+    for (const subscription of denied === undefined ? [...this.subscriptions.values()] : [denied]) {
       const { queue, subject } = subscription.settings
       if (subject === error.subject && queue === error.queue) {
         this.subscriptions.delete(subscription.sid)
@@ -313,3 +315,9 @@ export class Connection implements SubscriptionOwner {
     }
   }
 }
+
+/**
+ * The number of the subscription that a denial ends with. A server that takes a permission away by reload names it, and
+ * up to 2.10 not the queue group. No subject or queue group can look like this: they have no spaces.
+ */
+const subscriptionIn = (text: string): number => Number(/ \(sid "(\d+)"\)'?\s*$/.exec(text)?.[1])

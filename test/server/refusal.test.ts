@@ -122,7 +122,12 @@ describe.concurrent("a user that the server no longer takes", () => {
       assert.strictEqual(error._tag, "PermissionsViolation")
       assert.deepInclude(error, { operation: "subscribe", subject: "lost" })
       const queued = yield* Effect.flip(Stream.runDrain(grouped.stream))
-      assert.deepInclude(queued, { _tag: "PermissionsViolation", operation: "subscribe", subject: "grouped" })
+      assert.deepInclude(queued, {
+        _tag: "PermissionsViolation",
+        operation: "subscribe",
+        subject: "grouped",
+        queue: "workers"
+      })
       yield* kept.ledger.more(50)
       assert.strictEqual(kept.ledger.gaps, 0)
       assert.strictEqual(lost.ledger.gaps, 0)
