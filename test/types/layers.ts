@@ -1,4 +1,5 @@
 /** What each layer needs and can fail with, and what catching one error leaves. */
+// @effect-diagnostics unnecessaryTypeofType:off
 import { Config, Context, Effect, type Layer, type Redacted } from "effect"
 import { type ConnectError, type NatsAuth, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

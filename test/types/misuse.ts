@@ -1,4 +1,5 @@
 /** What must not compile. */
+// @effect-diagnostics floatingEffect:off missingEffectContext:off effectMapVoid:off
 import { Effect, Redacted, type Stream } from "effect"
 import {
   type ConnectError,
