@@ -170,6 +170,12 @@ export interface Subscription {
   readonly stream: Stream.Stream<NatsMessage, SubscriptionError>
   /** Takes no more messages. What was received can still be read; then the stream ends. */
   readonly unsubscribe: Effect.Effect<void>
+  /**
+   * Leaves without losing a message: the server sends no more, what it sent before it knew can still be read, then the
+   * stream ends. Succeeds when the server has let go, or when there is no connection. Never fails; an interruption is an
+   * `unsubscribe`.
+   */
+  readonly drain: Effect.Effect<void>
   /** Messages dropped so far by `overflow`. */
   readonly dropped: Effect.Effect<number>
 }

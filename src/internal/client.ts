@@ -88,6 +88,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
       (subscription) => ({
         stream: streamOf(subscription),
         unsubscribe: Effect.sync(() => Operations.unsubscribe(connection, subscription)),
+        drain: Operations.leave(connection, subscription),
         dropped: Effect.sync(() => subscription.dropped)
       })
     )

@@ -292,6 +292,23 @@ export const unsubscribe = (connection: Connection, subscription: Subscription):
   subscription.end(Cause.Done())
 }
 
+/**
+ * Takes no more from the server. What it sent before it handled that is still received and can be read; then the stream
+ * ends.
+ */
+export const leave = (connection: Connection, subscription: Subscription): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!connection.subscriptions.has(subscription.sid)) return Effect.void
+    connection.session?.writer.unsubscribe(subscription.sid, undefined)
+    return Effect.ensuring(
+      roundTripOrEnd(connection),
+      Effect.sync(() => {
+        connection.subscriptions.delete(subscription.sid)
+        subscription.end(Cause.Done())
+      })
+    )
+  })
+
 const close = (connection: Connection, subscription: Subscription): void => {
   unsubscribe(connection, subscription)
   subscription.discard()
