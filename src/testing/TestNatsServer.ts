@@ -101,7 +101,7 @@ export interface TestNatsServer {
   readonly kill: Effect.Effect<void>
   /** Ends the server in order (SIGTERM) and waits until it is gone. Nothing to do when it is not running. */
   readonly stop: Effect.Effect<void>
-  /** Freezes the server (SIGSTOP): its sockets stay open and nobody answers. */
+  /** Freezes the server (SIGSTOP) and waits until it has stopped: its sockets stay open and nobody answers. */
   readonly pause: Effect.Effect<void, TestNatsServerError>
   /** Lets a frozen server go on (SIGCONT). */
   readonly resume: Effect.Effect<void, TestNatsServerError>
@@ -375,7 +375,7 @@ const controls = (server: RunningServer): TestNatsServer => {
     restart: Effect.andThen(end(server, "SIGTERM"), Effect.suspend(() => server.start())),
     kill: end(server, "SIGKILL"),
     stop: end(server, "SIGTERM"),
-    pause: signal("SIGSTOP", "pausing"),
+    pause: Effect.andThen(signal("SIGSTOP", "pausing"), stopped(server)),
     resume: signal("SIGCONT", "resuming"),
     lameDuck: server.waitForLine(
       "entering lame duck mode",
@@ -385,3 +385,16 @@ const controls = (server: RunningServer): TestNatsServer => {
     awaitExit: Effect.suspend(() => awaitExit(server.process!))
   }
 }
+
+const stopped = (server: RunningServer): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    let isWanted = true
+    const look = (): void => {
+      if (server.process?.isPaused !== false) resume(Effect.void)
+      else if (isWanted) setImmediate(look)
+    }
+    look()
+    return Effect.sync(() => {
+      isWanted = false
+    })
+  })

@@ -7,6 +7,7 @@
  * its own, so that Ctrl-C reaches the program under test and not the server before it.
  */
 import * as childProcess from "node:child_process"
+import * as Fs from "node:fs"
 import type { Writable } from "node:stream"
 import type { LogLines } from "./logLines.ts"
 
@@ -71,6 +72,23 @@ export class ServerProcess {
   signal(signal: NodeJS.Signals): void {
     if (this.exit === undefined) {
       this.#child.kill(signal)
+    }
+  }
+
+  /**
+   * Whether every thread has stopped: SIGSTOP takes effect some time after it was sent. `true` where the system does not
+   * show its threads as Linux does.
+   */
+  get isPaused(): boolean {
+    const tasks = `/proc/${this.#child.pid}/task`
+    try {
+      return Fs.readdirSync(tasks).every((task) => {
+        // The state follows the name, which is in parentheses and can hold anything.
+        const stat = Fs.readFileSync(`${tasks}/${task}/stat`, "latin1")
+        return /^[Tt]/.test(stat.slice(stat.lastIndexOf(")") + 2))
+      })
+    } catch {
+      return true
     }
   }
 
