@@ -4,7 +4,7 @@
  * A chunk is scanned once. Messages are not copied and not decoded: their targets get offsets into the chunk. Only the
  * frame that a chunk's end cuts in two is copied, once, together with its rest.
  */
-import { CR, LF, readNumber, SPACE, TAB } from "./bytes.ts"
+import { CR, LF, readNumber, SPACE, TAB, ZERO } from "./bytes.ts"
 import { Carry } from "./carry.ts"
 import type { ServerInfo } from "./info.ts"
 import { parseInfo } from "./info.ts"
@@ -128,16 +128,68 @@ export class Parser {
     let position = from
     this.need = 0
     while (position < chunk.length) {
-      const next = isMsg(chunk, position)
-        ? this.message(chunk, position, position + 4, false)
-        : chunk[position] === 0x48 && isMsg(chunk, position + 1)
-        ? this.message(chunk, position, position + 5, true)
-        : this.control(chunk, position)
+      let next = STOP
+      if (isMsg(chunk, position)) {
+        next = this.plainMessage(chunk, position)
+        if (next === STOP) next = this.message(chunk, position, position + 4, false)
+      } else {
+        next = chunk[position] === 0x48 && isMsg(chunk, position + 1)
+          ? this.message(chunk, position, position + 5, true)
+          : this.control(chunk, position)
+      }
       if (next === STOP) return position
       position = next
       if (this.stopped) return position
     }
     return position
+  }
+
+  /**
+   * Reads `MSG subject sid [reply] size` as servers write it in one pass, twice as fast as `message`, which takes any
+   * spacing. Gives the position behind the message, or STOP when it is anything else or not whole: `message` tells what.
+   */
+  private plainMessage(chunk: Buffer, start: number): number {
+    // What follows a subject or reply that ends before this, two numbers of nine digits at most, is within all bounds.
+    const limit = Math.min(chunk.length, start + this.maxLine) - 22
+    const subjectStart = start + 4
+    let i = subjectStart
+    while (i < limit && chunk[i] > SPACE) i++
+    const subjectEnd = i
+    if (i >= limit || i === subjectStart || chunk[i] !== SPACE) return STOP
+    let digit = 0
+    let sid = 0
+    const sidStart = ++i
+    while ((digit = chunk[i] - ZERO) >= 0 && digit <= 9 && i - sidStart < 9) {
+      sid = sid * 10 + digit
+      i++
+    }
+    if (i === sidStart || chunk[i] !== SPACE) return STOP
+    let replyStart = 0
+    let replyEnd = 0
+    let size = 0
+    let sizeStart = ++i
+    while ((digit = chunk[i] - ZERO) >= 0 && digit <= 9 && i - sizeStart < 9) {
+      size = size * 10 + digit
+      i++
+    }
+    if (chunk[i] !== CR) {
+      replyStart = sizeStart
+      while (i < limit && chunk[i] > SPACE) i++
+      replyEnd = i
+      if (i >= limit || i === replyStart || chunk[i] !== SPACE) return STOP
+      size = 0
+      sizeStart = ++i
+      while ((digit = chunk[i] - ZERO) >= 0 && digit <= 9 && i - sizeStart < 9) {
+        size = size * 10 + digit
+        i++
+      }
+    }
+    if (i === sizeStart || chunk[i] !== CR || chunk[i + 1] !== LF || size > this.maxPayload) return STOP
+    const payloadStart = i + 2
+    const payloadEnd = payloadStart + size
+    if (payloadEnd + 2 > chunk.length || chunk[payloadEnd] !== CR || chunk[payloadEnd + 1] !== LF) return STOP
+    this.deliver(chunk, sid, subjectStart, subjectEnd, replyStart, replyEnd, payloadStart, payloadStart, payloadEnd)
+    return payloadEnd + 2
   }
 
   private message(chunk: Buffer, start: number, afterOperation: number, hasHeaders: boolean): number {
@@ -187,20 +239,35 @@ export class Parser {
     }
     if (chunk[payloadEnd] !== CR || chunk[payloadEnd + 1] !== LF) return this.fail("no line end after a message")
 
+    const replyStart = hasReply ? args[4] : 0
+    const replyEnd = hasReply ? args[5] : 0
+    const payloadStart = headerStart + headerSize
+    this.deliver(chunk, sid, args[0], args[1], replyStart, replyEnd, headerStart, payloadStart, payloadEnd)
+    return next
+  }
+
+  private deliver(
+    chunk: Buffer,
+    sid: number,
+    subjectStart: number,
+    subjectEnd: number,
+    replyStart: number,
+    replyEnd: number,
+    headerStart: number,
+    payloadStart: number,
+    payloadEnd: number
+  ): void {
     this.messagesIn++
     const target = sid === this.cachedSid ? this.cachedTarget : this.findTarget(sid)
     if (target === undefined) {
       this.unknown++
-      return next
+      return
     }
     if (!target.touched) {
       target.touched = true
       this.touched.push(target)
     }
-    const replyStart = hasReply ? args[4] : 0
-    const replyEnd = hasReply ? args[5] : 0
-    target.accept(chunk, args[0], args[1], replyStart, replyEnd, headerStart, headerStart + headerSize, payloadEnd)
-    return next
+    target.accept(chunk, subjectStart, subjectEnd, replyStart, replyEnd, headerStart, payloadStart, payloadEnd)
   }
 
   private control(chunk: Buffer, start: number): number {
