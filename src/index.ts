@@ -26,3 +26,5 @@ export * as NatsStatus from "./NatsStatus.ts"
 export * as NatsTls from "./NatsTls.ts"
 /** Subjects, patterns, templates and the other names on the wire. */
 export * as Subject from "./Subject.ts"
+/** Subjects bound to schemas: typed publish, subscribe, request and respond. */
+export * as SubjectSchema from "./SubjectSchema.ts"

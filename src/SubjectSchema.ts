@@ -1,0 +1,471 @@
+/**
+ * Subjects bound to schemas: publish, subscribe, request and respond with values instead of bytes.
+ *
+ * A definition is a plain value that opens nothing. Its operations ask for the `NatsClient` in their requirements, so that
+ * definitions are shared by both sides and services compose as layers do. For services that others discover and watch, with
+ * several endpoints, there is `effect-nats/service`.
+ *
+ * ```ts
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Subject, SubjectSchema } from "effect-nats"
+ *
+ * const Order = Schema.Struct({ total: Schema.Number })
+ * const Created = SubjectSchema.make(Subject.template("orders.{id}.created"), Order)
+ *
+ * const program = Effect.gen(function*() {
+ *   const created = yield* Created.subscription({ onInvalid: "skip" })
+ *   yield* Created.publish({ id: "7" }, { total: 12.5 })
+ *   yield* created.stream.pipe(
+ *     Stream.take(1),
+ *     Stream.runForEach(({ parameters, value }) => Effect.log(parameters.id, value.total))
+ *   )
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { ofSubject, ofTemplate } from "./internal/typed/address.ts"
+import * as Codecs from "./internal/typed/codec.ts"
+import * as Definitions from "./internal/typed/definitions.ts"
+import type { NatsClient, PublishOptions, RequestOptions, SubscribeOptions } from "./NatsClient.ts"
+import type {
+  MessageDecodeError,
+  MessageEncodeError,
+  PermissionsViolation,
+  PublishError,
+  RequestError,
+  ServiceError,
+  SubscribeError,
+  SubscriptionError
+} from "./NatsError.ts"
+import type { NatsMessage } from "./NatsMessage.ts"
+import type { Checked, Parameters, Template } from "./Subject.ts"
+import { isTemplate } from "./Subject.ts"
+
+/**
+ * How values become payloads. `Encoded` is what a schema must encode to: anything for JSON and binary.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Codec<Encoded> = Codecs.Codec<Encoded>
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options<Encoded> {
+  /** How values become payloads. Default `json`. */
+  readonly codec?: Codec<Encoded> | undefined
+  /**
+   * The largest payload that is decoded, in bytes. A larger one is a `MessageDecodeError`, before anything of it is read.
+   * Default 1 MiB, the largest that a server takes unless it is configured otherwise.
+   */
+  readonly maxBytes?: number | undefined
+}
+
+/**
+ * What is done with a message that cannot be decoded: its payload does not fit the schema or is too large, its
+ * `Content-Type` is another, or its subject is not one of the template.
+ *
+ * `"fail"`: the stream fails with the `MessageDecodeError`, after what came before. `"skip"`: the message is left out, and
+ * a warning is logged that names subject and path.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Policy = "fail" | "skip"
+
+/**
+ * Is run with a message that cannot be decoded. The message is left out; a failure is the stream's.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InvalidHandler<E, R> = (error: MessageDecodeError, message: NatsMessage) => Effect.Effect<unknown, E, R>
+
+/**
+ * What a stream fails with by its policy.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PolicyError<P extends Policy> = P extends "fail" ? MessageDecodeError : never
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface PolicyOptions<P extends Policy> extends SubscribeOptions {
+  /** What is done with a message that cannot be decoded. Default `"fail"`. */
+  readonly onInvalid?: P | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface HandlerOptions<E, R> extends SubscribeOptions {
+  /** What is done with a message that cannot be decoded. */
+  readonly onInvalid: InvalidHandler<E, R>
+}
+
+/**
+ * A decoded message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Received<A, Values = {}> {
+  readonly value: A
+  /** The values in the message's subject. */
+  readonly parameters: Values
+  readonly message: NatsMessage
+}
+
+/**
+ * An open subscription: as `NatsClient.Subscription`, with decoded messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Subscription<A, Values, E, R> {
+  /** The messages. Runs of the same stream share them. */
+  readonly stream: Stream.Stream<Received<A, Values>, SubscriptionError | E, R>
+  /** Takes no more messages. What was received can still be read; then the stream ends. */
+  readonly unsubscribe: Effect.Effect<void>
+  /** Messages dropped so far by `overflow`. */
+  readonly dropped: Effect.Effect<number>
+}
+
+/**
+ * The receiving half of a definition.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Receiver<S extends Schema.Constraint, Values, Options> {
+  /**
+   * Opens a subscription. Succeeds when the server has it, so that what is published afterwards is received. Closing the
+   * scope unsubscribes at once and drops what is unread.
+   */
+  subscription<const P extends Policy = "fail">(
+    options?: PolicyOptions<P> & Options
+  ): Effect.Effect<
+    Subscription<S["Type"], Values, PolicyError<P>, S["DecodingServices"]>,
+    SubscribeError,
+    NatsClient | Scope.Scope
+  >
+  subscription<E, R>(
+    options: HandlerOptions<E, R> & Options
+  ): Effect.Effect<
+    Subscription<S["Type"], Values, E, S["DecodingServices"] | R>,
+    SubscribeError,
+    NatsClient | Scope.Scope
+  >
+  /** The stream of a `subscription` that is opened when the stream is run and closed with it. */
+  subscribe<const P extends Policy = "fail">(
+    options?: PolicyOptions<P> & Options
+  ): Stream.Stream<
+    Received<S["Type"], Values>,
+    SubscribeError | SubscriptionError | PolicyError<P>,
+    NatsClient | S["DecodingServices"]
+  >
+  subscribe<E, R>(
+    options: HandlerOptions<E, R> & Options
+  ): Stream.Stream<
+    Received<S["Type"], Values>,
+    SubscribeError | SubscriptionError | E,
+    NatsClient | S["DecodingServices"] | R
+  >
+  /** Decodes a message that came another way. */
+  decode(message: NatsMessage): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]>
+}
+
+/**
+ * A subject bound to a schema.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SubjectSchema<S extends Schema.Constraint> extends Receiver<S, {}, {}> {
+  readonly subject: string
+  readonly schema: S
+  /**
+   * Publishes a value, with a `Content-Type` unless the headers have one. Fails with `MessageEncodeError` when the value
+   * does not fit the schema, else as `NatsClient.publish` does.
+   */
+  publish(
+    value: S["Type"],
+    options?: PublishOptions & { readonly confirm?: false | undefined }
+  ): Effect.Effect<
+    void,
+    Exclude<PublishError, PermissionsViolation> | MessageEncodeError,
+    NatsClient | S["EncodingServices"]
+  >
+  publish(
+    value: S["Type"],
+    options?: PublishOptions
+  ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]>
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Narrowed<T extends string> {
+  /** Subscribes to the subjects with these values only. Parameters that are left out have any value. */
+  readonly parameters?: Partial<Parameters<T>> | undefined
+}
+
+/**
+ * A template of subjects bound to a schema.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TemplateSchema<T extends string, S extends Schema.Constraint>
+  extends Receiver<S, Parameters<T>, Narrowed<T>>
+{
+  readonly template: Template<T>
+  readonly schema: S
+  /** Publishes a value to the subject with these parameters, as `SubjectSchema.publish` does. */
+  publish(
+    parameters: Parameters<T>,
+    value: S["Type"],
+    options?: PublishOptions & { readonly confirm?: false | undefined }
+  ): Effect.Effect<
+    void,
+    Exclude<PublishError, PermissionsViolation> | MessageEncodeError,
+    NatsClient | S["EncodingServices"]
+  >
+  publish(
+    parameters: Parameters<T>,
+    value: S["Type"],
+    options?: PublishOptions
+  ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]>
+}
+
+/**
+ * The schemas of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Contract<
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+> {
+  /** What is asked with. */
+  readonly payload: P
+  /** What is answered. */
+  readonly success: A
+  /** What it fails with, on both sides. Always JSON on the wire. */
+  readonly error: E
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface RespondOptions extends SubscribeOptions {
+  /** Requests that are handled at the same time. Default 1: in order. */
+  readonly concurrency?: number | "unbounded" | undefined
+  /** How long the scope waits for the handlers of what was taken, before it interrupts them. Default 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
+}
+
+/**
+ * What is known of a request besides its payload.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RequestContext<Values> {
+  readonly parameters: Values
+  readonly message: NatsMessage
+}
+
+/**
+ * The answering half of a request's definition.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Responder<
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint,
+  Values
+> {
+  /**
+   * Serves requests with a handler. Succeeds when the server has the subscription; the fiber ends with it, and fails as its
+   * stream does. Closing the scope takes no more requests and waits for the handlers, at most for `drainTimeout`.
+   *
+   * Every request gets one reply: the success; a failure of the handler as its JSON with the headers `Nats-Service-Error`
+   * and `Nats-Service-Error-Code` (422); code 400 for a payload that does not decode; code 500 for a defect, or a result
+   * that does not fit its schema, which is logged here and not told there.
+   */
+  respond<R>(
+    handler: (payload: P["Type"], request: RequestContext<Values>) => Effect.Effect<A["Type"], E["Type"], R>,
+    options?: RespondOptions
+  ): Effect.Effect<
+    Fiber.Fiber<void, SubscriptionError>,
+    SubscribeError,
+    NatsClient | Scope.Scope | R | P["DecodingServices"] | A["EncodingServices"] | E["EncodingServices"]
+  >
+}
+
+type Requested<
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+> = Effect.Effect<
+  A["Type"],
+  E["Type"] | RequestError | ServiceError | MessageEncodeError | MessageDecodeError,
+  NatsClient | P["EncodingServices"] | A["DecodingServices"] | E["DecodingServices"]
+>
+
+/**
+ * A subject bound to the schemas of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RequestSchema<
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+> extends Contract<P, A, E>, Responder<P, A, E, {}> {
+  readonly subject: string
+  /**
+   * Asks and waits for one reply. An error of the contract is the failure itself; any other error of the service is a
+   * `ServiceError`; a reply that does not fit is a `MessageDecodeError`. Else it fails as `NatsClient.request` does.
+   */
+  request(payload: P["Type"], options?: RequestOptions): Requested<P, A, E>
+}
+
+/**
+ * A template of subjects bound to the schemas of a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TemplateRequestSchema<
+  T extends string,
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+> extends Contract<P, A, E>, Responder<P, A, E, Parameters<T>> {
+  readonly template: Template<T>
+  /** Asks at the subject with these parameters, as `RequestSchema.request` does. */
+  request(parameters: Parameters<T>, payload: P["Type"], options?: RequestOptions): Requested<P, A, E>
+}
+
+/**
+ * Payloads of JSON (`application/json`), by the schema's JSON codec. `Schema.Void` is an empty payload.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const json: Codec<unknown> = Codecs.json
+
+/**
+ * Payloads of Effect's `SchemaBinary`: smaller, and readable only with the same schema or a compatible one.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const binary: Codec<unknown> = Codecs.binary
+
+/**
+ * Payloads of UTF-8 text (`text/plain`), for schemas that encode to a string.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const string: Codec<string> = Codecs.string
+
+/**
+ * Payloads as they are (`application/octet-stream`), for schemas that encode to a `Uint8Array`. What is decoded is a view
+ * of the bytes received: copy what is kept for long.
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const raw: Codec<Uint8Array> = Codecs.raw
+
+/**
+ * Binds a subject, or a template of subjects, to a schema. A literal that is no subject does not compile; any other wrong
+ * string is the `InvalidSubject` of the operations.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make: {
+  <const T extends string, S extends Schema.Constraint>(
+    template: Template<T>,
+    schema: S,
+    options?: Options<S["Encoded"]>
+  ): TemplateSchema<T, S>
+  <const T extends string, S extends Schema.Constraint>(
+    subject: Checked<T>,
+    schema: S,
+    options?: Options<S["Encoded"]>
+  ): SubjectSchema<S>
+} = (<S extends Schema.Constraint>(
+  target: string | Template,
+  schema: S,
+  options?: Options<S["Encoded"]>
+): SubjectSchema<S> | TemplateSchema<string, S> =>
+  isTemplate(target)
+    ? Definitions.ofTemplate(target, ofTemplate(target), schema, options)
+    : Definitions.ofSubject(target, ofSubject(target), schema, options)) as typeof make
+
+/**
+ * Binds a subject, or a template of subjects, to the schemas of a request. Schemas that are left out: `Schema.Void` for
+ * `payload` and `success`, `Schema.Never` for `error`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeRequest: {
+  <
+    const T extends string,
+    P extends Schema.Constraint = Schema.Void,
+    A extends Schema.Constraint = Schema.Void,
+    E extends Schema.Constraint = Schema.Never
+  >(
+    template: Template<T>,
+    contract: Partial<Contract<P, A, E>>,
+    options?: Options<P["Encoded"] | A["Encoded"]>
+  ): TemplateRequestSchema<T, P, A, E>
+  <
+    const T extends string,
+    P extends Schema.Constraint = Schema.Void,
+    A extends Schema.Constraint = Schema.Void,
+    E extends Schema.Constraint = Schema.Never
+  >(
+    subject: Checked<T>,
+    contract: Partial<Contract<P, A, E>>,
+    options?: Options<P["Encoded"] | A["Encoded"]>
+  ): RequestSchema<P, A, E>
+} = ((
+  target: string | Template,
+  { error = Schema.Never, payload = Schema.Void, success = Schema.Void }: Partial<
+    Contract<Schema.Constraint, Schema.Constraint, Schema.Constraint>
+  >,
+  options?: Options<unknown>
+) => {
+  const contract = { payload, success, error }
+  return isTemplate(target)
+    ? Definitions.requestOfTemplate(target, ofTemplate(target), contract, options)
+    : Definitions.requestOfSubject(target, ofSubject(target), contract, options)
+}) as typeof makeRequest

@@ -1,0 +1,110 @@
+/**
+ * The forms of a payload: how a schema's value becomes one, and how it is read.
+ */
+import * as Effect from "effect/Effect"
+import * as SchemaBinary from "effect/encoding/SchemaBinary"
+import * as Schema from "effect/Schema"
+import { describeIssue } from "../delivery/decodeProblem.ts"
+import { jsonDecoder } from "../delivery/jsonDecoder.ts"
+
+/** Where a value does not fit, and why. Never the value. */
+export interface Problem {
+  readonly path: string
+  readonly problem: string
+}
+
+export interface Payload {
+  readonly data: Uint8Array
+  readonly text: string
+}
+
+/** `Encoded` is what schemas must encode to. */
+export interface Codec<in Encoded> {
+  /** Holds the type only. */
+  readonly "~encoded"?: ((encoded: Encoded) => void) | undefined
+  readonly contentType: string
+  /** Whether a payload of this media type (lower case, without parameters) is read. */
+  accepts(mediaType: string): boolean
+  /** Called once for a schema. */
+  encoder<S extends Schema.Constraint>(
+    schema: S
+  ): (value: S["Type"]) => Effect.Effect<string | Uint8Array, Problem, S["EncodingServices"]>
+  /** Called once for a schema. */
+  decoder<S extends Schema.Constraint>(
+    schema: S
+  ): (payload: Payload) => Effect.Effect<S["Type"], Problem, S["DecodingServices"]>
+}
+
+const describe = (error: Schema.SchemaError): Problem => describeIssue(error.issue)
+
+const notJson: Effect.Effect<never, Problem> = Effect.fail({ path: "", problem: "it is not JSON" })
+
+const isVoid = (schema: Schema.Constraint): boolean => schema.ast._tag === "Void" && schema.ast.encoding === undefined
+
+const nothing = new Uint8Array(0)
+
+/** A schema of `void` has an empty payload, and reads any. */
+export const json: Codec<unknown> = {
+  contentType: "application/json",
+  accepts: (mediaType) => mediaType === "application/json" || mediaType.endsWith("+json"),
+  encoder: (schema) => {
+    if (isVoid(schema)) return () => Effect.succeed(nothing)
+    const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(schema))
+    return (value) =>
+      Effect.mapEager(Effect.mapErrorEager(encode(value), describe), (encoded) => JSON.stringify(encoded) ?? "null")
+  },
+  decoder: (schema) => {
+    if (isVoid(schema)) return () => Effect.void
+    const decode = jsonDecoder(schema)
+    return (payload) => {
+      let value: unknown
+      try {
+        value = JSON.parse(payload.text)
+      } catch {
+        // The parser's own message quotes the payload.
+        return notJson
+      }
+      return Effect.mapErrorEager(decode(value), describe)
+    }
+  }
+}
+
+export const binary: Codec<unknown> = {
+  contentType: "application/vnd.effect.schema-binary",
+  accepts: (mediaType) => mediaType === "application/vnd.effect.schema-binary",
+  encoder: (schema) => {
+    const encode = Schema.encodeUnknownEffect(SchemaBinary.toCodec(schema))
+    return (value) => Effect.mapErrorEager(encode(value), describe)
+  },
+  decoder: (schema) => {
+    const decode = Schema.decodeUnknownEffect(SchemaBinary.toCodec(schema))
+    return (payload) => Effect.mapErrorEager(decode(payload.data), describe)
+  }
+}
+
+const asEncoded = <A extends string | Uint8Array>(
+  contentType: string,
+  accepts: Codec<A>["accepts"],
+  read: (
+    payload: Payload
+  ) => A
+): Codec<A> => ({
+  contentType,
+  accepts,
+  encoder: (schema) => {
+    const encode = Schema.encodeUnknownEffect(schema)
+    return (value) => Effect.mapErrorEager(encode(value) as Effect.Effect<A, Schema.SchemaError, never>, describe)
+  },
+  decoder: (schema) => {
+    const decode = Schema.decodeUnknownEffect(schema)
+    return (payload) => Effect.mapErrorEager(decode(read(payload)), describe)
+  }
+})
+
+export const string: Codec<string> = asEncoded(
+  "text/plain; charset=utf-8",
+  (mediaType) => mediaType.startsWith("text/"),
+  (payload) => payload.text
+)
+
+export const raw: Codec<Uint8Array> = asEncoded("application/octet-stream", () => true, (payload) => payload.data)

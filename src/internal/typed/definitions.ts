@@ -1,0 +1,224 @@
+/**
+ * The operations of definitions, for a subject and for a template.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import {
+  NatsClient,
+  type PublishOptions,
+  type RequestOptions,
+  type SubscribeOptions,
+  type Subscription as Messages
+} from "../../NatsClient.ts"
+import type {
+  InvalidSubject,
+  MessageDecodeError,
+  MessageEncodeError,
+  PublishError,
+  RequestError,
+  ServiceError,
+  SubscribeError,
+  SubscriptionError
+} from "../../NatsError.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import type { Parameters, Template } from "../../Subject.ts"
+import type * as Public from "../../SubjectSchema.ts"
+import type { Address, Values } from "./address.ts"
+import { json } from "./codec.ts"
+import { decodedStream } from "./decodedStream.ts"
+import { decodeFor, defaultMaxBytes, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
+import { type AnyHandler, toHandler } from "./policy.ts"
+import { type Contract, makeServe, type RespondOptions, serve } from "./respond.ts"
+import { makeErrorReader } from "./serviceReply.ts"
+
+interface Options<Encoded> {
+  readonly codec?: Public.Codec<Encoded> | undefined
+  readonly maxBytes?: number | undefined
+}
+
+const settingsOf = <Encoded>(options: Options<Encoded> | undefined): Settings<Encoded> => ({
+  codec: options?.codec ?? json,
+  maxBytes: options?.maxBytes ?? defaultMaxBytes
+})
+
+const makePublish = <S extends Schema.Constraint>(address: Address, schema: S, { codec }: Settings<S["Encoded"]>) => {
+  const encode = encodeFor(codec, schema)
+  return (
+    values: Values,
+    value: S["Type"],
+    options: PublishOptions | undefined
+  ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]> =>
+    NatsClient.use((nats) => {
+      const subject = address.subject(values)
+      if (Result.isFailure(subject)) return Effect.fail(subject.failure)
+      const headers = withContentType(codec.contentType, options?.headers)
+      return Effect.flatMap(
+        encode(subject.success, value),
+        (payload): Effect.Effect<void, PublishError> => nats.publish(subject.success, payload, { ...options, headers })
+      )
+    })
+}
+
+interface ReceiveOptions extends SubscribeOptions {
+  readonly onInvalid?: "fail" | "skip" | AnyHandler | undefined
+  readonly parameters?: Partial<Values> | undefined
+}
+
+type Received<A> = Public.Received<A, Values>
+
+const makeReceiver = <S extends Schema.Constraint>(address: Address, schema: S, settings: Settings<S["Encoded"]>) => {
+  const decode = decodeFor(settings, schema)
+  const receive = (
+    message: NatsMessage
+  ): Effect.Effect<Received<S["Type"]>, MessageDecodeError, S["DecodingServices"]> =>
+    Effect.flatMapEager(
+      parametersOf(address, message),
+      (parameters) => Effect.mapEager(decode(message), (value) => ({ value, parameters, message }))
+    )
+  const decoded = <E>(messages: Stream.Stream<NatsMessage, E>, options: ReceiveOptions | undefined) =>
+    decodedStream(messages, receive, toHandler(options?.onInvalid))
+  const pattern = (options: ReceiveOptions | undefined): Result.Result<string, InvalidSubject> =>
+    address.pattern(options?.parameters ?? {})
+  return {
+    decode: (message: NatsMessage) => decode(message),
+    subscribe: (options?: ReceiveOptions) =>
+      Stream.unwrap(NatsClient.useSync((nats) => {
+        const subject = pattern(options)
+        return Result.isFailure(subject)
+          ? Stream.fail(subject.failure)
+          : decoded(nats.subscribe(subject.success, options), options)
+      })),
+    subscription: (options?: ReceiveOptions) =>
+      NatsClient.use((nats) =>
+        Effect.flatMap(
+          Effect.fromResult(pattern(options)),
+          (subject): Effect.Effect<unknown, SubscribeError, Scope.Scope> =>
+            Effect.map(nats.subscription(subject, options), (messages: Messages) => ({
+              stream: decoded<SubscriptionError>(messages.stream, options),
+              unsubscribe: messages.unsubscribe,
+              dropped: messages.dropped
+            }))
+        )
+      )
+  }
+}
+
+// The handlers of policies are typed by the caller's own: the public types say what is left of them.
+const asReceiver = <S extends Schema.Constraint, Values, O>(receiver: ReturnType<typeof makeReceiver<S>>) =>
+  receiver as unknown as Public.Receiver<S, Values, O>
+
+export const ofSubject = <S extends Schema.Constraint>(
+  subject: string,
+  address: Address,
+  schema: S,
+  options: Options<S["Encoded"]> | undefined
+): Public.SubjectSchema<S> => {
+  const settings = settingsOf(options)
+  const publish = makePublish(address, schema, settings)
+  return {
+    subject,
+    schema,
+    ...asReceiver<S, {}, {}>(makeReceiver(address, schema, settings)),
+    publish: ((value: S["Type"], options?: PublishOptions) => publish({}, value, options)) as Public.SubjectSchema<
+      S
+    >["publish"]
+  }
+}
+
+export const ofTemplate = <T extends string, S extends Schema.Constraint>(
+  template: Template<T>,
+  address: Address,
+  schema: S,
+  options: Options<S["Encoded"]> | undefined
+): Public.TemplateSchema<T, S> => {
+  const settings = settingsOf(options)
+  return {
+    template,
+    schema,
+    ...asReceiver<S, Parameters<T>, Public.Narrowed<T>>(makeReceiver(address, schema, settings)),
+    publish: makePublish(address, schema, settings) as Public.TemplateSchema<T, S>["publish"]
+  }
+}
+
+const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E extends Schema.Constraint>(
+  address: Address,
+  { error, payload, success }: Contract<P, A, E>,
+  settings: Settings<P["Encoded"] | A["Encoded"]>
+) => {
+  const encode = encodeFor(settings.codec, payload)
+  const decode = decodeFor(settings, success)
+  const readError = makeErrorReader(error, settings.maxBytes)
+  return (
+    values: Values,
+    value: P["Type"],
+    options: RequestOptions | undefined
+  ): Effect.Effect<
+    A["Type"],
+    E["Type"] | RequestError | ServiceError | MessageEncodeError | MessageDecodeError,
+    NatsClient | P["EncodingServices"] | A["DecodingServices"] | E["DecodingServices"]
+  > =>
+    NatsClient.use(Effect.fnUntraced(function*(nats) {
+      const subject = yield* Effect.fromResult(address.subject(values))
+      const body = yield* encode(subject, value)
+      const headers = withContentType(settings.codec.contentType, options?.headers)
+      const reply = yield* nats.request(subject, body, { ...options, headers })
+      yield* readError(subject, reply)
+      return yield* decode(reply, subject)
+    }))
+}
+
+const makeResponder = <P extends Schema.Constraint, A extends Schema.Constraint, E extends Schema.Constraint>(
+  address: Address,
+  contract: Contract<P, A, E>,
+  settings: Settings<P["Encoded"] | A["Encoded"]>
+) =>
+<R>(
+  handler: (payload: P["Type"], request: Public.RequestContext<Values>) => Effect.Effect<A["Type"], E["Type"], R>,
+  options: RespondOptions = {}
+) => {
+  const handle = makeServe(address, contract, settings, handler)
+  return Effect.flatMap(Effect.fromResult(address.pattern({})), (pattern) => serve(pattern, handle, options))
+}
+
+export const requestOfSubject = <
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+>(
+  subject: string,
+  address: Address,
+  contract: Contract<P, A, E>,
+  options: Options<P["Encoded"] | A["Encoded"]> | undefined
+): Public.RequestSchema<P, A, E> => {
+  const settings = settingsOf(options)
+  const ask = makeAsk(address, contract, settings)
+  return {
+    subject,
+    ...contract,
+    request: (payload, options) => ask({}, payload, options),
+    respond: makeResponder(address, contract, settings)
+  }
+}
+
+export const requestOfTemplate = <
+  T extends string,
+  P extends Schema.Constraint,
+  A extends Schema.Constraint,
+  E extends Schema.Constraint
+>(
+  template: Template<T>,
+  address: Address,
+  contract: Contract<P, A, E>,
+  options: Options<P["Encoded"] | A["Encoded"]> | undefined
+): Public.TemplateRequestSchema<T, P, A, E> => {
+  const settings = settingsOf(options)
+  return {
+    template,
+    ...contract,
+    request: makeAsk(address, contract, settings) as Public.TemplateRequestSchema<T, P, A, E>["request"],
+    respond: makeResponder(address, contract, settings) as Public.TemplateRequestSchema<T, P, A, E>["respond"]
+  }
+}

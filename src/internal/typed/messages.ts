@@ -1,0 +1,73 @@
+/**
+ * Values of a schema as messages: what a message must be before it is decoded, and its headers.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import type { Address, Values } from "./address.ts"
+import type { Codec, Problem } from "./codec.ts"
+
+/** `max_payload` of a server that is not configured otherwise. */
+export const defaultMaxBytes = 1024 * 1024
+
+export interface Settings<Encoded> {
+  readonly codec: Codec<Encoded>
+  readonly maxBytes: number
+}
+
+export const encodeFor = <S extends Schema.Constraint>(
+  codec: Codec<S["Encoded"]>,
+  schema: S
+): (
+  subject: string,
+  value: S["Type"]
+) => Effect.Effect<string | Uint8Array, MessageEncodeError, S["EncodingServices"]> => {
+  const encode = codec.encoder(schema)
+  return (subject, value) =>
+    Effect.mapErrorEager(encode(value), (problem) => new MessageEncodeError({ subject, ...problem }))
+}
+
+/** The problem of a message that must not be decoded, told from its size and its headers. */
+const refusal = ({ codec, maxBytes }: Settings<never>, message: NatsMessage): Problem | undefined => {
+  const size = message.data.length
+  if (size > maxBytes) return { path: "", problem: `it has ${size} bytes, more than the ${maxBytes} that are read` }
+  const contentType = message.header("Content-Type")
+  if (contentType === undefined || contentType === codec.contentType) return undefined
+  const semicolon = contentType.indexOf(";")
+  const mediaType = (semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase()
+  return codec.accepts(mediaType) ? undefined : { path: "", problem: `its Content-Type is not ${codec.contentType}` }
+}
+
+/** `subject` is the one to name in errors: that of a reply means nothing to anybody. */
+export const decodeFor = <S extends Schema.Constraint>(
+  settings: Settings<S["Encoded"]>,
+  schema: S
+): (message: NatsMessage, subject?: string) => Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> => {
+  const decode = settings.codec.decoder(schema)
+  return (message, subject) => {
+    const refused = refusal(settings, message)
+    return Effect.mapErrorEager(
+      refused === undefined ? decode(message) : Effect.fail(refused),
+      (problem) => new MessageDecodeError({ subject: subject ?? message.subject, ...problem })
+    )
+  }
+}
+
+/** The values in a message's subject. */
+export const parametersOf = (address: Address, message: NatsMessage): Effect.Effect<Values, MessageDecodeError> => {
+  const { subject } = message
+  const values = address.parse(subject)
+  return Option.isSome(values)
+    ? Effect.succeed(values.value)
+    : Effect.fail(new MessageDecodeError({ subject, path: "", problem: `its subject is not one of ${address.name}` }))
+}
+
+/** The caller's headers, and the content type where there is none among them. */
+export const withContentType = (contentType: string, headers: Input | undefined): Input => {
+  if (headers === undefined) return { "Content-Type": contentType }
+  const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === "content-type")
+  return isGiven ? headers : { ...headers, "Content-Type": contentType }
+}
