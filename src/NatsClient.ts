@@ -36,10 +36,10 @@ import * as NatsConfig from "./NatsConfig.ts"
 import type {
   ConnectionClosed,
   FlushError,
-  PermissionsViolation,
   PublishError,
   RequestError,
   RequestTimedOut,
+  RespondError,
   SubscribeError,
   SubscriptionError
 } from "./NatsError.ts"
@@ -97,6 +97,8 @@ export interface PublishOptions {
    * Costs a round trip. Default `false`.
    */
   readonly confirm?: boolean | undefined
+  /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
+  readonly subjectTemplate?: string | undefined
 }
 
 /**
@@ -107,6 +109,8 @@ export interface RequestOptions {
   /** How long to wait for the reply. Default: `requestTimeout` of the config, 10 seconds. */
   readonly timeout?: Duration.Input | undefined
   readonly headers?: Input | undefined
+  /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
+  readonly subjectTemplate?: string | undefined
 }
 
 /**
@@ -125,6 +129,8 @@ export interface RequestManyOptions {
   /** `true`: an empty reply ends it and is not an element. Default `false`. */
   readonly sentinel?: boolean | undefined
   readonly headers?: Input | undefined
+  /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
+  readonly subjectTemplate?: string | undefined
 }
 
 /**
@@ -153,6 +159,8 @@ export interface SubscribeOptions {
 export interface ConsumeOptions extends SubscribeOptions {
   /** Messages that are handled at the same time. With 1, the default, they are handled in order. */
   readonly concurrency?: number | undefined
+  /** Names the spans of the messages instead of the subscription's subject. See `NatsTracing`. */
+  readonly subjectTemplate?: string | undefined
 }
 
 /**
@@ -203,7 +211,7 @@ export interface NatsClient {
     subject: string,
     payload?: string | Uint8Array,
     options?: PublishOptions & { readonly confirm?: false | undefined }
-  ): Effect.Effect<void, Exclude<PublishError, PermissionsViolation>>
+  ): Effect.Effect<void, RespondError>
   publish(
     subject: string,
     payload?: string | Uint8Array,

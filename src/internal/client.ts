@@ -2,6 +2,7 @@
  * Puts a client together: connection, supervisor, operations, and its end with the scope.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
@@ -20,6 +21,11 @@ import { isStaticAuth, resolveAuthSource } from "./credentials.ts"
 import type { Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
 import { type ReconnectSettings, Supervisor } from "./supervisor.ts"
+import { collectorOf } from "./telemetry/collector.ts"
+import { countedOf } from "./telemetry/counted.ts"
+import { Meter } from "./telemetry/meter.ts"
+import { Collect, TracingEnabled } from "./telemetry/switches.ts"
+import { Tracing } from "./telemetry/tracing.ts"
 import { resolveTls } from "./tlsMaterial.ts"
 
 export const TypeId = "~effect-nats/NatsClient"
@@ -36,6 +42,7 @@ export const makeClient = <R>(
   Effect.gen(function*() {
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
+    const collecting = Context.get(context, Collect)
     const fork = Effect.runForkWith(context)
     // Fibers of the client live in a scope of their own: it is closed after the drain that still needs them.
     const fibers = yield* Scope.make()
@@ -48,7 +55,11 @@ export const makeClient = <R>(
         fork(Effect.forkIn(effect, fibers))
       },
       events,
-      responder: { publish: (subject, payload, options) => Operations.publish(connection, subject, payload, options) }
+      responder: { publish: (subject, payload, options) => Operations.respond(connection, subject, payload, options) },
+      tracing: Context.get(context, TracingEnabled)
+        ? new Tracing(config.inboxPrefix, () => connection.session?.server)
+        : undefined,
+      meter: collecting === "everything" ? new Meter(collectorOf(context).timesOfAll, clock) : undefined
     })
     const supervisor = new Supervisor(connection, {
       servers: config.servers,
@@ -62,6 +73,14 @@ export const makeClient = <R>(
       credentialsVary: Effect.isEffect(config.auth) || !isStaticAuth(config.auth),
       tls: resolveTls(config.tls)
     })
+    if (collecting !== "nothing") {
+      const counted = countedOf(connection, supervisor)
+      const collector = collectorOf(context)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => collector.join(counted)),
+        () => Effect.sync(() => collector.leave(counted))
+      )
+    }
     // Before the first dial, so that nothing that is opened can be missed.
     yield* Effect.addFinalizer((exit) =>
       Operations.drain(connection, config.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
@@ -103,7 +122,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         subject,
         payload,
         options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
-        options?.headers
+        options
       ),
     requestMany: (subject, payload, options) =>
       Operations.requestMany(
@@ -111,11 +130,11 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         subject,
         payload,
         options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
-        options?.headers,
+        options,
         { count: options?.count ?? Infinity, stall: options?.stall, sentinel: options?.sentinel ?? false }
       ),
     consume: (subject, handler, options) =>
-      consume(connection, settingsOf(subject, options), options?.concurrency ?? 1, config.drainTimeout, handler),
+      consume(connection, settingsOf(subject, options), config.drainTimeout, options, handler),
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),

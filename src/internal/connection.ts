@@ -17,11 +17,18 @@ import { afterReadLoop } from "./afterReadLoop.ts"
 import { Deadlines } from "./delivery/deadlines.ts"
 import type { Responder } from "./delivery/message.ts"
 import { RequestMux } from "./delivery/requests.ts"
-import { Subscription, type SubscriptionOwner, type SubscriptionSettings } from "./delivery/subscription.ts"
+import {
+  type OverflowPolicy,
+  Subscription,
+  type SubscriptionOwner,
+  type SubscriptionSettings
+} from "./delivery/subscription.ts"
 import type { ServerInfo } from "./protocol/info.ts"
 import { parsePermissionsViolation, serverErrorText } from "./protocol/serverError.ts"
 import type { MessageTarget } from "./protocol/target.ts"
 import type { Session } from "./session.ts"
+import type { Meter } from "./telemetry/meter.ts"
+import type { Tracing } from "./telemetry/tracing.ts"
 
 export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
@@ -30,7 +37,11 @@ export interface ConnectionSettings {
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly events: PubSub.PubSub<StatusEvent>
-  readonly responder: Responder
+  readonly responder: Pick<Responder, "publish">
+  /** Absent when the client makes no spans. */
+  readonly tracing: Tracing | undefined
+  /** Absent when nobody asked for times. */
+  readonly meter: Meter | undefined
 }
 
 /** A publish that was taken while disconnected. */
@@ -68,6 +79,8 @@ export class Connection implements SubscriptionOwner {
   authMethod: AuthMethod | undefined
   messagesOut = 0
   handlerFailures = 0
+  /** Dropped by subscriptions that are closed. */
+  readonly pastDropped: Record<OverflowPolicy, number> = { fail: 0, dropNewest: 0, dropOldest: 0 }
   // Of sessions that have ended.
   private pastBytesIn = 0
   private pastBytesOut = 0
@@ -85,7 +98,7 @@ export class Connection implements SubscriptionOwner {
 
   constructor(settings: ConnectionSettings) {
     this.settings = settings
-    this.mux = new RequestMux(muxSid, settings.inbox, new Deadlines(settings.clock, settings.fork), settings.responder)
+    this.mux = new RequestMux(muxSid, settings.inbox, new Deadlines(settings.clock, settings.fork), this)
   }
 
   // What the supervisor calls
@@ -117,6 +130,7 @@ export class Connection implements SubscriptionOwner {
     }
     this.mux.failAll(closed)
     for (const subscription of this.subscriptions.values()) {
+      this.pastDropped[subscription.settings.overflow] += subscription.dropped
       subscription.end(reason === undefined ? Cause.Done() : closed)
     }
     this.subscriptions.clear()
@@ -183,7 +197,7 @@ export class Connection implements SubscriptionOwner {
   }
 
   unsubscribe(subscription: Subscription): void {
-    if (!this.subscriptions.delete(subscription.sid)) return
+    if (!this.forget(subscription)) return
     this.session?.writer.unsubscribe(subscription.sid, undefined)
   }
 
@@ -193,6 +207,10 @@ export class Connection implements SubscriptionOwner {
       subject: subscription.settings.subject,
       policy: subscription.settings.overflow
     })
+  }
+
+  get tracing(): Tracing | undefined {
+    return this.settings.tracing
   }
 
   publish: Responder["publish"] = (subject, payload, options) =>
@@ -261,6 +279,12 @@ export class Connection implements SubscriptionOwner {
 
   // internal
 
+  private forget(subscription: Subscription): boolean {
+    if (!this.subscriptions.delete(subscription.sid)) return false
+    this.pastDropped[subscription.settings.overflow] += subscription.dropped
+    return true
+  }
+
   private retire(session: Session): void {
     this.session = undefined
     this.mux.subscribed = false
@@ -309,7 +333,7 @@ export class Connection implements SubscriptionOwner {
     for (const subscription of denied === undefined ? [...this.subscriptions.values()] : [denied]) {
       const { queue, subject } = subscription.settings
       if (subject === error.subject && queue === error.queue) {
-        this.subscriptions.delete(subscription.sid)
+        this.forget(subscription)
         subscription.end(error)
       }
     }

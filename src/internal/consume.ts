@@ -2,18 +2,24 @@
  * Handlers over a subscription, by long-lived workers that share its buffer.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { SubscribeError, SubscriptionError } from "../NatsError.ts"
-import type { NatsMessage } from "../NatsMessage.ts"
 import type { Connection } from "./connection.ts"
+import type { Message } from "./delivery/message.ts"
 import type { End, Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
+import { isTraced, type ReceiverOptions, relationOf } from "./telemetry/tracing.ts"
 
-type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, R>
+type Handler<E, R> = (message: Message) => Effect.Effect<unknown, E, R>
+
+export interface HandlingOptions {
+  readonly concurrency?: number | undefined
+  readonly subjectTemplate?: string | undefined
+}
 
 /**
  * Handles every message of a subscription. Ends with it; an interruption takes no more messages, lets the workers handle
@@ -22,15 +28,16 @@ type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, R>
 export const consume = <E, R>(
   connection: Connection,
   settings: SubscriptionSettings,
-  concurrency: number,
   patience: Duration.Input,
+  { concurrency = 1, subjectTemplate }: HandlingOptions = {},
   handler: Handler<E, R>
 ): Effect.Effect<void, SubscribeError | SubscriptionError, R> =>
   Effect.scopedWith((scope) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
         const subscription = yield* Scope.provide(restore(Operations.subscribe(connection, settings)), scope)
-        const handle = guarded(connection, settings.subject, handler)
+        const observed = yield* observe(connection, settings, subjectTemplate, handler)
+        const handle = guarded(connection, settings.subject, observed)
         const workers = yield* Effect.forEach(
           Array.from({ length: concurrency }),
           // A worker that is alone takes whole arrays, which keeps the order and costs least.
@@ -51,7 +58,7 @@ export const consume = <E, R>(
 const work = <R>(
   subscription: Subscription,
   limit: number | undefined,
-  handle: (message: NatsMessage) => Effect.Effect<unknown, never, R>
+  handle: Handler<never, R>
 ): Effect.Effect<void, SubscriptionError, R> =>
   Effect.scoped(Effect.gen(function*() {
     const pull = yield* subscription.read(limit)
@@ -74,12 +81,31 @@ const endOf = (cause: Cause.Cause<End>): Effect.Effect<void, SubscriptionError> 
   return Cause.isDone(end.value) ? Effect.void : Effect.fail(end.value)
 }
 
+// Looks once whether handlers are traced and timed: where they are not, nothing stands between a message and its handler.
+const observe = <E, R>(
+  connection: Connection,
+  settings: SubscriptionSettings,
+  template: string | undefined,
+  handler: Handler<E, R>
+): Effect.Effect<Handler<E, R>> =>
+  Effect.withFiber((fiber) => {
+    const { meter, tracing } = connection.settings
+    const timed: Handler<E, R> = meter === undefined ? handler : (message) => meter.timeHandler(() => handler(message))
+    if (tracing === undefined || !isTraced(fiber)) return Effect.succeed(timed)
+    const options: ReceiverOptions = {
+      template: template ?? settings.subject,
+      queue: settings.queue,
+      relation: relationOf(fiber)
+    }
+    return Effect.succeed<Handler<E, R>>((message) => tracing.receive(message, options, () => timed(message)))
+  })
+
 // A handler that fails is reported and counted. It stops neither the worker nor the subscription.
 const guarded = <E, R>(
   connection: Connection,
   subject: string,
   handler: Handler<E, R>
-): (message: NatsMessage) => Effect.Effect<unknown, never, R> => {
+): Handler<never, R> => {
   const report = (cause: Cause.Cause<E>): Effect.Effect<void> => {
     // A handler that interrupts itself has ended; an interruption of the worker ends it without coming here.
     if (Cause.hasInterruptsOnly(cause)) return Effect.void

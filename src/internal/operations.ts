@@ -2,7 +2,7 @@
  * Publish, request, subscribe, flush and drain on a connection.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -18,6 +18,7 @@ import {
   type PublishError,
   type RequestError,
   type RequestTimedOut,
+  type RespondError,
   type SubscribeError
 } from "../NatsError.ts"
 import type { Input } from "../NatsHeaders.ts"
@@ -31,6 +32,8 @@ import { encodeHeaders } from "./protocol/headers.ts"
 import { patternProblem, queueProblem, type SubjectProblem, subjectProblem } from "./protocol/subject.ts"
 import { payloadSize } from "./protocol/writer.ts"
 import type { Session } from "./session.ts"
+import { withLines } from "./telemetry/traceContext.ts"
+import { isTraced } from "./telemetry/tracing.ts"
 
 const empty = new Uint8Array(0)
 
@@ -71,6 +74,12 @@ export interface PublishOptions {
   readonly headers?: Input | undefined
   readonly reply?: string | undefined
   readonly confirm?: boolean | undefined
+  readonly subjectTemplate?: string | undefined
+}
+
+export interface RequestOptions {
+  readonly headers?: Input | undefined
+  readonly subjectTemplate?: string | undefined
 }
 
 export const publish = (
@@ -79,32 +88,62 @@ export const publish = (
   payload: string | Uint8Array = empty,
   options?: PublishOptions | undefined
 ): Effect.Effect<void, PublishError> =>
-  Effect.suspend((): Effect.Effect<void, PublishError> => {
-    const problem = subjectProblem(subject)
-    if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
-    let reply = ""
-    let headers: Uint8Array | undefined
-    if (options !== undefined) {
-      if (options.reply !== undefined) {
-        reply = options.reply
-        const replyProblem = subjectProblem(reply)
-        if (replyProblem !== undefined) return Exit.fail(invalidSubject("reply", reply, replyProblem))
-      }
-      const block = headerBlock(options.headers)
-      if (block instanceof InvalidHeader) return Exit.fail(block)
-      headers = block
+  Effect.withFiber((fiber) => {
+    const { tracing } = connection.settings
+    if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
+      return publishNow(connection, subject, payload, options, undefined)
     }
-    const tooLarge = oversize(connection, subject, headers, payload)
-    if (tooLarge !== undefined) return Exit.fail(tooLarge)
-    const session = connection.session
-    if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload })
-    if (session === undefined || connection.isCongested(session)) {
-      return whenPossible(connection, { subject, reply, headers, payload })
-    }
-    session.writer.publish(subject, reply, headers, payload)
-    connection.messagesOut++
-    return Exit.void
+    const sent = { subject, payload, headers: options?.headers, template: options?.subjectTemplate }
+    return tracing.send(
+      fiber,
+      "publish",
+      sent,
+      (lines) => publishNow(connection, subject, payload, options, lines)
+    )
   })
+
+/** Publishes an answer. It belongs to the span of what is answered and has none of its own. */
+export const respond = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  options?: PublishOptions | undefined
+): Effect.Effect<void, RespondError> =>
+  Effect.suspend(() => publishNow(connection, subject, payload, options, undefined))
+
+const publishNow = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  options: PublishOptions | undefined,
+  traceLines: string | undefined
+): Effect.Effect<void, PublishError> => {
+  const problem = subjectProblem(subject)
+  if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  let reply = ""
+  let headers: Uint8Array | undefined
+  if (options !== undefined) {
+    if (options.reply !== undefined) {
+      reply = options.reply
+      const replyProblem = subjectProblem(reply)
+      if (replyProblem !== undefined) return Exit.fail(invalidSubject("reply", reply, replyProblem))
+    }
+    const block = headerBlock(options.headers)
+    if (block instanceof InvalidHeader) return Exit.fail(block)
+    headers = block
+  }
+  if (traceLines !== undefined) headers = withLines(headers, traceLines)
+  const tooLarge = oversize(connection, subject, headers, payload)
+  if (tooLarge !== undefined) return Exit.fail(tooLarge)
+  const session = connection.session
+  if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload })
+  if (session === undefined || connection.isCongested(session)) {
+    return whenPossible(connection, { subject, reply, headers, payload })
+  }
+  session.writer.publish(subject, reply, headers, payload)
+  connection.messagesOut++
+  return Exit.void
+}
 
 const write = (connection: Connection, session: Session, { headers, payload, reply, subject }: HeldPublish): void => {
   session.writer.publish(subject, reply, headers, payload)
@@ -165,12 +204,14 @@ const prepare = (
   connection: Connection,
   subject: string,
   payload: string | Uint8Array,
-  headers: Input | undefined
+  headers: Input | undefined,
+  traceLines: string | undefined
 ): Exit.Exit<HeldPublish, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
-  const block = headerBlock(headers)
-  if (block instanceof InvalidHeader) return Exit.fail(block)
+  const own = headerBlock(headers)
+  if (own instanceof InvalidHeader) return Exit.fail(own)
+  const block = traceLines === undefined ? own : withLines(own, traceLines)
   const tooLarge = oversize(connection, subject, block, payload)
   return tooLarge === undefined
     ? Exit.succeed({ subject, reply: "", headers: block, payload })
@@ -182,14 +223,37 @@ export const request = (
   subject: string,
   payload: string | Uint8Array = empty,
   timeoutMillis: number,
-  headers: Input | undefined
+  options: RequestOptions | undefined
 ): Effect.Effect<NatsMessage, RequestError> =>
-  Effect.suspend((): Effect.Effect<NatsMessage, RequestError> => {
-    const prepared = prepare(connection, subject, payload, headers)
-    return Exit.isSuccess(prepared)
-      ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
-      : Exit.failCause(prepared.cause)
+  Effect.withFiber((fiber) => {
+    const { tracing } = connection.settings
+    const headers = options?.headers
+    if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
+      return requestNow(connection, subject, payload, timeoutMillis, headers, undefined)
+    }
+    return tracing.send(
+      fiber,
+      "request",
+      { subject, payload, headers, template: options?.subjectTemplate },
+      (lines) => requestNow(connection, subject, payload, timeoutMillis, headers, lines)
+    )
   })
+
+const requestNow = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  timeoutMillis: number,
+  headers: Input | undefined,
+  traceLines: string | undefined
+): Effect.Effect<NatsMessage, RequestError> => {
+  const prepared = prepare(connection, subject, payload, headers, traceLines)
+  const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
+    ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
+    : Exit.failCause(prepared.cause)
+  const { meter } = connection.settings
+  return meter === undefined ? outcome : meter.timeRequest(outcome)
+}
 
 const send = (
   connection: Connection,
@@ -232,12 +296,13 @@ export const requestMany = (
   subject: string,
   payload: string | Uint8Array = empty,
   timeoutMillis: number,
-  headers: Input | undefined,
+  options: RequestOptions | undefined,
   limit: RepliesLimit
-): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>> =>
-  Stream.unwrap(
+): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>> => {
+  const headers = options?.headers
+  const replies = (traceLines: string | undefined) =>
     Effect.flatMap(
-      Effect.suspend(() => prepare(connection, subject, payload, headers)),
+      prepare(connection, subject, payload, headers, traceLines),
       (held) =>
         sendWhenPossible(connection, timeoutMillis, (session, left) => {
           connection.ensureInbox(session)
@@ -248,7 +313,17 @@ export const requestMany = (
           )
         })
     )
-  )
+  return Stream.unwrap(Effect.withFiber((fiber) => {
+    const { tracing } = connection.settings
+    if (tracing === undefined || !isTraced(fiber)) return replies(undefined)
+    return tracing.sendScoped(
+      fiber,
+      "request",
+      { subject, payload, headers, template: options?.subjectTemplate },
+      replies
+    )
+  }))
+}
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
   const problem = patternProblem(settings.subject)

@@ -18,6 +18,7 @@ import type { ServerInfo } from "./protocol/info.ts"
 import { formatServer, type ServerAddress } from "./protocol/serverAddress.ts"
 import { ServerPool } from "./serverPool.ts"
 import type { Session, SessionHandler } from "./session.ts"
+import { isAuthFailure } from "./telemetry/collector.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /** Durations are in milliseconds. */
@@ -68,6 +69,10 @@ const isLocal = (error: ConnectError): boolean =>
   error._tag === "CredentialsExpired" || error._tag === "CredentialsInvalid" ||
   error._tag === "CredentialsUnavailable" || error._tag === "TlsConfigInvalid"
 
+const increment = (counts: Map<string, number>, key: string): void => {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
 /** Refusals in a row with the same credentials. */
 interface Refusals {
   readonly credentials: Credentials | undefined
@@ -78,6 +83,9 @@ interface Refusals {
 export class Supervisor {
   dials = 0
   reconnects = 0
+  /** Reconnects by the tag of what ended the session before. */
+  readonly reconnectsBy = new Map<string, number>()
+  readonly authFailuresBy = new Map<string, number>()
   private readonly pool: ServerPool
   private lastGood: Credentials | undefined
   /** What the last dial used, when it was fresh. */
@@ -118,6 +126,7 @@ export class Supervisor {
       while (true) {
         const opened = yield* Clock.currentTimeMillis
         const reason = yield* this.watch(current)
+        this.noteAuth(reason)
         if (this.connection.ended !== undefined) return
         if (reconnect === false) return this.giveUp(reason)
         const now = yield* Clock.currentTimeMillis
@@ -128,6 +137,7 @@ export class Supervisor {
           return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
         }
         this.reconnects++
+        increment(this.reconnectsBy, reason._tag)
         current = next.success
       }
     })
@@ -176,6 +186,7 @@ export class Supervisor {
     for (const server of this.pool.order()) {
       const result = yield* Effect.result(this.dialOne(server))
       if (Result.isSuccess(result)) return result.success
+      this.noteAuth(result.failure)
       if (isLocal(result.failure)) return yield* Effect.fail(result.failure)
       attempts.push({ server: formatServer(server), error: result.failure })
     }
@@ -232,6 +243,10 @@ export class Supervisor {
       this.refusals = refusals
       return refusals.count >= refusalsToEnd && (!this.settings.credentialsVary || now - refusals.since >= refusalTime)
     })
+
+  private noteAuth(error: ConnectError): void {
+    if (isAuthFailure(error)) increment(this.authFailuresBy, error._tag)
+  }
 
   /** Waits for the end of a session and pings it meanwhile. */
   private readonly watch = (lost: Lost): Effect.Effect<ConnectError> =>

@@ -1,0 +1,239 @@
+/**
+ * What clients count, as Effect metrics: read by `Metric.snapshot`, by Effect's Prometheus and OTLP exporters, or one by
+ * one with `Metric.value`.
+ *
+ * Nothing is updated per message. A client counts for itself what it needs anyway, and these metrics read its counters
+ * when somebody asks for them; the metrics of several clients in one registry are sums. Label sets are fixed: no subject,
+ * no server and no name is a label. To tell clients apart, make each with attributes of its own:
+ *
+ * ```ts
+ * import { Effect, Metric } from "effect"
+ * import { NatsClient, NatsMetrics } from "effect-nats"
+ *
+ * const program = Effect.gen(function*() {
+ *   const orders = yield* NatsClient.make().pipe(
+ *     Effect.provideService(Metric.CurrentMetricAttributes, { client: "orders" }),
+ *     Effect.provideService(NatsMetrics.Collect, "everything")
+ *   )
+ *   yield* orders.publish("orders.created")
+ *   const snapshot = yield* Metric.snapshot
+ *   return snapshot.filter(({ id }) => id === NatsMetrics.messagesOut.id)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import * as Switches from "./internal/telemetry/switches.ts"
+
+/**
+ * What a client made here has in its metrics: `"nothing"`; `"counters"`, what it counts anyway, which costs nothing until
+ * it is read; or `"everything"`: handler and request times as well, at two looks at the clock for each. Default
+ * `"counters"`. It is read once, when the client is made.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Collect: Context.Reference<"nothing" | "counters" | "everything"> = Switches.Collect
+
+/**
+ * Clients by the state of their connection. Label `state`: `connecting`, `connected`, `disconnected`, `reconnecting`,
+ * `draining`, `closed`. A client is counted from `make` until its scope has closed.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const connectionState: Metric.Gauge<number> = Metric.gauge("nats_client_connection_state", {
+  description: "Clients by the state of their connection."
+})
+
+/**
+ * Dials, successful or not.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const dials: Metric.Counter<number> = Metric.counter("nats_client_dials_total", {
+  description: "Dials, successful or not.",
+  incremental: true
+})
+
+/**
+ * Sessions after the first, by why the one before ended. Label `cause`: the tag of a `ConnectError`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const reconnects: Metric.Counter<number> = Metric.counter("nats_client_reconnects_total", {
+  description: "Sessions after the first, by why the one before ended.",
+  incremental: true
+})
+
+/**
+ * Credentials that could not be had or were refused, at a dial or later. Label `kind`: `AuthorizationViolation`,
+ * `AuthenticationTimeout`, `AuthenticationExpired`, `AuthenticationRevoked`, `AccountAuthenticationExpired`,
+ * `CredentialsInvalid`, `CredentialsExpired`, `CredentialsUnavailable`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const authFailures: Metric.Counter<number> = Metric.counter("nats_client_auth_failures_total", {
+  description: "Credentials that could not be had or were refused.",
+  incremental: true
+})
+
+/**
+ * Messages received, replies included.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const messagesIn: Metric.Counter<number> = Metric.counter("nats_client_messages_in_total", {
+  description: "Messages received, replies included.",
+  incremental: true
+})
+
+/**
+ * Messages handed to the connection, requests included.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const messagesOut: Metric.Counter<number> = Metric.counter("nats_client_messages_out_total", {
+  description: "Messages handed to the connection, requests included.",
+  incremental: true
+})
+
+/**
+ * Bytes received, those of the protocol included.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bytesIn: Metric.Counter<number> = Metric.counter("nats_client_bytes_in_total", {
+  description: "Bytes received, those of the protocol included.",
+  incremental: true
+})
+
+/**
+ * Bytes handed to the connection, those of the protocol included.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const bytesOut: Metric.Counter<number> = Metric.counter("nats_client_bytes_out_total", {
+  description: "Bytes handed to the connection, those of the protocol included.",
+  incremental: true
+})
+
+/**
+ * Messages dropped by full buffers. Label `policy`: `dropNewest`, `dropOldest`. With `"fail"` nothing is dropped: the
+ * stream fails.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const dropped: Metric.Counter<number> = Metric.counter("nats_client_dropped_total", {
+  description: "Messages dropped by full buffers.",
+  incremental: true
+})
+
+/**
+ * Messages received and not yet read.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pendingMessages: Metric.Gauge<number> = Metric.gauge("nats_client_pending_messages", {
+  description: "Messages received and not yet read."
+})
+
+/**
+ * Bytes of the messages received and not yet read.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pendingBytes: Metric.Gauge<number> = Metric.gauge("nats_client_pending_bytes", {
+  description: "Bytes of the messages received and not yet read."
+})
+
+/**
+ * Requests that wait for a reply.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const pendingRequests: Metric.Gauge<number> = Metric.gauge("nats_client_pending_requests", {
+  description: "Requests that wait for a reply."
+})
+
+/**
+ * Open subscriptions, without the one for replies.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const subscriptions: Metric.Gauge<number> = Metric.gauge("nats_client_subscriptions", {
+  description: "Open subscriptions, without the one for replies."
+})
+
+/**
+ * Handlers of `consume` that failed or died.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const handlerFailures: Metric.Counter<number> = Metric.counter("nats_client_handler_failures_total", {
+  description: "Handlers of consume that failed or died.",
+  incremental: true
+})
+
+/**
+ * The upper bounds of the buckets of `handlerTime` and `requestTime`, in seconds: 0.1 ms to 10 s.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const timeBoundaries: ReadonlyArray<number> = [
+  0.0001,
+  0.00025,
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10
+]
+
+/**
+ * Time in handlers of `consume`, in seconds. Collected with `Collect` at `"everything"`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const handlerTime: Metric.Histogram<number> = Metric.histogram("nats_client_handler_duration_seconds", {
+  description: "Time in handlers of consume.",
+  boundaries: timeBoundaries
+})
+
+/**
+ * Time of requests, the wait for a connection included, in seconds. Label `outcome`: `success`, `interrupted`, or the tag
+ * of the `RequestError`. Collected with `Collect` at `"everything"`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const requestTime: Metric.Histogram<number> = Metric.histogram("nats_client_request_duration_seconds", {
+  description: "Time of requests by outcome.",
+  boundaries: timeBoundaries
+})

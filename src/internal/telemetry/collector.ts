@@ -1,0 +1,201 @@
+/**
+ * The metrics of all clients that share a registry and attributes: sums of what the clients count, made when they are
+ * read.
+ */
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import { ConnectError } from "../../ConnectError.ts"
+import type { RequestError } from "../../NatsError.ts"
+import * as NatsMetrics from "../../NatsMetrics.ts"
+import type { ConnectionState } from "../../NatsStatus.ts"
+import type { OverflowPolicy } from "../delivery/subscription.ts"
+import { Durations } from "./durations.ts"
+
+/** What is read of one client. */
+export interface Counted {
+  readonly state: ConnectionState
+  readonly dials: number
+  readonly messagesIn: number
+  readonly messagesOut: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly handlerFailures: number
+  readonly pendingMessages: number
+  readonly pendingBytes: number
+  readonly pendingRequests: number
+  readonly openSubscriptions: number
+  readonly reconnectsBy: ReadonlyMap<string, number>
+  readonly authFailuresBy: ReadonlyMap<string, number>
+  droppedBy(policy: OverflowPolicy): number
+}
+
+/** What a request came to, as a label. */
+export type Outcome = "success" | "interrupted" | RequestError["_tag"]
+
+// Records, so that the compiler asks for a name that is missing.
+const outcomes: Record<Outcome, true> = {
+  success: true,
+  interrupted: true,
+  InvalidSubject: true,
+  InvalidHeader: true,
+  MaxPayloadExceeded: true,
+  ConnectionLost: true,
+  ConnectionClosed: true,
+  NoResponders: true,
+  RequestTimedOut: true,
+  PermissionsViolation: true
+}
+
+const states: Record<Lowercase<ConnectionState["_tag"]>, ConnectionState["_tag"]> = {
+  connecting: "Connecting",
+  connected: "Connected",
+  disconnected: "Disconnected",
+  reconnecting: "Reconnecting",
+  draining: "Draining",
+  closed: "Closed"
+}
+
+const authKinds: ReadonlySet<ConnectError["_tag"]> = new Set([
+  "AuthorizationViolation",
+  "AuthenticationTimeout",
+  "AuthenticationExpired",
+  "AuthenticationRevoked",
+  "AccountAuthenticationExpired",
+  "CredentialsInvalid",
+  "CredentialsExpired",
+  "CredentialsUnavailable"
+])
+
+/** Whether a failure is counted as one of authentication. */
+export const isAuthFailure = ({ _tag }: ConnectError): boolean => authKinds.has(_tag)
+
+type Read = (counted: Counted) => number
+
+const causes = ConnectError.members.map((member) => member.fields._tag.schema.literal)
+
+/** What only grows: it stays when a client has gone. */
+const counters: ReadonlyArray<readonly [Metric.Counter<number>, Read]> = [
+  [NatsMetrics.dials, (client) => client.dials],
+  [NatsMetrics.messagesIn, (client) => client.messagesIn],
+  [NatsMetrics.messagesOut, (client) => client.messagesOut],
+  [NatsMetrics.bytesIn, (client) => client.bytesIn],
+  [NatsMetrics.bytesOut, (client) => client.bytesOut],
+  [NatsMetrics.handlerFailures, (client) => client.handlerFailures],
+  ...(["dropNewest", "dropOldest"] as const).map((policy) =>
+    [Metric.withAttributes(NatsMetrics.dropped, { policy }), (client: Counted) => client.droppedBy(policy)] as const
+  ),
+  ...causes.map((cause) =>
+    [
+      Metric.withAttributes(NatsMetrics.reconnects, { cause }),
+      (client: Counted) => client.reconnectsBy.get(cause) ?? 0
+    ] as const
+  ),
+  ...[...authKinds].map((kind) =>
+    [
+      Metric.withAttributes(NatsMetrics.authFailures, { kind }),
+      (client: Counted) => client.authFailuresBy.get(kind) ?? 0
+    ] as const
+  )
+]
+
+const gauges: ReadonlyArray<readonly [Metric.Gauge<number>, Read]> = [
+  [NatsMetrics.pendingMessages, (client) => client.pendingMessages],
+  [NatsMetrics.pendingBytes, (client) => client.pendingBytes],
+  [NatsMetrics.pendingRequests, (client) => client.pendingRequests],
+  [NatsMetrics.subscriptions, (client) => client.openSubscriptions],
+  ...Object.entries(states).map(([state, tag]) =>
+    [
+      Metric.withAttributes(NatsMetrics.connectionState, { state }),
+      (client: Counted) => client.state._tag === tag ? 1 : 0
+    ] as const
+  )
+]
+
+const ignored = (): void => {}
+
+export class Collector {
+  private readonly clients = new Set<Counted>()
+  /** What clients that have gone had counted, in the order of `counters`. */
+  private readonly gone = new Float64Array(counters.length)
+  private times: Times | undefined
+  private readonly context: Context.Context<never>
+
+  constructor(context: Context.Context<never>) {
+    this.context = context
+    counters.forEach(([metric, read], i) => {
+      Metric.registerUnsafe(metric, context, {
+        get: () => ({ count: this.gone[i] + this.sum(read), incremental: true }),
+        update: ignored,
+        modify: ignored
+      })
+    })
+    for (const [metric, read] of gauges) {
+      Metric.registerUnsafe(metric, context, {
+        get: () => ({ value: this.sum(read) }),
+        update: ignored,
+        modify: ignored
+      })
+    }
+  }
+
+  join(client: Counted): void {
+    this.clients.add(client)
+  }
+
+  /** The client has gone. What it had counted stays, and nothing of it is held. */
+  leave(client: Counted): void {
+    if (!this.clients.delete(client)) return
+    counters.forEach(([, read], i) => {
+      this.gone[i] += read(client)
+    })
+  }
+
+  /** The histograms, which are there once somebody wants them. */
+  get timesOfAll(): Times {
+    return this.times ??= registerTimes(this.context)
+  }
+
+  private sum(read: Read): number {
+    let sum = 0
+    for (const client of this.clients) sum += read(client)
+    return sum
+  }
+}
+
+export interface Times {
+  readonly handlers: Durations
+  readonly requests: Readonly<Record<Outcome, Durations>>
+}
+
+const registerTimes = (context: Context.Context<never>): Times => {
+  const register = (metric: Metric.Histogram<number>): Durations => {
+    const durations = new Durations()
+    Metric.registerUnsafe(metric, context, { get: () => durations.state, update: ignored, modify: ignored })
+    return durations
+  }
+  const requests = Object.fromEntries(
+    Object.keys(outcomes).map((outcome) => [
+      outcome,
+      register(Metric.withAttributes(NatsMetrics.requestTime, { outcome }))
+    ])
+  ) as Record<Outcome, Durations>
+  return { handlers: register(NatsMetrics.handlerTime), requests }
+}
+
+// One for each registry and set of attributes: a second one would take the first one's place in the registry.
+const collectors = new WeakMap<Map<string, unknown>, Map<string, Collector>>()
+
+/** The collector of the registry and the attributes that are in force here. */
+export const collectorOf = (context: Context.Context<never>): Collector => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const attributes = Context.get(context, Metric.CurrentMetricAttributes)
+  const needed = Context.make(Metric.MetricRegistry, registry).pipe(
+    Context.add(Metric.CurrentMetricAttributes, attributes)
+  )
+  const key = JSON.stringify(Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1))
+  let known = collectors.get(registry)
+  if (known === undefined) collectors.set(registry, known = new Map())
+  let collector = known.get(key)
+  if (collector === undefined) known.set(key, collector = new Collector(needed))
+  return collector
+}
