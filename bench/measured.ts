@@ -7,7 +7,8 @@ import { type Job, quantile, type Sample } from "./workload.ts"
 
 const [, , servers, text] = process.argv
 const job: Job = JSON.parse(text)
-const { prepare } = await import(job.client === "ours" ? "./ours.ts" : "./raw.ts") as typeof import("./raw.ts")
+// One of the two only, so that neither carries the other's modules.
+const { prepare } = job.client === "ours" ? await import("./ours.ts") : await import("./raw.ts")
 
 const told = (word: string): Promise<void> =>
   new Promise((resolve) => {

@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { flushEvery, Goal, inFlight, type Job, type Prepared } from "./workload.ts"
+import { floodOf, flushEvery, Goal, inFlight, type Job, type Prepared } from "./workload.ts"
 
 type Client = NatsClient.NatsClient
 
@@ -29,11 +29,14 @@ const receive = Effect.fnUntraced(function*(nats: Client, job: Job) {
   const goal = new Goal()
   const subscription = yield* nats.subscription("data")
   yield* Effect.forkScoped(readers[job.work](goal)(subscription.stream))
-  return (count: number): Effect.Effect<void, unknown> =>
-    Effect.suspend(() => {
-      const done = goal.next(count)
-      return Effect.andThen(nats.publish("flood", `${job.size} ${count}`), Effect.promise(() => done))
-    })
+  return Effect.fnUntraced(function*(count: number) {
+    for (let left = count; left > 0; left -= floodOf) {
+      const some = Math.min(left, floodOf)
+      const done = goal.next(some)
+      yield* nats.publish("flood", `${job.size} ${some}`)
+      yield* Effect.promise(() => done)
+    }
+  })
 })
 
 const publish = (nats: Client, { size }: Job) => {

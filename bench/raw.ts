@@ -2,9 +2,7 @@
  * The work done with nats.js alone.
  */
 import { connect, type ConnectionOptions, type NatsConnection } from "@nats-io/transport-node"
-import { flushEvery, Goal, inFlight, type Job, type Prepared } from "./workload.ts"
-
-const flood = ({ size }: Job, count: number): string => `${size} ${count}`
+import { floodOf, flushEvery, Goal, inFlight, type Job, type Prepared } from "./workload.ts"
 
 const receive = async (nc: NatsConnection, job: Job): Promise<Prepared["run"]> => {
   const goal = new Goal()
@@ -19,10 +17,13 @@ const receive = async (nc: NatsConnection, job: Job): Promise<Prepared["run"]> =
     })
   }
   await nc.flush()
-  return (count) => {
-    const done = goal.next(count)
-    nc.publish("flood", flood(job, count))
-    return done
+  return async (count) => {
+    for (let left = count; left > 0; left -= floodOf) {
+      const some = Math.min(left, floodOf)
+      const done = goal.next(some)
+      nc.publish("flood", `${job.size} ${some}`)
+      await done
+    }
   }
 }
 

@@ -63,6 +63,9 @@ export class Goal {
   }
 }
 
+/** So many messages are asked for at once: a real server holds what a client has not read, and not without bound. */
+export const floodOf = 100_000
+
 /** A publisher waits for the server after so many messages. */
 export const flushEvery = 5_000
 
