@@ -295,6 +295,14 @@ export type PublishError =
   | PermissionsViolation
 
 /**
+ * What `respond` can fail with: what a `publish` without `confirm` can.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RespondError = Exclude<PublishError, PermissionsViolation>
+
+/**
  * What `request` can fail with.
  *
  * @category errors

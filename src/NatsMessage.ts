@@ -23,7 +23,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { MessageDecodeError, PublishError } from "./NatsError.ts"
+import type { MessageDecodeError, RespondError } from "./NatsError.ts"
 import type { Input, NatsHeaders } from "./NatsHeaders.ts"
 
 /**
@@ -51,7 +51,7 @@ export interface NatsMessage {
   respond(
     payload?: string | Uint8Array,
     options?: { readonly headers?: Input | undefined }
-  ): Effect.Effect<void, PublishError>
+  ): Effect.Effect<void, RespondError>
   /** Decodes the payload as JSON with a schema. Fails with `MessageDecodeError`, which names the path, never the payload. */
   decode<S extends Schema.Top>(schema: S): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]>
 }

@@ -107,9 +107,12 @@ export const respond = (
   connection: Connection,
   subject: string,
   payload: string | Uint8Array = empty,
-  options?: PublishOptions | undefined
+  options?: { readonly headers?: Input | undefined } | undefined
 ): Effect.Effect<void, RespondError> =>
-  Effect.suspend(() => publishNow(connection, subject, payload, options, undefined))
+  // Without `confirm` a refusal has no operation to fail.
+  Effect.suspend(() =>
+    publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
+  )
 
 const publishNow = (
   connection: Connection,
