@@ -85,8 +85,10 @@ describe("a server that breaks the protocol", () => {
         Effect.sync(() => process.on("uncaughtExceptionMonitor", listener)),
         () => Effect.sync(() => process.off("uncaughtExceptionMonitor", listener))
       )
-      const errors = yield* Effect.forEach(Array.from({ length: 30 }), () =>
-        Effect.flip(Effect.scoped(NatsClient.make({ servers: server.url, tls: { caFile, certFile, keyFile } }))))
+      const errors = yield* Effect.forEach(
+        Array.from({ length: 30 }),
+        () => Effect.flip(Effect.scoped(NatsClient.make({ servers: server.url, tls: { caFile, certFile, keyFile } })))
+      )
       const resets = errors.filter((error) => error._tag === "ConnectionReset")
       assert.strictEqual(resets.length, 30)
       assert.include(resets.map((error) => error.stage), "tls")

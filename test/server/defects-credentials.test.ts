@@ -151,7 +151,9 @@ describe("credentials", () => {
       })
       yield* rotate
       const rotating = yield* Effect.forkChild(
-        Effect.forever(Effect.andThen(rotate, Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))))
+        Effect.forever(
+          Effect.andThen(rotate, Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))))
+        )
       )
       const seen = new Set<string | undefined>()
       for (let i = 0; i < 50; i++) {
@@ -183,7 +185,7 @@ describe("credentials", () => {
         Array.from({ length: 50 }, () => NatsClient.make({ servers: server.url, auth })),
         { concurrency: 10 }
       )
-      const ends = yield* Effect.all(clients.map((nats) => Effect.flip(nats.closed)), { concurrency: "unbounded" })
+      const ends = yield* Effect.forEach(clients, (nats) => Effect.flip(nats.closed), { concurrency: "unbounded" })
       assert.deepStrictEqual(
         ends.map((end) => end.reason?._tag),
         Array.from({ length: 50 }, () => "AuthenticationExpired" as const)

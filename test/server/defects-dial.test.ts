@@ -20,7 +20,7 @@ const atOnce = (options: NatsClient.Options): Effect.Effect<ConnectError> =>
   NatsClient.make({ ...options, connectTimeout: "25 seconds" }).pipe(
     Effect.scoped,
     Effect.flip,
-    Effect.flatMap((error) => error._tag === "NatsConfigError" ? Effect.die(error) : Effect.succeed(error)),
+    Effect.filterOrElse((error) => error._tag !== "NatsConfigError", Effect.die),
     Effect.timeout("5 seconds"),
     Effect.orDie
   )
@@ -35,7 +35,9 @@ describe("dialling", () => {
         const server = yield* TestNatsServer.make({ maxConnections: 1, tls })
         const options: NatsClient.Options = { servers: server.url, tls: { ca: authority.cert } }
         yield* NatsClient.make(options)
-        assert.strictEqual(tagOf(yield* atOnce(options)), "MaxConnectionsExceeded: maximum connections exceeded")
+        for (let time = 0; time < 10; time++) {
+          assert.strictEqual(tagOf(yield* atOnce(options)), "MaxConnectionsExceeded: maximum connections exceeded")
+        }
       }
     }))
 
@@ -62,9 +64,15 @@ describe("dialling", () => {
       })
       const ca = authority.cert
       for (const client of [{}, yield* stranger.issue({ names: [] })]) {
-        assert.strictEqual(tagOf(yield* atOnce({ servers: server.url, tls: { ca, ...client } })), "TlsHandshakeRejected")
+        assert.strictEqual(
+          tagOf(yield* atOnce({ servers: server.url, tls: { ca, ...client } })),
+          "TlsHandshakeRejected"
+        )
       }
-      const nats = yield* NatsClient.make({ servers: server.url, tls: { ca, ...yield* authority.issue({ names: [] }) } })
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        tls: { ca, ...yield* authority.issue({ names: [] }) }
+      })
       yield* nats.flush
     }))
 
@@ -134,8 +142,12 @@ describe("dialling", () => {
       yield* Effect.all(rounds.flat(), { concurrency: "unbounded", discard: true })
       yield* Effect.all(rounds.flat(), { discard: true })
       const kinds = (server: TestNatsServer.TestNatsServer) =>
-        Effect.map(server.connz, (connections) =>
-          connections.map((connection) => `${connection.name} ${"type" in connection ? connection.type : "nats"}`).sort())
+        Effect.map(
+          server.connz,
+          (connections) =>
+            connections.map((connection) => `${connection.name} ${"type" in connection ? connection.type : "nats"}`)
+              .toSorted()
+        )
       assert.deepStrictEqual(yield* kinds(clear), [
         ...Array.from({ length: 10 }, () => "foreign websocket"),
         ...Array.from({ length: 10 }, () => "tcp nats")

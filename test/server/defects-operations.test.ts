@@ -194,7 +194,7 @@ describe("operations", () => {
       assert.strictEqual(yield* latest.dropped, total - 65_536)
       const [first] = yield* texts(latest, 1)
       assert.strictEqual(first, String(total - 65_536))
-      assert.deepStrictEqual(status.of("Overflow").map((event) => event.policy).sort(), ["dropOldest", "fail"])
+      assert.deepStrictEqual(status.of("Overflow").map((event) => event.policy).toSorted(), ["dropOldest", "fail"])
     }))
 
   it.live("P21: a publish while disconnected waits and is delivered, fails, or is kept up to the bound, as was chosen", () =>

@@ -17,7 +17,13 @@ import { recordStatus } from "../fixtures/clients.ts"
 const canary = "canary-7c1f"
 
 const everything = (value: unknown): string =>
-  inspect(value, { depth: Infinity, showHidden: true, getters: true, maxStringLength: Infinity, maxArrayLength: Infinity })
+  inspect(value, {
+    depth: Infinity,
+    showHidden: true,
+    getters: true,
+    maxStringLength: Infinity,
+    maxArrayLength: Infinity
+  })
 
 const behindProxy = (options: TestNatsServer.Options) =>
   Effect.gen(function*() {
@@ -62,7 +68,9 @@ describe("secrets", () => {
     Effect.gen(function*() {
       const password = `p@ss:${canary}/é`
       const { proxy } = yield* behindProxy({ users: [{ user: "alice@home", password }] })
-      const servers = `nats://${encodeURIComponent("alice@home")}:${encodeURIComponent(password)}@127.0.0.1:${proxy.port}`
+      const servers = `nats://${encodeURIComponent("alice@home")}:${
+        encodeURIComponent(password)
+      }@127.0.0.1:${proxy.port}`
       const nats = yield* NatsClient.make({ servers })
       yield* nats.flush
       const shown = everything([nats, yield* nats.state, yield* nats.serverInfo, yield* nats.stats])
@@ -124,7 +132,16 @@ describe("secrets", () => {
       yield* nats.flush
       const before = yield* wire(proxy)
       const characters = ["\0", "\u00a0", "\v", "\f", "\t", "\r", "\n", " ", "\u2028", "\u0085", "\u001b", "\u007f"]
-      const subjects = ["", ".", "a..b", ".a", "a.", "..", ...characters.map((character) => `a.b${character}c`), ...characters]
+      const subjects = [
+        "",
+        ".",
+        "a..b",
+        ".a",
+        "a.",
+        "..",
+        ...characters.map((character) => `a.b${character}c`),
+        ...characters
+      ]
       for (const subject of subjects) {
         for (
           const operation of [
@@ -183,7 +200,9 @@ describe("secrets", () => {
         Effect.sync(() => [
           replace(process.stdout, "write", write),
           replace(process.stderr, "write", write),
-          ...(["log", "info", "warn", "error", "debug", "trace", "dir"] as const).map((name) => replace(console, name, print))
+          ...(["log", "info", "warn", "error", "debug", "trace", "dir"] as const).map((name) =>
+            replace(console, name, print)
+          )
         ]),
         (restores) =>
           Effect.sync(() => {
@@ -230,14 +249,15 @@ describe("secrets", () => {
       const withNkey = yield* TestNatsServer.make({ users: [{ nkey: nkey.publicKey }] })
       const withPassword = yield* TestNatsServer.make(known)
       const withToken = yield* TestNatsServer.make({ token: canary })
-      const cases: ReadonlyArray<readonly [TestNatsServer.TestNatsServer, NatsClient.Options["auth"], ReadonlyArray<string>]> =
-        [
-          [withPassword, { user: "alice", password: canary }, [canary]],
-          [withToken, { token: canary }, [canary]],
-          [withNkey, { nkeys_seed_str: nkey.seed }, [nkey.seed]],
-          [operatorMode, { _tag: "Creds", creds: user.creds }, [user.seed, user.jwt]],
-          [operatorMode, { _tag: "Jwt", jwt: user.jwt, seed: user.seed }, [user.seed, user.jwt]]
-        ]
+      const cases: ReadonlyArray<
+        readonly [TestNatsServer.TestNatsServer, NatsClient.Options["auth"], ReadonlyArray<string>]
+      > = [
+        [withPassword, { user: "alice", password: canary }, [canary]],
+        [withToken, { token: canary }, [canary]],
+        [withNkey, { nkeys_seed_str: nkey.seed }, [nkey.seed]],
+        [operatorMode, { _tag: "Creds", creds: user.creds }, [user.seed, user.jwt]],
+        [operatorMode, { _tag: "Jwt", jwt: user.jwt, seed: user.seed }, [user.seed, user.jwt]]
+      ]
       for (const [server, auth, secrets] of cases) {
         const nats = yield* NatsClient.make({ servers: server.url, auth, reconnect: false })
         const status = yield* recordStatus(nats)
@@ -247,7 +267,12 @@ describe("secrets", () => {
         const refused = yield* Effect.exit(Effect.scoped(NatsClient.make({ servers: wrongServer.url, auth })))
         assert.isTrue(Exit.isFailure(refused))
         yield* nats.reconnect.pipe(Effect.ignore)
-        const shown = [everything(connected), everything(refused), everything(status), JSON.stringify([connected, refused])]
+        const shown = [
+          everything(connected),
+          everything(refused),
+          everything(status),
+          JSON.stringify([connected, refused])
+        ]
         for (const secret of secrets) {
           for (const text of shown) assert.isFalse(text.includes(secret), "a secret is shown")
         }
