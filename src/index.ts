@@ -16,14 +16,20 @@ export * as NatsConfig from "./NatsConfig.ts"
 export * as NatsError from "./NatsError.ts"
 /** The headers of a message. */
 export * as NatsHeaders from "./NatsHeaders.ts"
+/** Whether a client lives and can do its work. */
+export * as NatsHealth from "./NatsHealth.ts"
 /** A layer from outside input: an unknown value, the environment, a file. */
 export * as NatsLayer from "./NatsLayer.ts"
 /** A received message. */
 export * as NatsMessage from "./NatsMessage.ts"
+/** What clients count, as Effect metrics. */
+export * as NatsMetrics from "./NatsMetrics.ts"
 /** What a client says of its connection. */
 export * as NatsStatus from "./NatsStatus.ts"
 /** How the wire is protected. */
 export * as NatsTls from "./NatsTls.ts"
+/** Spans of a client's operations, and their trace across the wire. */
+export * as NatsTracing from "./NatsTracing.ts"
 /** Subjects, patterns, templates and the other names on the wire. */
 export * as Subject from "./Subject.ts"
 /** Subjects bound to schemas: typed publish, subscribe, request and respond. */

@@ -1,0 +1,108 @@
+/**
+ * Whether a client lives and can do its work, for the probes of an orchestrator.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NatsClient, NatsHealth } from "effect-nats"
+ *
+ * const program = Effect.gen(function*() {
+ *   const nats = yield* NatsClient.NatsClient
+ *   const health = yield* NatsHealth.check(nats)
+ *   if (!health.ready) yield* Effect.logWarning(health.reason)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { NatsClient } from "./NatsClient.ts"
+import type { FlushError } from "./NatsError.ts"
+import type { ConnectionState } from "./NatsStatus.ts"
+
+/**
+ * What a check finds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Health {
+  /** The client can still become ready by itself. `false` once it has ended: only a new client helps. */
+  readonly live: boolean
+  /** Connected, and the server has just answered. */
+  readonly ready: boolean
+  readonly state: ConnectionState["_tag"]
+  /** Why it is not ready, for people. Never a secret. */
+  readonly reason?: string | undefined
+}
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface CheckOptions {
+  /** How long the server may take to answer. Default 1 second. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+const reasonOf = (state: ConnectionState): string => {
+  switch (state._tag) {
+    case "Connecting":
+      return "connecting for the first time"
+    case "Disconnected":
+    case "Reconnecting":
+      return state.reason.message
+    case "Draining":
+      return "the client is closing"
+    case "Closed":
+      return state.reason === undefined ? "the client was closed" : state.reason.message
+    case "Connected":
+      return "connected"
+  }
+}
+
+const healthOf = (state: ConnectionState): Health => ({
+  live: state._tag !== "Closed",
+  ready: false,
+  state: state._tag,
+  reason: reasonOf(state)
+})
+
+const unanswered = (error: FlushError): string =>
+  error._tag === "ConnectionClosed" ? "the client was closed" : error.reason.message
+
+/**
+ * Checks a client: its state and, when it is connected, a round trip to the server within `timeout`. Never fails, and
+ * takes at most `timeout`. It asks the server each time, so do not run it for every request that you serve.
+ *
+ * @category checks
+ * @since 0.1.0
+ */
+export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> =>
+  Effect.flatMap(client.state, (state) => {
+    if (state._tag !== "Connected") return Effect.succeed(healthOf(state))
+    const timeout = Duration.fromInputUnsafe(options?.timeout ?? "1 second")
+    return client.flush.pipe(
+      Effect.matchEffect({
+        onSuccess: () => Effect.succeed<Health>({ live: true, ready: true, state: "Connected" }),
+        // The state now tells more than the error.
+        onFailure: (error) =>
+          Effect.map(client.state, (now): Health =>
+            now._tag === "Connected"
+              ? { live: true, ready: false, state: "Connected", reason: unanswered(error) }
+              : healthOf(now))
+      }),
+      Effect.timeoutOrElse({
+        duration: timeout,
+        orElse: () =>
+          Effect.map(client.state, (now): Health => ({
+            live: now._tag !== "Closed",
+            ready: false,
+            state: now._tag,
+            reason: now._tag === "Connected"
+              ? `${now.server} has not answered for ${Duration.format(timeout)}`
+              : reasonOf(now)
+          }))
+      })
+    )
+  })
