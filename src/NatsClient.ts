@@ -283,7 +283,7 @@ export interface NatsClient {
   readonly drain: Effect.Effect<void>
   /**
    * Lets go of the connection and dials again, with fresh credentials. Succeeds when connected. Requests in flight fail
-   * with `ConnectionLost`.
+   * with `ConnectionLost`. With `reconnect: false` in the config it is one try, and the client ends if it fails.
    */
   readonly reconnect: Effect.Effect<void, ConnectionClosed>
 }

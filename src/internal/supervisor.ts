@@ -56,6 +56,11 @@ const refusalTime = 10_000
 // dialled in a tight loop.
 const shortLife = 1_000
 
+// A dial ends inside the read loop, and what follows it is the user's: the program, or the next credentials.
+const readLoopLeft: Effect.Effect<void> = Effect.callback((resume) => {
+  queueMicrotask(() => resume(Effect.void))
+})
+
 const isRefusal = (error: ConnectError): boolean =>
   error._tag === "AuthorizationViolation" || error._tag === "CredentialsExpired" ||
   error._tag === "CredentialsInvalid"
@@ -63,6 +68,8 @@ const isRefusal = (error: ConnectError): boolean =>
 const isAboutCredentials = (error: ConnectError): boolean =>
   isRefusal(error) || error._tag === "AuthenticationExpired" || error._tag === "AuthenticationRevoked" ||
   error._tag === "AccountAuthenticationExpired"
+
+const isRequested = (error: ConnectError): boolean => error._tag === "ConnectionReset" && error.requested === true
 
 // Found before anything is dialled, so that the next server would not change it.
 const isLocal = (error: ConnectError): boolean =>
@@ -128,10 +135,12 @@ export class Supervisor {
         const reason = yield* this.watch(current)
         this.noteAuth(reason)
         if (this.connection.ended !== undefined) return
-        if (reconnect === false) return this.giveUp(reason)
+        if (reconnect === false && !isRequested(reason)) return this.giveUp(reason)
         const now = yield* Clock.currentTimeMillis
         shortLives = now - opened < shortLife ? shortLives + 1 : 0
-        const next = yield* Effect.result(this.redial(reconnect, reason, now, 0, shortLives))
+        const next = yield* Effect.result(
+          reconnect === false ? this.round : this.redial(reconnect, reason, now, 0, shortLives)
+        )
         if (this.connection.ended !== undefined) return
         if (Result.isFailure(next)) {
           return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
@@ -202,7 +211,10 @@ export class Supervisor {
       const handler = new Handler(this.connection, this.pool, server, credentials.method, lost)
       this.dials++
       // The handler takes the session before `dial` returns, so that an interruption just then cannot lose it.
-      yield* dial({ server, credentials, tls, name, noEcho, connectTimeout, handler })
+      yield* Effect.ensuring(
+        dial({ server, credentials, tls, name, noEcho, connectTimeout, handler }),
+        readLoopLeft
+      )
       this.lastGood = credentials
       this.refusals = undefined
       return lost
@@ -317,7 +329,8 @@ class Handler implements SessionHandler {
 
   closed = (reason: ConnectError): void => {
     this.connection.sessionEnded(this.session!, reason)
-    Deferred.doneUnsafe(this.lost, Effect.succeed(reason))
+    // What the supervisor does next runs the user's Effect for credentials.
+    queueMicrotask(() => Deferred.doneUnsafe(this.lost, Effect.succeed(reason)))
   }
 
   private learn(session: Session, info: ServerInfo): void {

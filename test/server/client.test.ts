@@ -282,6 +282,14 @@ it.layer(TestNatsServer.layer(users), { timeout: "30 seconds", excludeTestServic
       assert.strictEqual((yield* nats.stats).reconnects, 1)
     }))
 
+  it.effect("reconnect is one try where the client does not reconnect by itself", () =>
+    Effect.gen(function*() {
+      const nats = yield* as("all", { reconnect: false })
+      yield* nats.reconnect
+      yield* nats.flush
+      assert.deepInclude(yield* nats.state, { _tag: "Connected", session: 2 })
+    }))
+
   it.effect("a message that does not fit its schema names the path and keeps the payload out", () =>
     Effect.gen(function*() {
       const nats = yield* as("all")
