@@ -22,6 +22,7 @@
  * @since 0.1.0
  */
 import type * as Brand from "effect/Brand"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -139,9 +140,11 @@ export interface Template<T extends string = string> {
    * The subject for these values. Fails with `InvalidSubject` when it becomes longer than 2,000 bytes, and when a value has
    * half of a surrogate pair, which no UTF-8 can carry.
    */
-  build(values: Parameters<T>): Result.Result<Subject, InvalidSubject>
+  build(values: Parameters<T>): Effect.Effect<Subject, InvalidSubject>
+  /** As `build`. Throws the `InvalidSubject`. */
+  buildUnsafe(values: Parameters<T>): Subject
   /** The pattern for the values that are given, with `*` for the others: `orders.7.created`, `orders.*.created`. */
-  patternFor(values: Partial<Parameters<T>>): Result.Result<SubjectPattern, InvalidSubject>
+  patternFor(values: Partial<Parameters<T>>): Effect.Effect<SubjectPattern, InvalidSubject>
   /** Whether a subject is one of this template: whether `parse` gives its values. */
   match(subject: string): boolean
   /** The values in a subject, none if it is not of this template or its escapes are broken. Inverts `build`. */
@@ -151,12 +154,21 @@ export interface Template<T extends string = string> {
 const describe = (what: string, { problem, token }: SubjectProblem): string =>
   token === undefined ? `Invalid ${what}: ${problem}` : `Invalid ${what} (token ${token}): ${problem}`
 
-const name = (what: string, problemOf: (text: string) => SubjectProblem | undefined, expected: string): Schema.String =>
+const tokens = "^[A-Za-z0-9_-]{1,12}(\\.[A-Za-z0-9_-]{1,12}){0,4}$"
+const word = "^[A-Za-z0-9_-]{1,20}$"
+
+/** `example` is what property tests generate. */
+const name = (
+  what: string,
+  problemOf: (text: string) => SubjectProblem | undefined,
+  expected: string,
+  example: string
+): Schema.String =>
   Schema.String.check(
     Schema.makeFilter((text: string) => {
       const problem = problemOf(text)
       return problem === undefined ? undefined : describe(what, problem)
-    }, { expected })
+    }, { expected, arbitraryConstraint: { patterns: [{ source: example, flags: "" }] } })
   )
 
 const asProblem = (problem: string | undefined): SubjectProblem | undefined =>
@@ -171,7 +183,8 @@ const asProblem = (problem: string | undefined): SubjectProblem | undefined =>
 export const SubjectPattern: Schema.brand<Schema.String, "effect-nats/SubjectPattern"> = name(
   "pattern",
   patternProblem,
-  "a pattern of NATS subjects"
+  "a pattern of NATS subjects",
+  "^([A-Za-z0-9_-]{1,12}|\\*)(\\.([A-Za-z0-9_-]{1,12}|\\*)){0,4}(\\.>)?$"
 ).pipe(Schema.brand("effect-nats/SubjectPattern"))
 
 /**
@@ -183,7 +196,7 @@ export const SubjectPattern: Schema.brand<Schema.String, "effect-nats/SubjectPat
 export const Subject: Schema.brand<
   Schema.brand<Schema.String, "effect-nats/SubjectPattern">,
   "effect-nats/Subject"
-> = name("subject", subjectProblem, "a NATS subject").pipe(
+> = name("subject", subjectProblem, "a NATS subject", tokens).pipe(
   Schema.brand("effect-nats/SubjectPattern"),
   Schema.brand("effect-nats/Subject")
 )
@@ -197,7 +210,7 @@ export const Subject: Schema.brand<
 export const InboxPrefix: Schema.brand<
   Schema.brand<Schema.brand<Schema.String, "effect-nats/SubjectPattern">, "effect-nats/Subject">,
   "effect-nats/InboxPrefix"
-> = name("inbox prefix", inboxPrefixProblem, "a NATS inbox prefix").pipe(
+> = name("inbox prefix", inboxPrefixProblem, "a NATS inbox prefix", tokens).pipe(
   Schema.brand("effect-nats/SubjectPattern"),
   Schema.brand("effect-nats/Subject"),
   Schema.brand("effect-nats/InboxPrefix")
@@ -212,7 +225,8 @@ export const InboxPrefix: Schema.brand<
 export const QueueGroup: Schema.brand<Schema.String, "effect-nats/QueueGroup"> = name(
   "queue group",
   queueProblem,
-  "a NATS queue group"
+  "a NATS queue group",
+  word
 ).pipe(Schema.brand("effect-nats/QueueGroup"))
 
 /**
@@ -224,7 +238,8 @@ export const QueueGroup: Schema.brand<Schema.String, "effect-nats/QueueGroup"> =
 export const HeaderName: Schema.brand<Schema.String, "effect-nats/HeaderName"> = name(
   "header",
   (text) => asProblem(headerNameProblem(text)),
-  "the name of a NATS header"
+  "the name of a NATS header",
+  word
 ).pipe(Schema.brand("effect-nats/HeaderName"))
 
 /**
@@ -236,7 +251,8 @@ export const HeaderName: Schema.brand<Schema.String, "effect-nats/HeaderName"> =
 export const HeaderValue: Schema.brand<Schema.String, "effect-nats/HeaderValue"> = name(
   "header",
   (text) => asProblem(headerValueProblem(text)),
-  "the value of a NATS header"
+  "the value of a NATS header",
+  word
 ).pipe(Schema.brand("effect-nats/HeaderValue"))
 
 const invalid = (what: InvalidSubject["what"], subject: string, problem: SubjectProblem): InvalidSubject =>
@@ -247,22 +263,29 @@ const invalid = (what: InvalidSubject["what"], subject: string, problem: Subject
     ...(problem.token === undefined ? {} : { token: problem.token })
   })
 
-const checked = <A extends string>(
-  what: InvalidSubject["what"],
-  text: string,
-  problem: SubjectProblem | undefined
-): Result.Result<A, InvalidSubject> =>
-  problem === undefined ? Result.succeed(text as A) : Result.fail(invalid(what, text, problem))
+const invalidHeader = (header: string, problem: string): InvalidHeader =>
+  new InvalidHeader({ header: header.slice(0, 128), problem })
 
 /**
- * A subject from any string, or an `InvalidSubject` that says which token is wrong and why. A `Result` can be yielded in
- * `Effect.gen`.
+ * A subject from any string, or an `InvalidSubject` that says which token is wrong and why.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (subject: string): Result.Result<Subject, InvalidSubject> =>
-  checked("subject", subject, subjectProblem(subject))
+export const make = (subject: string): Effect.Effect<Subject, InvalidSubject> => Effect.fromResult(makeResult(subject))
+
+/**
+ * As `make`, without an Effect.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makeResult = (subject: string): Result.Result<Subject, InvalidSubject> => {
+  const problem = subjectProblem(subject)
+  return problem === undefined
+    ? Result.succeed(subject as Subject)
+    : Result.fail(invalid("subject", subject, problem))
+}
 
 /**
  * A subject from a string that is known to be one. Throws the `InvalidSubject` if it is not.
@@ -270,7 +293,7 @@ export const make = (subject: string): Result.Result<Subject, InvalidSubject> =>
  * @category constructors
  * @since 0.1.0
  */
-export const makeUnsafe = (subject: string): Subject => Result.getOrThrow(make(subject))
+export const makeUnsafe = (subject: string): Subject => Result.getOrThrow(makeResult(subject))
 
 /**
  * A pattern from any string.
@@ -278,8 +301,21 @@ export const makeUnsafe = (subject: string): Subject => Result.getOrThrow(make(s
  * @category constructors
  * @since 0.1.0
  */
-export const makePattern = (pattern: string): Result.Result<SubjectPattern, InvalidSubject> =>
-  checked("pattern", pattern, patternProblem(pattern))
+export const makePattern = (pattern: string): Effect.Effect<SubjectPattern, InvalidSubject> =>
+  Effect.fromResult(makePatternResult(pattern))
+
+/**
+ * As `makePattern`, without an Effect.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const makePatternResult = (pattern: string): Result.Result<SubjectPattern, InvalidSubject> => {
+  const problem = patternProblem(pattern)
+  return problem === undefined
+    ? Result.succeed(pattern as SubjectPattern)
+    : Result.fail(invalid("pattern", pattern, problem))
+}
 
 /**
  * A pattern from a string that is known to be one. Throws the `InvalidSubject` if it is not.
@@ -287,7 +323,7 @@ export const makePattern = (pattern: string): Result.Result<SubjectPattern, Inva
  * @category constructors
  * @since 0.1.0
  */
-export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.getOrThrow(makePattern(pattern))
+export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.getOrThrow(makePatternResult(pattern))
 
 /**
  * A queue group from any string.
@@ -295,8 +331,10 @@ export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.get
  * @category constructors
  * @since 0.1.0
  */
-export const makeQueueGroup = (queue: string): Result.Result<QueueGroup, InvalidSubject> =>
-  checked("queue", queue, queueProblem(queue))
+export const makeQueueGroup = (queue: string): Effect.Effect<QueueGroup, InvalidSubject> => {
+  const problem = queueProblem(queue)
+  return problem === undefined ? Effect.succeed(queue as QueueGroup) : Effect.fail(invalid("queue", queue, problem))
+}
 
 /**
  * An inbox prefix from any string.
@@ -304,8 +342,12 @@ export const makeQueueGroup = (queue: string): Result.Result<QueueGroup, Invalid
  * @category constructors
  * @since 0.1.0
  */
-export const makeInboxPrefix = (prefix: string): Result.Result<InboxPrefix, InvalidSubject> =>
-  checked("inboxPrefix", prefix, inboxPrefixProblem(prefix))
+export const makeInboxPrefix = (prefix: string): Effect.Effect<InboxPrefix, InvalidSubject> => {
+  const problem = inboxPrefixProblem(prefix)
+  return problem === undefined
+    ? Effect.succeed(prefix as InboxPrefix)
+    : Effect.fail(invalid("inboxPrefix", prefix, problem))
+}
 
 /**
  * A header's name from any string.
@@ -313,11 +355,9 @@ export const makeInboxPrefix = (prefix: string): Result.Result<InboxPrefix, Inva
  * @category constructors
  * @since 0.1.0
  */
-export const makeHeaderName = (header: string): Result.Result<HeaderName, InvalidHeader> => {
+export const makeHeaderName = (header: string): Effect.Effect<HeaderName, InvalidHeader> => {
   const problem = headerNameProblem(header)
-  return problem === undefined
-    ? Result.succeed(header as HeaderName)
-    : Result.fail(new InvalidHeader({ header: header.slice(0, 128), problem }))
+  return problem === undefined ? Effect.succeed(header as HeaderName) : Effect.fail(invalidHeader(header, problem))
 }
 
 /**
@@ -326,11 +366,9 @@ export const makeHeaderName = (header: string): Result.Result<HeaderName, Invali
  * @category constructors
  * @since 0.1.0
  */
-export const makeHeaderValue = (header: string, value: string): Result.Result<HeaderValue, InvalidHeader> => {
+export const makeHeaderValue = (header: string, value: string): Effect.Effect<HeaderValue, InvalidHeader> => {
   const problem = headerValueProblem(value)
-  return problem === undefined
-    ? Result.succeed(value as HeaderValue)
-    : Result.fail(new InvalidHeader({ header: header.slice(0, 128), problem }))
+  return problem === undefined ? Effect.succeed(value as HeaderValue) : Effect.fail(invalidHeader(header, problem))
 }
 
 /**
@@ -360,7 +398,7 @@ export const literalPattern = <const S extends string>(pattern: Literals.Pattern
  * @since 0.1.0
  */
 export const template = <const T extends string>(template: Literals.TemplateLiteral<T>): Template<T> =>
-  Result.getOrThrow(makeTemplate(template)) as Template<string> as Template<T>
+  Result.getOrThrow(parsed(template)) as Template<string> as Template<T>
 
 /**
  * A template from any string. Its parameters are known at run time only.
@@ -368,12 +406,8 @@ export const template = <const T extends string>(template: Literals.TemplateLite
  * @category constructors
  * @since 0.1.0
  */
-export const makeTemplate = (template: string): Result.Result<Template, InvalidSubject> => {
-  const tokens = parseTemplate(template)
-  return isProblem(tokens)
-    ? Result.fail(invalid("template", template, tokens))
-    : Result.succeed(new TemplateOf(template, tokens))
-}
+export const makeTemplate = (template: string): Effect.Effect<Template, InvalidSubject> =>
+  Effect.fromResult(parsed(template))
 
 /**
  * @category guards
@@ -396,6 +430,13 @@ export const matches = (pattern: string, subject: string): boolean =>
 
 type Values = Readonly<Record<string, string>>
 
+const parsed = (template: string): Result.Result<Template, InvalidSubject> => {
+  const tokens = parseTemplate(template)
+  return isProblem(tokens)
+    ? Result.fail(invalid("template", template, tokens))
+    : Result.succeed(new TemplateOf(template, tokens))
+}
+
 class TemplateOf implements Template {
   readonly [TemplateTypeId]: typeof TemplateTypeId = TemplateTypeId
   readonly template: string
@@ -410,14 +451,20 @@ class TemplateOf implements Template {
     this.parameters = tokens.flatMap((token) => typeof token === "string" ? [] : [token.name])
   }
 
-  build(values: Values): Result.Result<Subject, InvalidSubject> {
+  build(values: Values): Effect.Effect<Subject, InvalidSubject> {
     const subject = this.#fill(values, undefined)
-    return typeof subject === "string" ? make(subject) : Result.fail(subject)
+    return typeof subject === "string" ? make(subject) : Effect.fail(subject)
   }
 
-  patternFor(values: Partial<Values>): Result.Result<SubjectPattern, InvalidSubject> {
+  buildUnsafe(values: Values): Subject {
+    const subject = this.#fill(values, undefined)
+    if (typeof subject !== "string") throw subject
+    return makeUnsafe(subject)
+  }
+
+  patternFor(values: Partial<Values>): Effect.Effect<SubjectPattern, InvalidSubject> {
     const pattern = this.#fill(values, "*")
-    return typeof pattern === "string" ? makePattern(pattern) : Result.fail(pattern)
+    return typeof pattern === "string" ? makePattern(pattern) : Effect.fail(pattern)
   }
 
   #fill(values: Partial<Values>, missing: string | undefined): string | InvalidSubject {

@@ -2,7 +2,6 @@
 import { NatsClient, type NatsError, Subject } from "effect-nats"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type * as Result from "effect/Result"
 import { holds, type Same } from "./assert.ts"
 
 declare const anyString: string
@@ -55,7 +54,7 @@ Subject.literalPattern("*. ")
 // Templates know their parameters.
 const order = Subject.template("orders.{id}.items.{item}")
 holds<Same<Parameters<typeof order.build>[0], { readonly id: string; readonly item: string }>>()
-holds<Same<ReturnType<typeof order.build>, Result.Result<Subject.Subject, NatsError.InvalidSubject>>>()
+holds<Same<ReturnType<typeof order.build>, Effect.Effect<Subject.Subject, NatsError.InvalidSubject>>>()
 holds<Same<ReturnType<typeof order.parse>, Option.Option<{ readonly id: string; readonly item: string }>>>()
 order.build({ id: "1", item: "2" })
 order.patternFor({ id: "1" })

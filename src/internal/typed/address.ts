@@ -1,5 +1,5 @@
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import type { InvalidSubject } from "../../NatsError.ts"
 import type { Template } from "../../Subject.ts"
 
@@ -9,8 +9,8 @@ export type Values = Readonly<Record<string, string>>
 export interface Address {
   /** As it was written. */
   readonly name: string
-  subject(values: Values): Result.Result<string, InvalidSubject>
-  pattern(values: Partial<Values>): Result.Result<string, InvalidSubject>
+  subject(values: Values): Effect.Effect<string, InvalidSubject>
+  pattern(values: Partial<Values>): Effect.Effect<string, InvalidSubject>
   parse(subject: string): Option.Option<Values>
 }
 
@@ -19,8 +19,8 @@ const noValues: Option.Option<Values> = Option.some(Object.freeze({}))
 export const ofSubject = (subject: string): Address => ({
   name: subject,
   // The client checks it.
-  subject: () => Result.succeed(subject),
-  pattern: () => Result.succeed(subject),
+  subject: () => Effect.succeed(subject),
+  pattern: () => Effect.succeed(subject),
   parse: () => noValues
 })
 

@@ -2,7 +2,6 @@
  * The operations of definitions, for a subject and for a template.
  */
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -52,13 +51,12 @@ const makePublish = <S extends Schema.Constraint>(address: Address, schema: S, {
     options: PublishOptions | undefined
   ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]> =>
     NatsClient.use((nats) => {
-      const subject = address.subject(values)
-      if (Result.isFailure(subject)) return Effect.fail(subject.failure)
       const headers = withContentType(codec.contentType, options?.headers)
-      return Effect.flatMap(
-        encode(subject.success, value),
-        (payload): Effect.Effect<void, PublishError> => nats.publish(subject.success, payload, { ...options, headers })
-      )
+      return Effect.flatMapEager(address.subject(values), (subject) =>
+        Effect.flatMapEager(
+          encode(subject, value),
+          (payload): Effect.Effect<void, PublishError> => nats.publish(subject, payload, { ...options, headers })
+        ))
     })
 }
 
@@ -80,21 +78,20 @@ const makeReceiver = <S extends Schema.Constraint>(address: Address, schema: S, 
     )
   const decoded = <E>(messages: Stream.Stream<NatsMessage, E>, options: ReceiveOptions | undefined) =>
     decodedStream(messages, receive, toHandler(options?.onInvalid))
-  const pattern = (options: ReceiveOptions | undefined): Result.Result<string, InvalidSubject> =>
+  const pattern = (options: ReceiveOptions | undefined): Effect.Effect<string, InvalidSubject> =>
     address.pattern(options?.parameters ?? {})
   return {
     decode: (message: NatsMessage) => decode(message),
     subscribe: (options?: ReceiveOptions) =>
-      Stream.unwrap(NatsClient.useSync((nats) => {
-        const subject = pattern(options)
-        return Result.isFailure(subject)
-          ? Stream.fail(subject.failure)
-          : decoded(nats.subscribe(subject.success, options), options)
-      })),
+      Stream.unwrap(
+        NatsClient.use((nats) =>
+          Effect.map(pattern(options), (subject) => decoded(nats.subscribe(subject, options), options))
+        )
+      ),
     subscription: (options?: ReceiveOptions) =>
       NatsClient.use((nats) =>
         Effect.flatMap(
-          Effect.fromResult(pattern(options)),
+          pattern(options),
           (subject): Effect.Effect<unknown, SubscribeError, Scope.Scope> =>
             Effect.map(nats.subscription(subject, options), (messages: Messages) => ({
               stream: decoded<SubscriptionError>(messages.stream, options),
@@ -161,7 +158,7 @@ const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E ext
     NatsClient | P["EncodingServices"] | A["DecodingServices"] | E["DecodingServices"]
   > =>
     NatsClient.use(Effect.fnUntraced(function*(nats) {
-      const subject = yield* Effect.fromResult(address.subject(values))
+      const subject = yield* address.subject(values)
       const body = yield* encode(subject, value)
       const headers = withContentType(settings.codec.contentType, options?.headers)
       const reply = yield* nats.request(subject, body, { ...options, headers })
@@ -180,7 +177,7 @@ const makeResponder = <P extends Schema.Constraint, A extends Schema.Constraint,
   options: RespondOptions = {}
 ) => {
   const handle = makeServe(address, contract, settings, handler)
-  return Effect.flatMap(Effect.fromResult(address.pattern({})), (pattern) => serve(pattern, handle, options))
+  return Effect.flatMap(address.pattern({}), (pattern) => serve(pattern, handle, options))
 }
 
 export const requestOfSubject = <
