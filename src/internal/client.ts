@@ -141,7 +141,8 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
     flush: Operations.flush(connection),
     rtt: Effect.map(Effect.timed(Operations.flush(connection)), ([duration]) => duration),
     status: Stream.unwrap(Effect.gen(function*() {
-      // Both in one turn, so that no event falls between them.
+      // All in one turn, so that no event falls between them.
+      connection.tell()
       const events = yield* PubSub.subscribe(connection.settings.events)
       return Stream.concat(Stream.succeed<StatusEvent>(connection.state), Stream.fromSubscription(events)).pipe(
         Stream.takeUntil((event) => event._tag === "Closed")

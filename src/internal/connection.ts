@@ -92,6 +92,7 @@ export class Connection implements SubscriptionOwner {
   readonly subscriptions = new Map<number, Subscription>()
   readonly watches = new Set<ConfirmWatch>()
   private readonly held: Array<HeldPublish> = []
+  private readonly untold: Array<StatusEvent> = []
   private waiting: Array<(exit: Exit.Exit<Session, ConnectionClosed>) => void> = []
   private nextSid = muxSid + 1
   private nextBacklogCheck = backlogCheckEvery
@@ -139,8 +140,7 @@ export class Connection implements SubscriptionOwner {
     for (const resume of waiting) resume(Exit.fail(closed))
     if (this.held.length > 0) this.emit({ _tag: "Undelivered", messages: this.held.length })
     this.held.length = 0
-    this.state = reason === undefined ? { _tag: "Closed" } : { _tag: "Closed", reason }
-    PubSub.endUnsafe(this.settings.events, this.state)
+    this.setState(reason === undefined ? { _tag: "Closed" } : { _tag: "Closed", reason })
     Deferred.doneUnsafe(this.closed, reason === undefined ? Exit.void : Exit.fail(closed))
   }
 
@@ -150,7 +150,18 @@ export class Connection implements SubscriptionOwner {
   }
 
   emit(event: StatusEvent): void {
-    PubSub.publishUnsafe(this.settings.events, event)
+    this.untold.push(event)
+    // Those who listen are the user's, and a fiber that is resumed runs at once.
+    if (this.untold.length === 1) queueMicrotask(this.tell)
+  }
+
+  /** Tells what has happened. Called before the state is read for a new listener, which would get an event twice. */
+  readonly tell = (): void => {
+    const { events } = this.settings
+    for (let event = this.untold.shift(); event !== undefined; event = this.untold.shift()) {
+      if (event._tag === "Closed") PubSub.endUnsafe(events, event)
+      else PubSub.publishUnsafe(events, event)
+    }
   }
 
   // What the session calls
