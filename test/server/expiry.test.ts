@@ -62,7 +62,7 @@ describe.concurrent("a user JWT that expires while connected", () => {
       const { account, server } = yield* operatorMode
       const problems = yield* unhandled
       const one = Effect.fnUntraced(function*(number: number) {
-        const { creds } = yield* account.user(`app-${number}`, { expiresIn: "4 seconds" })
+        const { creds } = yield* account.user(`app-${number}`, { expiresIn: "6 seconds" })
         const nats = yield* NatsClient.make({ servers: server.url, auth: { _tag: "Creds", creds } })
         const status = yield* follow(nats)
         const { stream } = yield* nats.subscription(`in.${number}`)
@@ -112,7 +112,7 @@ describe.concurrent("a user JWT that expires while connected", () => {
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const nkey = yield* TestOperator.nkey()
-      const vault = { creds: (yield* account.user("app", { nkey, expiresIn: "2 seconds" })).creds, reads: 0 }
+      const vault = { creds: (yield* account.user("app", { nkey, expiresIn: "3 seconds" })).creds, reads: 0 }
       const auth = Effect.sync(() => {
         vault.reads++
         return { _tag: "Creds", creds: vault.creds } as const
@@ -134,8 +134,8 @@ describe.concurrent("a user JWT that expires while connected", () => {
     }))
 })
 
-describe.concurrent("a password that changed, and a vault that keeps the old one", () => {
-  it.live("is refused for ten seconds at least, since the vault may lag, then ends the client", () =>
+describe.concurrent("a password that changed", () => {
+  it.live("and a vault that keeps the old one: refused for ten seconds at least, since it may lag, then the end", () =>
     Effect.gen(function*() {
       const users = (password: string): TestNatsServer.Options => ({ users: [{ user: "john", password }] })
       const server = yield* TestNatsServer.make(users("pw"))
@@ -153,5 +153,28 @@ describe.concurrent("a password that changed, and a vault that keeps the old one
       assert.isAtLeast(after - before, 9_900)
       assert.isAbove((yield* nats.stats).dials, 8)
       assert.deepStrictEqual(status.losses, ["AuthorizationViolation"])
+    }))
+
+  it.live("and a vault that is down: the old one is refused for longer than that, and the client waits for the new", () =>
+    Effect.gen(function*() {
+      const users = (password: string): TestNatsServer.Options => ({ users: [{ user: "john", password }] })
+      const server = yield* TestNatsServer.make(users("pw"))
+      const vault = { down: false, password: "pw" }
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        auth: Effect.suspend(() =>
+          vault.down ? Effect.fail("down") : Effect.succeed({ user: "john", password: vault.password })
+        ),
+        reconnect: { initialDelay: "50 millis", maxDelay: "1 second" }
+      })
+      const status = yield* follow(nats)
+      vault.down = true
+      yield* server.reload(users("changed"))
+      yield* Effect.raceFirst(status.seen("Closed"), Effect.sleep("12 seconds"))
+      assert.isAbove(status.all("Reconnecting").length, 8)
+      assert.strictEqual(status.last._tag, "Reconnecting")
+      vault.password = "changed"
+      vault.down = false
+      yield* status.connected(2)
     }))
 })
