@@ -156,7 +156,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
       bytesIn: connection.bytesIn,
       bytesOut: connection.bytesOut,
       dials: supervisor.dials,
-      reconnects: supervisor.reconnects,
+      reconnects: Math.max(0, connection.sessions - 1),
       handlerFailures: connection.handlerFailures,
       subscriptions: connection.subscriptions.size,
       pendingRequests: connection.mux.size

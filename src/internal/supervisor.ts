@@ -89,7 +89,6 @@ interface Refusals {
 
 export class Supervisor {
   dials = 0
-  reconnects = 0
   /** Reconnects by the tag of what ended the session before. */
   readonly reconnectsBy = new Map<string, number>()
   readonly authFailuresBy = new Map<string, number>()
@@ -145,7 +144,6 @@ export class Supervisor {
         if (Result.isFailure(next)) {
           return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
         }
-        this.reconnects++
         increment(this.reconnectsBy, reason._tag)
         current = next.success
       }
