@@ -7,6 +7,7 @@ import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
 import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
+import { inboxPrefixProblem, maxInboxPrefixBytes } from "../protocol/subject.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
 import { has, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
@@ -71,11 +72,11 @@ const maxDelay = Duration.seconds(5)
 
 /** A prefix is a subject without wildcards; the rest of an inbox follows it after a dot. */
 const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string | undefined => {
-  const text = readText(problems, path, value, 128)
+  const text = readText(problems, path, value, maxInboxPrefixBytes)
   if (text === undefined) {
     return undefined
   }
-  return /[\s*>]/.test(text) || text.split(".").includes("")
+  return inboxPrefixProblem(text) !== undefined
     ? problems.add(path, "must be a subject without wildcards and white space, such as \"_INBOX\" or \"orders.inbox\"")
     : text
 }
