@@ -1,0 +1,119 @@
+/**
+ * The endpoints of an `RpcGroup`: names, subjects, queue groups, metadata, and what is wrong with them.
+ */
+import * as Context from "effect/Context"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import * as RpcSchema from "effect/rpc/RpcSchema"
+import { queueProblem, subjectProblem } from "../../internal/protocol/subject.ts"
+import type { EndpointOptions, GroupOptions } from "../NatsService.ts"
+import { InvalidService } from "../ServiceError.ts"
+
+export const EndpointKey: Context.Service<EndpointOptions, EndpointOptions> = Context.Service<EndpointOptions>(
+  "effect-nats/NatsService/Endpoint"
+)
+
+export const GroupKey: Context.Service<GroupOptions, GroupOptions> = Context.Service<GroupOptions>(
+  "effect-nats/NatsService/Group"
+)
+
+export interface EndpointContract {
+  readonly rpc: Rpc.AnyWithProps
+  readonly name: string
+  readonly subject: string
+  /** `undefined`: every instance gets every request. */
+  readonly queue: string | undefined
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** The queue group of services that do not say another, as in every library of the protocol. */
+export const defaultQueue = "q"
+
+const validName = /^[A-Za-z0-9_-]+$/
+
+// Semantic Versioning 2.0.0: three numbers without leading zeros, then pre-release and build identifiers.
+const number = "(?:0|[1-9][0-9]*)"
+const preRelease = `(?:${number}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`
+const build = "[0-9A-Za-z-]+"
+const validVersion = new RegExp(
+  `^${number}\\.${number}\\.${number}(?:-${preRelease}(?:\\.${preRelease})*)?(?:\\+${build}(?:\\.${build})*)?$`
+)
+
+const invalid = (service: string, what: InvalidService["what"], given: string, problem: string): InvalidService =>
+  new InvalidService({ service: String(service).slice(0, 128), what, given: String(given).slice(0, 128), problem })
+
+const nameRule = "a name has letters, digits, \"-\" and \"_\" only"
+
+export const nameProblem = (name: string): InvalidService | undefined =>
+  validName.test(name) ? undefined : invalid(name, "name", name, nameRule)
+
+export const versionProblem = (service: string, version: string): InvalidService | undefined =>
+  validVersion.test(version)
+    ? undefined
+    : invalid(service, "version", version, "a version is a semantic one, such as 1.0.0")
+
+export const concurrencyProblem = (service: string, concurrency: number | "unbounded"): InvalidService | undefined =>
+  concurrency === "unbounded" || (Number.isInteger(concurrency) && concurrency > 0)
+    ? undefined
+    : invalid(service, "concurrency", String(concurrency), "it is a whole number above 0, or \"unbounded\"")
+
+/** The endpoints in the order of the group, or the first problem. */
+export const endpointsOf = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  service: string,
+  serviceQueue: string | false | undefined
+): ReadonlyArray<EndpointContract> | InvalidService => {
+  const inName = nameProblem(service)
+  if (inName !== undefined) return inName
+  const endpoints: Array<EndpointContract> = []
+  const subjects = new Set<string>()
+  for (const request of group.requests.values()) {
+    const endpoint = endpointOf(request as unknown as Rpc.AnyWithProps, group.annotations, service, serviceQueue)
+    if (endpoint instanceof InvalidService) return endpoint
+    if (subjects.has(endpoint.subject)) {
+      return invalid(service, "subject", endpoint.subject, "two endpoints have it")
+    }
+    subjects.add(endpoint.subject)
+    endpoints.push(endpoint)
+  }
+  return endpoints
+}
+
+const endpointOf = (
+  rpc: Rpc.AnyWithProps,
+  annotations: Context.Context<never>,
+  service: string,
+  serviceQueue: string | false | undefined
+): EndpointContract | InvalidService => {
+  const own = annotation(rpc.annotations, EndpointKey) ?? {}
+  const group = annotation(rpc.annotations, GroupKey) ?? annotation(annotations, GroupKey) ?? {}
+  if (RpcSchema.isStreamSchema(rpc.successSchema)) {
+    return invalid(service, "endpoint", rpc._tag, "it gives a stream, and a NATS micro service answers once: use NatsRpc")
+  }
+  // A tag such as "users.get" is two tokens of a subject, and a name has no dots.
+  const name = own.name ?? rpc._tag.replaceAll(".", "-")
+  if (!validName.test(name)) return invalid(service, "endpoint", name, nameRule)
+  const prefix = group.prefix ?? service
+  const last = own.subject ?? rpc._tag
+  const subject = prefix === "" ? last : `${prefix}.${last}`
+  const inSubject = subjectProblem(subject)
+  if (inSubject !== undefined) return invalid(service, "subject", subject, inSubject.problem)
+  if (subject.startsWith("$SRV.")) return invalid(service, "subject", subject, "\"$SRV\" is for discovery")
+  const queue = own.queue ?? group.queue ?? serviceQueue ?? defaultQueue
+  const inQueue = queue === false ? undefined : queueProblem(queue)
+  if (inQueue !== undefined) return invalid(service, "queue", String(queue), inQueue.problem)
+  return {
+    rpc,
+    name,
+    subject,
+    queue: queue === false ? undefined : queue,
+    metadata: { ...group.metadata, ...own.metadata }
+  }
+}
+
+const annotation = <A>(annotations: Context.Context<never>, key: Context.Key<A, A>): A | undefined =>
+  service(annotations, key.key)
+
+/** What effect/rpc keeps under a key of its own making. */
+export const service = <A>(context: Context.Context<never>, key: string): A | undefined =>
+  Context.getOrUndefined(context as Context.Context<A>, Context.Service<A>(key))

@@ -1,0 +1,176 @@
+/**
+ * Serves endpoints and discovery over a client, and stops without losing a request.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as RpcGroup from "effect/rpc/RpcGroup"
+import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { randomBytes } from "node:crypto"
+import { NatsClient, type Subscription } from "../../NatsClient.ts"
+import type { SubscribeError, SubscriptionError } from "../../NatsError.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import type { NatsService, Options, Requirements } from "../NatsService.ts"
+import { InvalidService } from "../ServiceError.ts"
+import * as Contract from "./contract.ts"
+import { Endpoint } from "./endpoint.ts"
+import * as Monitoring from "./monitoring.ts"
+import { Slots } from "./slots.ts"
+
+const defaultDrainTimeout = "10 seconds"
+
+/** For the answers of what was given up. */
+const grace = "1 second"
+
+// A buffer that is full ends nothing: the caller of a request that is dropped sees its timeout, the status an `Overflow`.
+const overflow = "dropNewest"
+
+export const TypeId = "~effect-nats/NatsService"
+
+export const serve = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  options: Options
+): Effect.Effect<
+  NatsService,
+  InvalidService | SubscribeError,
+  Requirements<Rpcs> | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const problem = Contract.versionProblem(options.name, options.version) ??
+      Contract.concurrencyProblem(options.name, options.concurrency ?? "unbounded")
+    if (problem !== undefined) return yield* problem
+    const contracts = Contract.endpointsOf(group, options.name, options.queue)
+    if (contracts instanceof InvalidService) return yield* contracts
+
+    const nats = yield* NatsClient
+    const clock = yield* Clock.Clock
+    const scope = yield* Scope.Scope
+    const context = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    const slots = options.concurrency === undefined || options.concurrency === "unbounded"
+      ? undefined
+      : new Slots(options.concurrency)
+    const endpoints = contracts.map((contract) =>
+      new Endpoint({
+        service: options.name,
+        contract,
+        handler: Contract.service<Rpc.Handler<string>>(context, contract.rpc.key)!,
+        middlewares: Array.from(
+          contract.rpc.middlewares,
+          (middleware) => Context.getUnsafe(context, middleware as Context.Key<unknown, RpcMiddleware.Any>)
+        ),
+        context,
+        clock,
+        slots
+      })
+    )
+    const identity: Monitoring.Identity = {
+      name: options.name,
+      id: randomBytes(11).toString("hex"),
+      version: options.version,
+      metadata: options.metadata ?? {}
+    }
+    const started = new Date(clock.currentTimeMillisUnsafe()).toISOString()
+    const info = Monitoring.infoOf(identity, options.description ?? "", contracts, options.schemas ?? true)
+    const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
+
+    const stopped = yield* Deferred.make<void, SubscriptionError>()
+    const subscriptions = yield* Effect.forEach(
+      endpoints,
+      ({ contract: { queue, subject } }) =>
+        nats.subscription(subject, { overflow, ...(queue === undefined ? {} : { queue }) }),
+      { concurrency: "unbounded" }
+    )
+    const readers = yield* Effect.forEach(subscriptions, (subscription, i) =>
+      read(subscription, endpoints[i]).pipe(
+        Effect.onExit((exit) => {
+          if (Exit.isFailure(exit)) Deferred.doneUnsafe(stopped, exit)
+          return Effect.andThen(endpoints[i].idle, Effect.void)
+        }),
+        Effect.exit,
+        Effect.forkIn(scope)
+      ))
+    const done = Effect.forEach(readers, Fiber.await, { discard: true })
+    yield* Effect.forkIn(Effect.andThen(done, Deferred.succeed(stopped, undefined)), scope)
+    // After the endpoints: what is found answers.
+    const monitors = options.discovery === false ? [] : yield* Effect.forEach(
+      Monitoring.answersOf(identity, info, stats),
+      ({ answer, subject }) =>
+        Effect.tap(nats.subscription(subject, { overflow }), (subscription) =>
+          Effect.forkIn(
+            Effect.ignore(Stream.runForEach(subscription.stream, (message: NatsMessage) =>
+              Effect.ignore(message.respond(answer())))),
+            scope
+          )),
+      { concurrency: "unbounded" }
+    )
+    const patience = Duration.fromInputUnsafe(options.drainTimeout ?? defaultDrainTimeout)
+    const stop = yield* Effect.cached(
+      within(patience, Effect.andThen(
+        Effect.forEach([...subscriptions, ...monitors], (subscription) => subscription.drain, {
+          concurrency: "unbounded",
+          discard: true
+        }),
+        done
+      )).pipe(
+        Effect.flatMap((finished) => {
+          if (finished) return Effect.void
+          for (const endpoint of endpoints) endpoint.abandon()
+          return Effect.andThen(
+            Effect.forEach(subscriptions, (subscription) => subscription.unsubscribe, { discard: true }),
+            within(grace, done)
+          )
+        }),
+        Effect.andThen(within(grace, Effect.ignore(nats.flush))),
+        Effect.andThen(Deferred.succeed(stopped, undefined)),
+        Effect.asVoid
+      )
+    )
+    // The last finalizer of the scope runs first: the subscriptions and their readers are still there.
+    yield* Scope.addFinalizer(scope, stop)
+    return {
+      [TypeId]: TypeId,
+      name: identity.name,
+      id: identity.id,
+      info: Effect.succeed(info),
+      stats: Effect.sync(stats),
+      reset: Effect.sync(() => {
+        for (const endpoint of endpoints) endpoint.reset()
+      }),
+      stop: Effect.uninterruptible(stop),
+      stopped: Deferred.await(stopped)
+    }
+  })
+
+/** Whether it was done in time. A finalizer is uninterruptible, and what has to end in time must not be. */
+const within = (patience: Duration.Input, effect: Effect.Effect<void>): Effect.Effect<boolean> =>
+  Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
+
+/** Handles every request. The scope of the reading stays open until the last handler is done, which a drain waits for. */
+const read = (subscription: Subscription, endpoint: Endpoint): Effect.Effect<void, SubscriptionError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const pull = yield* Stream.toPull(subscription.stream)
+    while (true) {
+      const batch = yield* Effect.exit(pull)
+      if (Exit.isFailure(batch)) {
+        yield* endpoint.idle
+        const end = Cause.findErrorOption(batch.cause)
+        if (end._tag === "None") return yield* Effect.failCause(batch.cause as Cause.Cause<never>)
+        return Cause.isDone(end.value) ? undefined : yield* Effect.fail(end.value)
+      }
+      const messages = batch.value
+      let index = 0
+      yield* Effect.whileLoop({
+        while: () => index < messages.length,
+        body: () => endpoint.handle(messages[index++]),
+        step: () => {}
+      })
+    }
+  }))
