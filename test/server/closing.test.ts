@@ -332,6 +332,17 @@ describe("closing the scope ends the client within its deadline, releases everyt
       }))
     }))
 
+  it.live("and who begins to listen just then is told each state once", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const { app } = yield* open({ servers: server.url })
+      const draining = yield* Effect.forkChild(app.drain, { startImmediately: true })
+      const events = yield* Stream.runCollect(app.status)
+      yield* Fiber.join(draining)
+      assert.deepStrictEqual(events.map((event) => event._tag), ["Draining", "Closed"])
+      assert.deepStrictEqual(yield* Stream.runCollect(app.status), [{ _tag: "Closed" }])
+    }))
+
   it.live("after its supervision ended: nothing is left to do, and closed keeps its reason", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
