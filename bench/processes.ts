@@ -96,9 +96,10 @@ const count = async (pid: number): Promise<() => Promise<number>> => {
   return async () => {
     perf.kill("SIGINT")
     await exit(perf)
-    const value = /^(\d+),/m.exec(output.replace(/^Events.*$/gm, ""))
-    if (value === null) throw new Error(`perf did not count: ${output}`)
-    return Number(value[1])
+    // One line for each kind of core.
+    const counts = [...output.matchAll(/^([\d.]+),/gm)].map(([, value]) => Number(value))
+    if (counts.length === 0) throw new Error(`perf did not count: ${output}`)
+    return counts.reduce((sum, value) => sum + value)
   }
 }
 

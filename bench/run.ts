@@ -42,6 +42,7 @@ const measureAll = async (servers: { readonly scripted: string; readonly real: s
       of.push(await measure(run, servers, instructions))
       samples.set(name, of)
     }
+    if (!process.stderr.isTTY) process.stderr.write(`round ${round + 1} of ${rounds} is done\n`)
   }
   if (process.stderr.isTTY) process.stderr.write(`\r${" ".repeat(60)}\r`)
   return samples
