@@ -23,7 +23,7 @@
  */
 import type * as Brand from "effect/Brand"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
@@ -35,21 +35,15 @@ import {
   type SubjectProblem,
   subjectProblem
 } from "./internal/protocol/subject.ts"
-import {
-  escapeToken,
-  isProblem,
-  parseTemplate,
-  type TemplateToken,
-  unescapeToken
-} from "./internal/protocol/subjectTemplate.ts"
 import type * as Literals from "./internal/subjectLiteral.ts"
-import { InvalidHeader, InvalidSubject } from "./NatsError.ts"
+import * as SubjectTemplate from "./internal/subjectTemplate.ts"
+import { InvalidHeader, type InvalidSubject } from "./NatsError.ts"
 
 /**
  * @category type IDs
  * @since 0.1.0
  */
-export const TemplateTypeId: "~effect-nats/Subject/Template" = "~effect-nats/Subject/Template"
+export const TemplateTypeId: "~effect-nats/Subject/Template" = SubjectTemplate.TemplateTypeId
 
 /**
  * What can be subscribed to: tokens between dots, of which `*` stands for any one token and `>`, as the last, for one or
@@ -255,14 +249,6 @@ export const HeaderValue: Schema.brand<Schema.String, "effect-nats/HeaderValue">
   word
 ).pipe(Schema.brand("effect-nats/HeaderValue"))
 
-const invalid = (what: InvalidSubject["what"], subject: string, problem: SubjectProblem): InvalidSubject =>
-  new InvalidSubject({
-    what,
-    subject: subject.slice(0, 128),
-    problem: problem.problem,
-    ...(problem.token === undefined ? {} : { token: problem.token })
-  })
-
 const invalidHeader = (header: string, problem: string): InvalidHeader =>
   new InvalidHeader({ header: header.slice(0, 128), problem })
 
@@ -284,7 +270,7 @@ export const makeResult = (subject: string): Result.Result<Subject, InvalidSubje
   const problem = subjectProblem(subject)
   return problem === undefined
     ? Result.succeed(subject as Subject)
-    : Result.fail(invalid("subject", subject, problem))
+    : Result.fail(SubjectTemplate.invalidSubject("subject", subject, problem))
 }
 
 /**
@@ -314,7 +300,7 @@ export const makePatternResult = (pattern: string): Result.Result<SubjectPattern
   const problem = patternProblem(pattern)
   return problem === undefined
     ? Result.succeed(pattern as SubjectPattern)
-    : Result.fail(invalid("pattern", pattern, problem))
+    : Result.fail(SubjectTemplate.invalidSubject("pattern", pattern, problem))
 }
 
 /**
@@ -333,7 +319,9 @@ export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.get
  */
 export const makeQueueGroup = (queue: string): Effect.Effect<QueueGroup, InvalidSubject> => {
   const problem = queueProblem(queue)
-  return problem === undefined ? Effect.succeed(queue as QueueGroup) : Effect.fail(invalid("queue", queue, problem))
+  return problem === undefined
+    ? Effect.succeed(queue as QueueGroup)
+    : Effect.fail(SubjectTemplate.invalidSubject("queue", queue, problem))
 }
 
 /**
@@ -346,7 +334,7 @@ export const makeInboxPrefix = (prefix: string): Effect.Effect<InboxPrefix, Inva
   const problem = inboxPrefixProblem(prefix)
   return problem === undefined
     ? Effect.succeed(prefix as InboxPrefix)
-    : Effect.fail(invalid("inboxPrefix", prefix, problem))
+    : Effect.fail(SubjectTemplate.invalidSubject("inboxPrefix", prefix, problem))
 }
 
 /**
@@ -398,7 +386,7 @@ export const literalPattern = <const S extends string>(pattern: Literals.Pattern
  * @since 0.1.0
  */
 export const template = <const T extends string>(template: Literals.TemplateLiteral<T>): Template<T> =>
-  Result.getOrThrow(parsed(template)) as Template<string> as Template<T>
+  Result.getOrThrow(SubjectTemplate.make(template)) as Template<string> as Template<T>
 
 /**
  * A template from any string. Its parameters are known at run time only.
@@ -407,7 +395,7 @@ export const template = <const T extends string>(template: Literals.TemplateLite
  * @since 0.1.0
  */
 export const makeTemplate = (template: string): Effect.Effect<Template, InvalidSubject> =>
-  Effect.fromResult(parsed(template))
+  Effect.fromResult(SubjectTemplate.make(template))
 
 /**
  * @category guards
@@ -425,91 +413,3 @@ export const isTemplate = (value: unknown): value is Template =>
  */
 export const matches = (pattern: string, subject: string): boolean =>
   patternProblem(pattern) === undefined && subjectProblem(subject) === undefined && matchesValid(pattern, subject)
-
-// internal
-
-type Values = Readonly<Record<string, string>>
-
-const parsed = (template: string): Result.Result<Template, InvalidSubject> => {
-  const tokens = parseTemplate(template)
-  return isProblem(tokens)
-    ? Result.fail(invalid("template", template, tokens))
-    : Result.succeed(new TemplateOf(template, tokens))
-}
-
-class TemplateOf implements Template {
-  readonly [TemplateTypeId]: typeof TemplateTypeId = TemplateTypeId
-  readonly template: string
-  readonly pattern: SubjectPattern
-  readonly parameters: ReadonlyArray<string>
-  readonly #tokens: ReadonlyArray<TemplateToken>
-
-  constructor(template: string, tokens: ReadonlyArray<TemplateToken>) {
-    this.template = template
-    this.#tokens = tokens
-    this.pattern = tokens.map((token) => typeof token === "string" ? token : "*").join(".") as SubjectPattern
-    this.parameters = tokens.flatMap((token) => typeof token === "string" ? [] : [token.name])
-  }
-
-  build(values: Values): Effect.Effect<Subject, InvalidSubject> {
-    const subject = this.#fill(values, undefined)
-    return typeof subject === "string" ? make(subject) : Effect.fail(subject)
-  }
-
-  buildUnsafe(values: Values): Subject {
-    const subject = this.#fill(values, undefined)
-    if (typeof subject !== "string") throw subject
-    return makeUnsafe(subject)
-  }
-
-  patternFor(values: Partial<Values>): Effect.Effect<SubjectPattern, InvalidSubject> {
-    const pattern = this.#fill(values, "*")
-    return typeof pattern === "string" ? makePattern(pattern) : Effect.fail(pattern)
-  }
-
-  #fill(values: Partial<Values>, missing: string | undefined): string | InvalidSubject {
-    let subject = ""
-    for (let i = 0; i < this.#tokens.length; i++) {
-      const token = this.#tokens[i]
-      if (i > 0) subject += "."
-      if (typeof token === "string") {
-        subject += token
-        continue
-      }
-      const value: unknown = Object.hasOwn(values, token.name) ? values[token.name] : undefined
-      if (typeof value === "string") subject += escapeToken(value, i === 0)
-      else if (value === undefined && missing !== undefined) subject += missing
-      else {return invalid("template", this.template, {
-          token: i + 1,
-          problem: `the value of "${token.name}" is no text`
-        })}
-    }
-    return subject
-  }
-
-  match(subject: string): boolean {
-    return Option.isSome(this.parse(subject))
-  }
-
-  parse(subject: string): Option.Option<Values> {
-    if (subjectProblem(subject) !== undefined) return Option.none()
-    const given = subject.split(".")
-    if (given.length !== this.#tokens.length) return Option.none()
-    const values: Record<string, string> = {}
-    for (let i = 0; i < given.length; i++) {
-      const token = this.#tokens[i]
-      if (typeof token === "string") {
-        if (token !== given[i]) return Option.none()
-        continue
-      }
-      const value = unescapeToken(given[i])
-      if (value === undefined) return Option.none()
-      values[token.name] = value
-    }
-    return Option.some(values)
-  }
-
-  toJSON(): unknown {
-    return { _id: "SubjectTemplate", template: this.template }
-  }
-}

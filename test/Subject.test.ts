@@ -60,7 +60,7 @@ describe("a name", () => {
       assert.strictEqual(error.problem, problem)
       assert.strictEqual(error._tag, kind.startsWith("header") ? "InvalidHeader" : "InvalidSubject")
       if (error._tag === "InvalidSubject") assert.deepStrictEqual([error.what, error.token], [kind, token])
-      const issue = thrown(() => Schema.decodeUnknownSync(schema as Schema.Codec<string, string>)(text))
+      const issue = thrown(() => Schema.decodeSync(schema as Schema.Codec<string, string>)(text))
       assert.include(String(issue), problem)
       if (token !== undefined) assert.include(String(issue), `(token ${token})`)
     })
@@ -68,9 +68,9 @@ describe("a name", () => {
 
   it.effect("an InvalidSubject can be yielded, caught, and read", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.gen(function*() {
-        return yield* Subject.make("orders..created")
-      }).pipe(Effect.catchTag("InvalidSubject", (error) => Effect.succeed(error.message)))
+      const error = yield* Subject.make("orders..created").pipe(
+        Effect.catchTag("InvalidSubject", (error) => Effect.succeed(error.message))
+      )
       assert.strictEqual(error, "The subject \"orders..created\" is invalid (token 2): it is empty.")
       assert.strictEqual(yield* Subject.make("orders.created"), "orders.created")
     }))
@@ -182,7 +182,7 @@ describe("a template", () => {
         assert.isTrue(isMade(Subject.make(built.success)))
         assert.deepStrictEqual(order.parse(built.success), Option.some({ id, item }))
         assert.isTrue(Subject.matches(order.pattern, built.success))
-        assert.isTrue(Subject.matches(Effect.runSync(order.patternFor({ id })), built.success))
+        assert.isTrue(Subject.matches(yield* order.patternFor({ id }), built.success))
       }),
     { arbitrary: { runs: 1000 } }
   )

@@ -20,6 +20,7 @@ interface Command {
   readonly headers: ReadonlyArray<readonly [string, string]>
 }
 
+// oxlint-disable-next-line no-control-regex
 const tokenOf = /^[^\s\u0000-\u001f\u007f-\u009f.*>]+$/u
 
 const assertName = (text: string, wildcards: boolean): void => {

@@ -1,5 +1,5 @@
 /** What the compiler says of subjects. Checked by `tsc`; never run. */
-import { NatsClient, type NatsError, Subject } from "effect-nats"
+import { type NatsClient, type NatsError, Subject } from "effect-nats"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import { holds, type Same } from "./assert.ts"

@@ -4,7 +4,7 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Pull from "effect/Pull"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { MessageDecodeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"

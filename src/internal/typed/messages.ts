@@ -2,7 +2,6 @@
  * Values of a schema as messages: what a message must be before it is decoded, and its headers.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
@@ -59,10 +58,10 @@ export const decodeFor = <S extends Schema.Constraint>(
 /** The values in a message's subject. */
 export const parametersOf = (address: Address, message: NatsMessage): Effect.Effect<Values, MessageDecodeError> => {
   const { subject } = message
-  const values = address.parse(subject)
-  return Option.isSome(values)
-    ? Effect.succeed(values.value)
-    : Effect.fail(new MessageDecodeError({ subject, path: "", problem: `its subject is not one of ${address.name}` }))
+  return Effect.mapErrorEager(
+    Effect.fromOption(address.parse(subject)),
+    () => new MessageDecodeError({ subject, path: "", problem: `its subject is not one of ${address.name}` })
+  )
 }
 
 /** The caller's headers, and the content type where there is none among them. */
