@@ -7,7 +7,8 @@ import { follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/follo
 const kinds = new Set(["TCPSocketWrap", "TLSWrap", "ConnectWrap", "GetAddrInfoReqWrap", "Timeout"])
 
 /** The sockets, dials and timers of this process. */
-const resources = (): ReadonlyArray<string> => process.getActiveResourcesInfo().filter((kind) => kinds.has(kind)).sort()
+const resources = (): ReadonlyArray<string> =>
+  process.getActiveResourcesInfo().filter((kind) => kinds.has(kind)).toSorted()
 
 /** Waits for a condition, for at most two seconds. */
 const soon = (condition: () => boolean): Effect.Effect<void> => {

@@ -49,7 +49,7 @@ describe("while there is no connection", () => {
       yield* ledger.until(() => ledger.numbers.length >= 7)
       // One fiber's publishes keep their order; so do those that wait beside it.
       assert.deepStrictEqual(ledger.numbers.filter((number) => number <= 5), [1, 2, 3, 4, 5])
-      assert.deepStrictEqual([...ledger.numbers].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7])
+      assert.deepStrictEqual(ledger.numbers.toSorted((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7])
     }))
 
   it.live("wait: a request waits as a part of its time, and then is ConnectionLost, not a timeout", () =>

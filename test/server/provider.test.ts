@@ -41,7 +41,8 @@ describe.concurrent("an Effect that gives the credentials", () => {
       vault.down = true
       yield* server.kill
       yield* status.seen("Reconnecting", 3)
-      for (const { reason } of status.all("Reconnecting")) assert.strictEqual(reason._tag, "ConnectionRefused")
+      // A dial just when the server dies is reset.
+      for (const { reason } of status.all("Reconnecting").slice(1)) assert.strictEqual(reason._tag, "ConnectionRefused")
       yield* server.restart
       yield* status.connected(2)
       // Once for every dial, whether it gave something or not.

@@ -92,7 +92,7 @@ describe("nothing of the user's runs inside the read loop", () => {
       yield* Fiber.await(handling)
       yield* Fiber.join(listening)
       assert.deepStrictEqual([...inside], [])
-      assert.deepStrictEqual([...seen].sort(), [
+      assert.deepStrictEqual([...seen].toSorted(), [
         "auth",
         "closed",
         "denied publish",
