@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 
+/** The protocols of `effect/rpc`: the same handlers with streams, acks and interruption, between Effect programs. */
+export * as NatsRpc from "./NatsRpc.ts"
 /** An `RpcGroup` as a NATS micro service. */
 export * as NatsService from "./NatsService.ts"
 /** Finds services: ping, info, stats. */

@@ -3,6 +3,7 @@
  */
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type { AsyncApiInfo } from "../NatsService.ts"
 import type { EndpointContract } from "./contract.ts"
 import { codeHeader, errorHeader, failureSchema } from "./failure.ts"
@@ -51,7 +52,8 @@ interface Parts {
 }
 
 const addEndpoint = ({ name, queue, rpc, subject }: EndpointContract, parts: Parts): void => {
-  const key = rpc._tag.replaceAll(/[^A-Za-z0-9_-]/g, "-")
+  const plain = componentName(rpc._tag)
+  const key = plain in parts.channels ? `${plain}-${Object.keys(parts.operations).length + 1}` : plain
   const message = (kind: string, schema: Schema.Constraint, headers?: Document): void => {
     const payload = payloadOf(schema, `${key}.${kind}`, parts.schemas)
     parts.messages[`${key}.${kind}`] = {
@@ -66,8 +68,7 @@ const addEndpoint = ({ name, queue, rpc, subject }: EndpointContract, parts: Par
   message("error", failureSchema(rpc), errorHeaders)
   parts.channels[key] = {
     address: subject,
-    messages: { request: ref(`components/messages/${key}.request`) },
-    ...(queue === undefined ? {} : { bindings: { nats: { queue, bindingVersion: "0.1.0" } } })
+    messages: { request: ref(`components/messages/${key}.request`) }
   }
   const reply = `${key}.reply`
   parts.channels[reply] = {
@@ -100,7 +101,7 @@ const errorHeaders: Document = {
 
 /** A reference to the schema among the components, `undefined` where there is no payload. */
 const payloadOf = (schema: Schema.Constraint, key: string, schemas: Mutable): Document | undefined => {
-  if (isVoid(schema)) return undefined
+  if (isVoid(schema) || SchemaAST.isNever(schema.ast)) return undefined
   const document = JsonSchema.toDocumentDraft07(Schema.toJsonSchemaDocument(schema))
   // Each payload has definitions of its own: equal names of different schemas do not meet.
   for (const [name, definition] of Object.entries(document.definitions)) {

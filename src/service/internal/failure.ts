@@ -63,9 +63,12 @@ export const interrupted: Refusal = refusal(503, "the request was interrupted be
 
 export const stopping: Refusal = refusal(503, "the service is stopping")
 
-/** The failures that an rpc can have: its own and those of its middleware. */
-export const failureSchema = (rpc: Rpc.AnyWithProps): Schema.Top =>
-  Schema.Union([rpc.errorSchema, ...Array.from(rpc.middlewares, (middleware) => middleware.error)])
+/** The failures that an rpc can have: its own and those of its middleware. `Never` where there are none. */
+export const failureSchema = (rpc: Rpc.AnyWithProps): Schema.Top => {
+  const schemas = [rpc.errorSchema, ...Array.from(rpc.middlewares, (middleware) => middleware.error)]
+    .filter((schema) => !SchemaAST.isNever(schema.ast))
+  return schemas.length === 0 ? Schema.Never : schemas.length === 1 ? schemas[0] : Schema.Union(schemas)
+}
 
 interface Coded {
   readonly is: (failure: unknown) => boolean

@@ -2,6 +2,7 @@
  * What a service tells of itself on `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`.
  */
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import type { InfoResponse, PingResponse, StatsResponse } from "../ServiceDiscovery.ts"
 import type { EndpointContract } from "./contract.ts"
 import type { Endpoint } from "./endpoint.ts"
@@ -92,8 +93,7 @@ const schemasOf = ({ rpc }: EndpointContract): Record<string, string> => {
 }
 
 const jsonSchemaText = (schema: Schema.Constraint): string | undefined => {
-  if (isVoid(schema)) return undefined
+  if (isVoid(schema) || SchemaAST.isNever(schema.ast)) return undefined
   const { definitions, schema: json } = Schema.toJsonSchemaDocument(schema)
-  if ("not" in json && Object.keys(json).length === 1) return undefined
   return JSON.stringify(Object.keys(definitions).length === 0 ? json : { ...json, $defs: definitions })
 }

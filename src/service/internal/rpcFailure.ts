@@ -3,7 +3,7 @@
  */
 import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
 import * as Schema from "effect/Schema"
-import type {
+import {
   ConnectionClosed,
   ConnectionLost,
   InvalidHeader,
@@ -55,3 +55,16 @@ export const clientError = (failure: RpcFailure): RpcClientError =>
 
 export const protocolError = (message: string, cause: unknown): RpcClientError =>
   new RpcClientError({ reason: new RpcClientDefect({ message, cause }) })
+
+const classes = [
+  NoResponders,
+  RpcServerLost,
+  MaxPayloadExceeded,
+  ConnectionLost,
+  ConnectionClosed,
+  PermissionsViolation,
+  InvalidSubject,
+  InvalidHeader
+]
+
+export const isRpcFailure = (value: unknown): value is RpcFailure => classes.some((each) => value instanceof each)
