@@ -51,7 +51,9 @@ export type RpcFailure =
 
 // The reasons of an `RpcClientError` are a closed union; the one for protocols of others takes any cause.
 export const clientError = (failure: RpcFailure): RpcClientError =>
-  new RpcClientError({ reason: new RpcClientDefect({ message: `${failure._tag}: ${failure.message}`, cause: failure }) })
+  new RpcClientError({
+    reason: new RpcClientDefect({ message: `${failure._tag}: ${failure.message}`, cause: failure })
+  })
 
 export const protocolError = (message: string, cause: unknown): RpcClientError =>
   new RpcClientError({ reason: new RpcClientDefect({ message, cause }) })

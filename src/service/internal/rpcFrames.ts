@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Parser from "effect/rpc/RpcSerialization"
-import type { NatsMessage } from "../../NatsMessage.ts"
 import { TracingEnabled } from "../../internal/telemetry/switches.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
 
 export class MalformedFrame extends Error {
   override readonly name = "MalformedFrame"
