@@ -3,10 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { createSecureContext } from "node:tls"
 import { TlsConfigInvalid } from "../ConnectError.ts"
 import type { NatsTls } from "../NatsTls.ts"
 import { parseCertificates, parseKey } from "./config/pem.ts"
+import { lazyTls } from "./lazyTls.ts"
 import { readSecretFile } from "./secretFile.ts"
 
 export interface TlsMaterial {
@@ -80,7 +80,7 @@ export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.R
   if (cert !== undefined) {
     // What the checks above do not know, such as a certificate that this build of OpenSSL finds too weak.
     yield* Effect.try({
-      try: () => createSecureContext({ ca: ca?.text, cert: cert.text, key: key?.text, passphrase }),
+      try: () => lazyTls().createSecureContext({ ca: ca?.text, cert: cert.text, key: key?.text, passphrase }),
       catch: () => new TlsConfigInvalid({ source: cert.source, problem: "the TLS library does not take it" })
     })
   }

@@ -3,8 +3,9 @@
  */
 import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
-import * as Tls from "node:tls"
+import type * as Tls from "node:tls"
 import * as ConnectError from "../ConnectError.ts"
+import { lazyTls } from "./lazyTls.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /**
@@ -28,7 +29,7 @@ export const tlsOptions = (
     return {
       host: name,
       servername: Net.isIP(name) === 0 ? name : "",
-      secureContext: Tls.createSecureContext(pem),
+      secureContext: lazyTls().createSecureContext(pem),
       rejectUnauthorized: !tls.insecureSkipVerify
     }
   } catch (cause) {

@@ -2,7 +2,8 @@
  * TCP and TLS, by `node:net` and `node:tls`.
  */
 import * as Net from "node:net"
-import * as Tls from "node:tls"
+import type * as Tls from "node:tls"
+import { lazyTls } from "./lazyTls.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { afterLastWord, watchWrites } from "./transportLastWord.ts"
 
@@ -27,7 +28,7 @@ export class TcpTransport implements Transport {
 
   /** Why the other side's certificate was not accepted. */
   get certificateFault(): string | undefined {
-    const fault: unknown = this.#socket instanceof Tls.TLSSocket ? this.#socket.authorizationError : undefined
+    const fault: unknown = "authorizationError" in this.#socket ? this.#socket.authorizationError : undefined
     return fault === undefined || fault === null ? undefined : String(fault)
   }
 
@@ -38,7 +39,7 @@ export class TcpTransport implements Transport {
     raw.on("error", () => {})
     raw.pause()
     this.#detach()
-    const socket = Tls.connect({ ...options, socket: raw })
+    const socket = lazyTls().connect({ ...options, socket: raw })
     this.#socket = socket
     socket.once("secureConnect", () => {
       if (!this.#over) {
