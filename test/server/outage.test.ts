@@ -64,7 +64,7 @@ describe("a server that goes away", () => {
         servers: server.url,
         pingInterval: "200 millis",
         maxPingOut: 2,
-        connectTimeout: "300 millis",
+        connectTimeout: "600 millis",
         reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
       })
       const status = yield* follow(app)
