@@ -63,6 +63,31 @@ describe("decoding", () => {
       }))
   }
 
+  it.effect("sees the Content-Type wherever it stands among the headers", () =>
+    Effect.gen(function*() {
+      const json = { "Content-Type": "application/json" }
+      const text = { "Content-Type": "text/plain" }
+      for (
+        const headers of [json, { a: "b", ...json }, { ...json, a: "b" }, { a: "b" }, {
+          "X-Content-Type": "text/plain"
+        }]
+      ) {
+        assert.strictEqual(yield* codecs.json.decode(message("1", headers)), 1)
+      }
+      for (
+        const headers of [
+          text,
+          { a: "b", ...text },
+          { ...text, a: "b" },
+          { ...text, "X-Content-Type": "application/json" },
+          { ...text, a: "Content-Type: application/json" }
+        ]
+      ) {
+        const error = yield* Effect.flip(codecs.json.decode(message("1", headers)))
+        assert.strictEqual(error.problem, "its Content-Type is not application/json")
+      }
+    }))
+
   it.effect("a payload over the limit is refused though it would fit, and one at the limit is read", () =>
     Effect.gen(function*() {
       const exact = good.padEnd(40)

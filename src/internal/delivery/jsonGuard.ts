@@ -29,12 +29,24 @@ const compile = (ast: SchemaAST.AST, memo: Memo): Compiled | undefined => {
   const base = compileNode(ast, memo)
   if (base === undefined || ast.checks === undefined) return base
   const { guard } = base
-  const checks = ast.checks.flatMap(filtersOf)
+  // The guard of numbers has this check already.
+  const checks = ast.checks.flatMap(filtersOf).filter((filter) => ast._tag !== "Number" || !isFiniteCheck(filter))
+  if (checks.length === 0) return base
   return {
     takes: base.takes,
-    guard: (value) => guard(value) && checks.every((filter) => filter.run(value, ast, noOptions) === undefined)
+    guard: (value) => guard(value) && pass(checks, value, ast)
   }
 }
+
+const pass = (checks: ReadonlyArray<SchemaAST.Filter<unknown>>, value: unknown, ast: SchemaAST.AST): boolean => {
+  for (let i = 0; i < checks.length; i++) {
+    if (checks[i].run(value, ast, noOptions) !== undefined) return false
+  }
+  return true
+}
+
+const isFiniteCheck = (filter: SchemaAST.Filter<unknown>): boolean =>
+  filter.annotations?.representation?.id === "effect/schema/isFinite"
 
 const noOptions: SchemaAST.ParseOptions = {}
 

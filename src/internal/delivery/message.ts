@@ -101,6 +101,16 @@ export class Message implements NatsMessage {
     return this.chunk.subarray(this.headerStart, this.payloadStart)
   }
 
+  /** Whether these bytes end the headers: a look at a usual last line, where reading the headers would cost more. */
+  headersEndWith(bytes: Uint8Array): boolean {
+    const start = this.payloadStart - bytes.length
+    if (start < this.headerStart) return false
+    for (let i = bytes.length - 1; i >= 0; i--) {
+      if (this.chunk[start + i] !== bytes[i]) return false
+    }
+    return true
+  }
+
   get headers(): NatsHeaders {
     return this.headerStart === this.payloadStart ? noHeaders : decodeHeaders(this.headerBytes).headers
   }

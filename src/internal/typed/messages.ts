@@ -6,6 +6,7 @@ import type * as Schema from "effect/Schema"
 import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { Message } from "../delivery/message.ts"
 import type { Address, Values } from "./address.ts"
 import type { Codec, Problem } from "./codec.ts"
 
@@ -29,15 +30,22 @@ export const encodeFor = <S extends Schema.Constraint>(
     Effect.mapErrorEager(encode(value), (problem) => new MessageEncodeError({ subject, ...problem }))
 }
 
-/** The problem of a message that must not be decoded, told from its size and its headers. */
-const refusal = ({ codec, maxBytes }: Settings<never>, message: NatsMessage): Problem | undefined => {
-  const size = message.data.length
-  if (size > maxBytes) return { path: "", problem: `it has ${size} bytes, more than the ${maxBytes} that are read` }
-  const contentType = message.header("Content-Type")
-  if (contentType === undefined || contentType === codec.contentType) return undefined
-  const semicolon = contentType.indexOf(";")
-  const mediaType = (semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase()
-  return codec.accepts(mediaType) ? undefined : { path: "", problem: `its Content-Type is not ${codec.contentType}` }
+/** Tells the problem of a message that must not be decoded, from its size and its headers. */
+const refusalOf = ({ codec, maxBytes }: Settings<never>): (message: NatsMessage) => Problem | undefined => {
+  // The line that `withContentType` puts last is known by its bytes: reading the headers costs more than decoding.
+  const usual = Buffer.from(`\r\nContent-Type: ${codec.contentType}\r\n\r\n`)
+  const isUsual = (message: NatsMessage): boolean =>
+    message instanceof Message && (message.headerStart === message.payloadStart || message.headersEndWith(usual))
+  return (message) => {
+    const size = message instanceof Message ? message.payloadEnd - message.payloadStart : message.data.length
+    if (size > maxBytes) return { path: "", problem: `it has ${size} bytes, more than the ${maxBytes} that are read` }
+    if (isUsual(message)) return undefined
+    const contentType = message.header("Content-Type")
+    if (contentType === undefined) return undefined
+    const semicolon = contentType.indexOf(";")
+    const mediaType = (semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase()
+    return codec.accepts(mediaType) ? undefined : { path: "", problem: `its Content-Type is not ${codec.contentType}` }
+  }
 }
 
 /** `subject` is the one to name in errors: that of a reply means nothing to anybody. */
@@ -46,8 +54,9 @@ export const decodeFor = <S extends Schema.Constraint>(
   schema: S
 ): (message: NatsMessage, subject?: string) => Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> => {
   const decode = settings.codec.decoder(schema)
+  const refusal = refusalOf(settings)
   return (message, subject) => {
-    const refused = refusal(settings, message)
+    const refused = refusal(message)
     return Effect.mapErrorEager(
       refused === undefined ? decode(message) : Effect.fail(refused),
       (problem) => new MessageDecodeError({ subject: subject ?? message.subject, ...problem })
