@@ -155,7 +155,8 @@ export type Input =
 
 /**
  * An Effect that yields a form of `auth`. It is run before every dial. When it fails or dies, the dial fails with
- * `CredentialsUnavailable`, which has its error as `cause`; when the dial is interrupted, so is the Effect.
+ * `CredentialsUnavailable`, which has its error as `cause`; so it does when the Effect takes longer than `connectTimeout`.
+ * When the dial is interrupted, so is the Effect.
  *
  * @category models
  * @since 0.1.0

@@ -9,7 +9,7 @@ import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
-import type { ConnectError } from "../ConnectError.ts"
+import { type ConnectError, CredentialsUnavailable } from "../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../NatsClient.ts"
 import type { ClientConfig } from "../NatsConfig.ts"
 import type { SubscribeError } from "../NatsError.ts"
@@ -52,7 +52,7 @@ export const makeClient = <R>(
       whileDisconnected: config.whileDisconnected,
       clock,
       fork: (effect) => {
-        fork(Effect.forkIn(effect, fibers))
+        fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))
       },
       events,
       responder: { publish: (subject, payload, options) => Operations.respond(connection, subject, payload, options) },
@@ -69,7 +69,10 @@ export const makeClient = <R>(
       pingInterval: Duration.toMillis(config.pingInterval),
       maxPingOut: config.maxPingOut,
       reconnect: reconnectSettings(config),
-      credentials: Effect.provideContext(resolveAuthSource(config.auth), context),
+      credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(config.auth), context), {
+        duration: config.connectTimeout,
+        orElse: () => Effect.fail(lateCredentials(config.connectTimeout))
+      }),
       credentialsVary: Effect.isEffect(config.auth) || !isStaticAuth(config.auth),
       tls: resolveTls(config.tls)
     })
@@ -94,6 +97,12 @@ export const makeClient = <R>(
     const client = makeOperations(config, connection, supervisor)
     if (config.banner) yield* showBanner(client, config, connection)
     return client
+  })
+
+const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
+  new CredentialsUnavailable({
+    source: "auth",
+    problem: `they did not come within ${Duration.toMillis(timeout)} ms, which is \`connectTimeout\``
   })
 
 const makeOperations = (config: SharedConfig, connection: Connection, supervisor: Supervisor): NatsClient => {

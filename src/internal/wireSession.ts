@@ -8,7 +8,7 @@ import * as ConnectError from "../ConnectError.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
 import type { ServerInfo } from "./protocol/info.ts"
 import { Parser } from "./protocol/parser.ts"
-import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
+import { serverErrorKind } from "./protocol/serverError.ts"
 import { BufferedWriter, type Writer } from "./protocol/writer.ts"
 import type { Session, SessionHandler } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -202,7 +202,7 @@ export class WireSession implements Session {
       this.#suspect ??= raw
     }
     if (this.#stage === "up") {
-      this.#handler.serverError(serverErrorText(raw))
+      this.#handler.serverError(raw)
     }
   }
 

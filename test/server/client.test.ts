@@ -113,6 +113,16 @@ it.layer(TestNatsServer.layer(users), { timeout: "30 seconds", excludeTestServic
       assert.strictEqual(first[0].text, "still here")
     }))
 
+  it.effect("a denied subject of any length is told from an allowed one", () =>
+    Effect.gen(function*() {
+      const nats = yield* as("narrow")
+      const long = `closed.${"x".repeat(1000)}`
+      const publish = yield* Effect.flip(nats.publish(long, "", { confirm: true }))
+      assert.deepInclude(publish, { _tag: "PermissionsViolation", subject: long })
+      const subscribe = yield* Effect.flip(Effect.scoped(nats.subscription(long)))
+      assert.deepInclude(subscribe, { _tag: "PermissionsViolation", subject: long })
+    }))
+
   it.effect("a request to a denied subject and one whose inbox is denied are PermissionsViolation, not timeouts", () =>
     Effect.gen(function*() {
       const narrow = yield* as("narrow")

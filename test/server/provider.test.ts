@@ -32,6 +32,18 @@ describe.concurrent("an Effect that gives the credentials", () => {
       assert.strictEqual(yield* proxy.accepted, 0)
     }))
 
+  it.live("hangs at the first connect: CredentialsUnavailable after connectTimeout, and nothing is dialled", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      const error = yield* Effect.flip(
+        NatsClient.make({ servers: proxy.url, connectTimeout: "200 millis", auth: Effect.never })
+      )
+      assert.strictEqual(error._tag, "CredentialsUnavailable")
+      assert.include(error.message, "200 ms")
+      assert.strictEqual(yield* proxy.accepted, 0)
+    }))
+
   it.live("fails during an outage: asked again by the schedule, and the last good value serves", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ token: "right" })
