@@ -1,0 +1,236 @@
+/**
+ * `$SRV.PING`, `$SRV.INFO`, `$SRV.STATS` as ADR-32 has them: asked by raw requests, by the services library of nats.js,
+ * and by `ServiceDiscovery`, which asks services of that library too.
+ */
+import { assert, it } from "@effect/vitest"
+import { Svcm } from "@nats-io/services"
+import { connect as connectNatsJs } from "@nats-io/transport-node"
+import { Effect, Layer, Stream } from "effect"
+import { NatsClient } from "effect-nats"
+import { NatsService, ServiceDiscovery } from "effect-nats/service"
+import { TestNatsServer } from "effect-nats/testing"
+import { order, OrderNotFound, Orders } from "../fixtures/orders.ts"
+
+const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
+
+const client = Layer.effect(NatsClient.NatsClient, connect)
+
+const handlers = Orders.toLayer({
+  get: ({ id }) => id === "0" ? Effect.fail(new OrderNotFound({ id })) : Effect.succeed(order(id)),
+  total: ({ items }) => Effect.succeed(items.length),
+  since: ({ from }) => Effect.succeed(from),
+  ping: () => Effect.void
+})
+
+const serve = (name: string, options?: Partial<NatsService.Options>) =>
+  Effect.flatMap(connect, (nats) =>
+    NatsService.make(Orders, { name, version: "1.0.0", ...options }).pipe(
+      Effect.provide(handlers),
+      Effect.provideService(NatsClient.NatsClient, nats)
+    ))
+
+/** The nats.js services API on a connection of its own. */
+const natsJs = Effect.gen(function*() {
+  const { url } = yield* TestNatsServer.TestNatsServer
+  const connection = yield* Effect.acquireRelease(
+    Effect.promise(() => connectNatsJs({ servers: url })),
+    (connection) => Effect.promise(() => connection.close())
+  )
+  // Its types are those of another version of nats-core, which it brings along.
+  return new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0])
+})
+
+const collect = async <A>(answers: Promise<AsyncIterable<A>>): Promise<Array<A>> => {
+  const all: Array<A> = []
+  for await (const answer of await answers) all.push(answer)
+  return all
+}
+
+const all = <A, E>(answers: Stream.Stream<A, E, NatsClient.NatsClient>) =>
+  Effect.provide(Stream.runCollect(answers), client, { local: true })
+
+it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("discovery", (it) => {
+  it.effect("each verb answers on its three subjects with exactly the fields of ADR-32", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const service = yield* serve("orders", {
+        version: "2.1.0",
+        description: "All orders",
+        metadata: { region: "eu" },
+        queue: false
+      })
+      const standard = { name: "orders", id: service.id, version: "2.1.0", metadata: { region: "eu" } }
+      const raw = Effect.fnUntraced(function*(verb: string) {
+        const answers: Array<Record<string, unknown>> = []
+        for (const rest of ["", ".orders", `.orders.${service.id}`]) {
+          const message = yield* nats.request(`$SRV.${verb}${rest}`)
+          assert.deepStrictEqual(message.headers, Object.create(null))
+          answers.push(JSON.parse(message.text))
+        }
+        assert.deepStrictEqual(answers[0], answers[1])
+        assert.deepStrictEqual(answers[0], answers[2])
+        return answers[0]
+      })
+      assert.match(service.id, /^[0-9A-Za-z]{20,}$/)
+      assert.deepStrictEqual(yield* raw("PING"), { type: "io.nats.micro.v1.ping_response", ...standard })
+
+      const info = yield* raw("INFO")
+      const endpoints = info.endpoints as ReadonlyArray<Record<string, unknown>>
+      assert.deepStrictEqual({ ...info, endpoints: [] }, {
+        type: "io.nats.micro.v1.info_response",
+        ...standard,
+        description: "All orders",
+        endpoints: []
+      })
+      assert.deepStrictEqual(endpoints.map(({ metadata: _, ...rest }) => rest), ["get", "total", "since", "ping"].map((
+        name
+      ) => ({ name, subject: `orders.${name}`, queue_group: "" })))
+      const metadata = endpoints[0].metadata as Record<string, string>
+      assert.deepStrictEqual(Object.keys(metadata), ["request_schema", "response_schema", "error_schema"])
+      assert.deepStrictEqual(JSON.parse(metadata.request_schema), {
+        type: "object",
+        properties: { id: { type: "string" } },
+        required: ["id"],
+        additionalProperties: true
+      })
+      assert.deepStrictEqual(endpoints[3].metadata, {})
+
+      const stats = yield* raw("STATS")
+      assert.match(String(stats.started), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+      assert.deepStrictEqual({ ...stats, started: "" }, {
+        type: "io.nats.micro.v1.stats_response",
+        ...standard,
+        started: "",
+        endpoints: ["get", "total", "since", "ping"].map((name) => ({
+          name,
+          subject: `orders.${name}`,
+          queue_group: "",
+          num_requests: 0,
+          num_errors: 0,
+          last_error: "",
+          processing_time: 0,
+          average_processing_time: 0
+        }))
+      })
+    }))
+
+  it.effect("stats count requests, errors and time, each endpoint its own, and can be reset", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const service = yield* serve("counted")
+      const before = process.hrtime.bigint()
+      for (let i = 0; i < 5; i++) yield* nats.request("counted.get", "{\"id\":\"1\"}")
+      yield* nats.request("counted.get", "{\"id\":\"0\"}")
+      yield* nats.request("counted.get", "{")
+      yield* nats.request("counted.ping")
+      const elapsed = Number(process.hrtime.bigint() - before)
+      const [stats] = yield* all(ServiceDiscovery.stats({ name: "counted", id: service.id }))
+      const [get, total, , ping] = stats.endpoints
+      assert.deepStrictEqual([get.num_requests, get.num_errors], [7, 2])
+      assert.strictEqual(get.last_error, "400:the payload does not fit: it is not JSON")
+      assert.isTrue(Number.isInteger(get.processing_time) && get.processing_time > 0, `${get.processing_time}`)
+      assert.isBelow(get.processing_time, elapsed)
+      assert.strictEqual(get.average_processing_time, Math.trunc(get.processing_time / 7))
+      assert.deepStrictEqual([total.num_requests, total.average_processing_time], [0, 0])
+      assert.deepStrictEqual([ping.num_requests, ping.num_errors, ping.last_error], [1, 0, ""])
+      yield* service.reset
+      const after = (yield* service.stats).endpoints[0]
+      assert.deepStrictEqual(
+        [after.num_requests, after.num_errors, after.last_error, after.processing_time],
+        [0, 0, "", 0]
+      )
+    }))
+
+  it.effect("the services client of nats.js reads pings, infos and stats of this one", () =>
+    Effect.gen(function*() {
+      const first = yield* serve("seen", { metadata: { zone: "a" } })
+      const second = yield* serve("seen")
+      yield* NatsService.client(Orders, { name: "seen" }).pipe(
+        Effect.flatMap((orders) => orders.get({ id: "1" })),
+        Effect.provide(client, { local: true })
+      )
+      const services = yield* natsJs
+      const asked = services.client()
+      const pings = yield* Effect.promise(() => collect(asked.ping("seen")))
+      assert.sameMembers(pings.map(({ id }) => id), [first.id, second.id])
+      const [info] = yield* Effect.promise(() => collect(asked.info("seen", first.id)))
+      assert.deepStrictEqual(info, yield* first.info as Effect.Effect<typeof info>)
+      const stats = yield* Effect.promise(() => collect(asked.stats("seen")))
+      assert.strictEqual(stats.length, 2)
+      const requests = stats.flatMap(({ endpoints }) => endpoints ?? []).map((endpoint) => endpoint.num_requests)
+      assert.strictEqual(requests.reduce((sum, n) => sum + n, 0), 1)
+    }))
+
+  it.effect("finds services of nats.js, and calls them", () =>
+    Effect.gen(function*() {
+      const services = yield* natsJs
+      const other = yield* Effect.promise(() => services.add({ name: "other", version: "0.1.0", description: "theirs" }))
+      yield* Effect.addFinalizer(() => Effect.promise(() => other.stop()))
+      other.addGroup("other").addEndpoint("get", (error, message) => {
+        const { id } = message.json<{ readonly id: string }>()
+        if (id === "1") message.respond(JSON.stringify(order(id)))
+        else message.respondError(410, "gone")
+        return error
+      })
+      const nats = yield* connect
+      yield* nats.flush
+      const orders = yield* NatsService.client(Orders, { name: "other" }).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats)
+      )
+      assert.deepStrictEqual(yield* orders.get({ id: "1" }), order("1"))
+      const error = yield* Effect.flip(orders.get({ id: "2" }))
+      assert(error._tag === "ServiceError")
+      assert.deepStrictEqual([error.code, error.description], [410, "gone"])
+      const [ping] = yield* all(ServiceDiscovery.ping({ name: "other" }))
+      assert.deepStrictEqual({ ...ping }, { ...other.ping(), type: "io.nats.micro.v1.ping_response", metadata: {} })
+      const [info] = yield* all(ServiceDiscovery.info({ name: "other" }))
+      assert.deepStrictEqual(
+        [info.description, info.endpoints.map((it) => [it.name, it.subject, it.queue_group])],
+        ["theirs", [["get", "other.get", "q"]]]
+      )
+      const [stats] = yield* all(ServiceDiscovery.stats({ name: "other" }))
+      assert.deepStrictEqual(stats.endpoints.map((it) => [it.name, it.num_requests]), [["get", 2]])
+    }))
+
+  it.effect("a search ends by silence, count or id, goes under another prefix, and says when nobody is there", () =>
+    Effect.gen(function*() {
+      const one = yield* serve("many")
+      yield* serve("many")
+      yield* serve("many")
+      assert.strictEqual((yield* all(ServiceDiscovery.ping({ name: "many", stall: "50 millis" }))).length, 3)
+      assert.strictEqual((yield* all(ServiceDiscovery.ping({ name: "many", count: 2 }))).length, 2)
+      const [only, ...rest] = yield* all(ServiceDiscovery.info({ name: "many", id: one.id }))
+      assert.deepStrictEqual([only.id, rest.length], [one.id, 0])
+      const nobody = yield* Effect.flip(all(ServiceDiscovery.ping({ name: "nobody" })))
+      assert.strictEqual(nobody._tag, "NoResponders")
+      const nats = yield* connect
+      yield* Effect.forkChild(nats.consume("imported.STATS", (message) => message.respond("{\"type\":1}")), {
+        startImmediately: true
+      })
+      yield* nats.flush
+      const odd = yield* Effect.flip(all(ServiceDiscovery.stats({ prefix: "imported" })))
+      assert(odd._tag === "MessageDecodeError")
+      assert.strictEqual(odd.path, "type")
+    }))
+
+  it.effect("what other libraries leave out or write as null is empty", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const bare = { name: "bare", id: "1", version: "1.0.0" }
+      yield* Effect.forkChild(
+        nats.consume("$SRV.*.bare", (message) => {
+          const verb = message.subject.split(".")[1].toLowerCase()
+          const type = `io.nats.micro.v1.${verb}_response`
+          return message.respond(JSON.stringify({ ...bare, type, metadata: null, endpoints: null, started: "now" }))
+        }),
+        { startImmediately: true }
+      )
+      yield* nats.flush
+      const [ping] = yield* all(ServiceDiscovery.ping({ name: "bare", count: 1 }))
+      assert.deepStrictEqual(ping.metadata, {})
+      const [info] = yield* all(ServiceDiscovery.info({ name: "bare", count: 1 }))
+      assert.deepStrictEqual([info.metadata, info.description, info.endpoints], [{}, "", []])
+      const [stats] = yield* all(ServiceDiscovery.stats({ name: "bare", count: 1 }))
+      assert.deepStrictEqual(stats.endpoints, [])
+    }))
+})
