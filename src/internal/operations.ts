@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import { ConnectionReset } from "../ConnectError.ts"
 import {
   ConnectionClosed,
@@ -32,7 +33,7 @@ import { encodeHeaders } from "./protocol/headers.ts"
 import { patternProblem, queueProblem, type SubjectProblem, subjectProblem } from "./protocol/subject.ts"
 import { payloadSize } from "./protocol/writer.ts"
 import type { Session } from "./session.ts"
-import { withLines } from "./telemetry/traceContext.ts"
+import { withTrace } from "./telemetry/traceContext.ts"
 import { isTraced } from "./telemetry/tracing.ts"
 
 const empty = new Uint8Array(0)
@@ -93,12 +94,12 @@ export const publish = (
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
       return publishNow(connection, subject, payload, options, undefined)
     }
-    const sent = { subject, payload, headers: options?.headers, template: options?.subjectTemplate }
+    const sent = { subject, payload, template: options?.subjectTemplate }
     return tracing.send(
       fiber,
       "publish",
       sent,
-      (lines) => publishNow(connection, subject, payload, options, lines)
+      (span) => publishNow(connection, subject, payload, options, span)
     )
   })
 
@@ -119,7 +120,7 @@ const publishNow = (
   subject: string,
   payload: string | Uint8Array,
   options: PublishOptions | undefined,
-  traceLines: string | undefined
+  span: Tracer.Span | undefined
 ): Effect.Effect<void, PublishError> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
@@ -135,7 +136,7 @@ const publishNow = (
     if (block instanceof InvalidHeader) return Exit.fail(block)
     headers = block
   }
-  if (traceLines !== undefined) headers = withLines(headers, traceLines)
+  if (span !== undefined) headers = withTrace(headers, span, options?.headers)
   const tooLarge = oversize(connection, subject, headers, payload)
   if (tooLarge !== undefined) return Exit.fail(tooLarge)
   const session = connection.session
@@ -208,13 +209,13 @@ const prepare = (
   subject: string,
   payload: string | Uint8Array,
   headers: Input | undefined,
-  traceLines: string | undefined
+  span: Tracer.Span | undefined
 ): Exit.Exit<HeldPublish, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
   const own = headerBlock(headers)
   if (own instanceof InvalidHeader) return Exit.fail(own)
-  const block = traceLines === undefined ? own : withLines(own, traceLines)
+  const block = span === undefined ? own : withTrace(own, span, headers)
   const tooLarge = oversize(connection, subject, block, payload)
   return tooLarge === undefined
     ? Exit.succeed({ subject, reply: "", headers: block, payload })
@@ -237,8 +238,8 @@ export const request = (
     return tracing.send(
       fiber,
       "request",
-      { subject, payload, headers, template: options?.subjectTemplate },
-      (lines) => requestNow(connection, subject, payload, timeoutMillis, headers, lines)
+      { subject, payload, template: options?.subjectTemplate },
+      (span) => requestNow(connection, subject, payload, timeoutMillis, headers, span)
     )
   })
 
@@ -248,9 +249,9 @@ const requestNow = (
   payload: string | Uint8Array,
   timeoutMillis: number,
   headers: Input | undefined,
-  traceLines: string | undefined
+  span: Tracer.Span | undefined
 ): Effect.Effect<NatsMessage, RequestError> => {
-  const prepared = prepare(connection, subject, payload, headers, traceLines)
+  const prepared = prepare(connection, subject, payload, headers, span)
   const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
     ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
     : Exit.failCause(prepared.cause)
@@ -303,9 +304,9 @@ export const requestMany = (
   limit: RepliesLimit
 ): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>> => {
   const headers = options?.headers
-  const replies = (traceLines: string | undefined) =>
+  const replies = (span: Tracer.Span | undefined) =>
     Effect.flatMap(
-      prepare(connection, subject, payload, headers, traceLines),
+      prepare(connection, subject, payload, headers, span),
       (held) =>
         sendWhenPossible(connection, timeoutMillis, (session, left) => {
           connection.ensureInbox(session)
@@ -319,10 +320,9 @@ export const requestMany = (
   return Stream.unwrap(Effect.withFiber((fiber) => {
     const { tracing } = connection.settings
     if (tracing === undefined || !isTraced(fiber)) return replies(undefined)
-    return tracing.sendScoped(
+    return tracing.requestScoped(
       fiber,
-      "request",
-      { subject, payload, headers, template: options?.subjectTemplate },
+      { subject, payload, template: options?.subjectTemplate },
       replies
     )
   }))

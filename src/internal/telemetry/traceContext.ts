@@ -4,9 +4,7 @@
 import * as Context from "effect/Context"
 import * as Tracer from "effect/Tracer"
 import type { Input } from "../../NatsHeaders.ts"
-import { CR, LF, SPACE, TAB } from "../protocol/bytes.ts"
-
-const firstLine = "NATS/1.0\r\n"
+import { CR, LF, SPACE, TAB, ZERO } from "../protocol/bytes.ts"
 
 const traceparent = "traceparent"
 const tracestate = "tracestate"
@@ -39,28 +37,55 @@ const tracedByCaller = (headers: Input | undefined): boolean => {
   return false
 }
 
-const isHex = /^[0-9a-f]+$/
+const hexDigit = (unit: number): boolean => (unit >= 0x30 && unit <= 0x39) || (unit >= 0x61 && unit <= 0x66)
 
-/**
- * The header lines that carry a span, `undefined` where there is nothing to carry: the caller's own `traceparent` wins,
- * and the ids of a tracer may be of another kind.
- */
-export const traceLines = (span: Tracer.AnySpan, headers: Input | undefined): string | undefined => {
-  if (tracedByCaller(headers)) return undefined
-  const { spanId, traceId } = span
-  if (spanId.length !== 16 || traceId.length > 32 || !isHex.test(spanId) || !isHex.test(traceId)) return undefined
-  const id = traceId.length === 32 ? traceId : traceId.padStart(32, "0")
-  const state = stateOf(span)
-  const parent = `${traceparent}: 00-${id}-${spanId}-${span.sampled ? "01" : "00"}\r\n`
-  return state === "" ? parent : `${parent}${tracestate}: ${state}\r\n`
+/** Writes an id; `false` when it is not one of W3C. Zeros in front of a short one. */
+const writeId = (bytes: Uint8Array, at: number, id: string, length: number): boolean => {
+  const missing = length - id.length
+  if (missing < 0) return false
+  for (let i = 0; i < missing; i++) bytes[at + i] = ZERO
+  for (let i = 0; i < id.length; i++) {
+    const unit = id.charCodeAt(i)
+    if (!hexDigit(unit)) return false
+    bytes[at + missing + i] = unit
+  }
+  return true
 }
 
-/** A header block with lines in front of the others, where reading finds them first. The given block is not changed. */
-export const withLines = (block: Uint8Array | undefined, lines: string): Uint8Array => {
-  if (block === undefined || block.length === 0) return Buffer.from(`${firstLine}${lines}\r\n`, "latin1")
-  const joined = Buffer.allocUnsafe(block.length + lines.length)
-  joined.write(firstLine + lines, 0, "latin1")
-  joined.set(block.subarray(firstLine.length), firstLine.length + lines.length)
+const version = "NATS/1.0\r\n"
+const template = Buffer.from(`${version}${traceparent}: 00-${"0".repeat(32)}-${"0".repeat(16)}-00\r\n\r\n`)
+const traceAt = version.length + traceparent.length + 5
+const spanAt = traceAt + 33
+const flagAt = spanAt + 18
+const linesEnd = template.length - 2
+
+/**
+ * A header block that carries a span in front of the given lines, where reading finds it first; the given block is not
+ * changed. It is returned as it is where there is nothing to carry: a `traceparent` of the caller wins, and the ids of a
+ * tracer may be of another kind.
+ */
+export const withTrace = (
+  block: Uint8Array | undefined,
+  span: Tracer.AnySpan,
+  headers: Input | undefined
+): Uint8Array | undefined => {
+  if (tracedByCaller(headers)) return block
+  const state = stateOf(span)
+  const others = block === undefined || block.length === 0 ? undefined : block
+  const second = state === "" ? "" : `${tracestate}: ${state}\r\n`
+  const rest = others === undefined ? 2 : others.length - version.length
+  const joined = Buffer.allocUnsafe(linesEnd + second.length + rest)
+  for (let i = 0; i < linesEnd; i++) joined[i] = template[i]
+  if (!writeId(joined, traceAt, span.traceId, 32) || !writeId(joined, spanAt, span.spanId, 16)) return block
+  if (span.sampled) joined[flagAt] = ZERO + 1
+  if (second !== "") joined.write(second, linesEnd, "latin1")
+  const at = linesEnd + second.length
+  if (others !== undefined) {
+    joined.set(others.subarray(version.length), at)
+  } else {
+    joined[at] = CR
+    joined[at + 1] = LF
+  }
   return joined
 }
 
@@ -87,15 +112,12 @@ const valueStart = (bytes: Buffer, name: string): number => {
 }
 
 const hexOnly = (bytes: Buffer, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]
-    if (!((byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66))) return false
-  }
+  for (let i = start; i < end; i++) if (!hexDigit(bytes[i])) return false
   return true
 }
 
 const zerosOnly = (bytes: Buffer, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) if (bytes[i] !== 0x30) return false
+  for (let i = start; i < end; i++) if (bytes[i] !== ZERO) return false
   return true
 }
 
@@ -115,10 +137,10 @@ export const remoteSpan = (bytes: Buffer): Tracer.ExternalSpan | undefined => {
     !hexOnly(bytes, at, at + 2) || !hexOnly(bytes, trace, at + 35) || !hexOnly(bytes, span, at + 52) ||
     !hexOnly(bytes, flags, end) || zerosOnly(bytes, trace, at + 35) || zerosOnly(bytes, span, at + 52)
   ) return undefined
-  const version = bytes.toString("latin1", at, at + 2)
-  if (version === "ff") return undefined
+  const format = bytes.toString("latin1", at, at + 2)
+  if (format === "ff") return undefined
   const next = bytes[end]
-  if (next !== CR && next !== SPACE && next !== TAB && (version === "00" || next !== DASH)) return undefined
+  if (next !== CR && next !== SPACE && next !== TAB && (format === "00" || next !== DASH)) return undefined
   return Tracer.externalSpan({
     traceId: bytes.toString("latin1", trace, at + 35),
     spanId: bytes.toString("latin1", span, at + 52),

@@ -10,10 +10,8 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { Input } from "../../NatsHeaders.ts"
 import { payloadSize } from "../protocol/writer.ts"
 import { ConsumerRelation, PropagationEnabled, type Relation, TracingEnabled } from "./switches.ts"
-import { traceLines } from "./traceContext.ts"
 
 const ATTR_SYSTEM = "messaging.system"
 const ATTR_OPERATION_NAME = "messaging.operation.name"
@@ -37,7 +35,6 @@ const mostNames = 100
 export interface SentMessage {
   readonly subject: string
   readonly payload: string | Uint8Array
-  readonly headers: Input | undefined
   readonly template: string | undefined
 }
 
@@ -56,7 +53,8 @@ export interface ReceiverOptions {
   readonly relation: Relation
 }
 
-type Attributes = Record<string, unknown>
+const producer: Tracer.SpanOptionsNoTrace = { kind: "producer" }
+const client: Tracer.SpanOptionsNoTrace = { kind: "client" }
 
 export class Tracing {
   private readonly inboxPrefix: string
@@ -69,33 +67,35 @@ export class Tracing {
     this.serverUrl = serverUrl
   }
 
-  /** Runs a publish or a request inside its span. `send` gets the header lines that carry it, if any are to be sent. */
+  /** Runs a publish or a request inside its span. `send` gets the span if headers are to carry it. */
   send<A, E, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
     operation: "publish" | "request",
     message: SentMessage,
-    send: (lines: string | undefined) => Effect.Effect<A, E, R>
+    send: (carried: Tracer.Span | undefined) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     return Effect.useSpan(
       this.spanName(operation, message.subject, message.template),
-      this.sendOptions(operation, message),
-      (span) => withErrorType(span, send(linesFor(fiber, span, message.headers)))
+      operation === "publish" ? producer : client,
+      (span) => {
+        this.describe(span, operation, "send", message.subject, payloadSize(message.payload), message.template)
+        return withErrorType(span, send(fiber.getRef(PropagationEnabled) ? span : undefined))
+      }
     )
   }
 
   /** A request whose span ends with the scope: for a stream of replies. */
-  sendScoped<A, E, R>(
+  requestScoped<A, E, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
-    operation: "request",
     message: SentMessage,
-    send: (lines: string | undefined) => Effect.Effect<A, E, R>
+    send: (carried: Tracer.Span | undefined) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R | Scope.Scope> {
     return Effect.flatMap(
-      Effect.makeSpanScoped(
-        this.spanName(operation, message.subject, message.template),
-        this.sendOptions(operation, message)
-      ),
-      (span) => withErrorType(span, send(linesFor(fiber, span, message.headers)))
+      Effect.makeSpanScoped(this.spanName("request", message.subject, message.template), client),
+      (span) => {
+        this.describe(span, "request", "send", message.subject, payloadSize(message.payload), message.template)
+        return withErrorType(span, send(fiber.getRef(PropagationEnabled) ? span : undefined))
+      }
     )
   }
 
@@ -106,57 +106,44 @@ export class Tracing {
     handle: () => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     const { remote, reply, subject } = message
-    const attributes = this.attributes("process", "process", subject, message.payloadSize, template)
-    if (queue !== undefined) attributes[ATTR_CONSUMER_GROUP] = queue
-    const isLinked = relation === "link" && remote !== undefined
-    return Effect.useSpan(
-      this.spanName("process", subject, template),
-      {
-        // An acknowledgement is no answer: what JetStream delivers is consumed.
-        kind: reply === undefined || reply.startsWith("$JS.ACK.") ? "consumer" : "server",
-        attributes,
-        ...(isLinked ? { root: true, links: [{ span: remote, attributes: {} }] } : { parent: remote })
-      },
-      (span) =>
-        withErrorType(
-          span,
-          // `ParentSpan` is optional in every context: no handler has it among its requirements.
-          Effect.provideService(handle(), Tracer.ParentSpan, span) as Effect.Effect<A, E, R>
-        )
-    )
+    // An acknowledgement is no answer: what JetStream delivers is consumed.
+    const kind = reply === undefined || reply.startsWith("$JS.ACK.") ? "consumer" : "server"
+    const options: Tracer.SpanOptionsNoTrace = relation === "link" && remote !== undefined
+      ? { kind, root: true, links: [{ span: remote, attributes: {} }] }
+      : { kind, parent: remote }
+    return Effect.useSpan(this.spanName("process", subject, template), options, (span) => {
+      this.describe(span, "process", "process", subject, message.payloadSize, template)
+      if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, queue)
+      // `ParentSpan` is optional in every context: no handler has it among its requirements.
+      return withErrorType(span, Effect.provideService(handle(), Tracer.ParentSpan, span) as Effect.Effect<A, E, R>)
+    })
   }
 
-  private sendOptions(operation: "publish" | "request", message: SentMessage): Tracer.SpanOptionsNoTrace {
-    const { payload, subject, template } = message
-    return {
-      kind: operation === "publish" ? "producer" : "client",
-      attributes: this.attributes(operation, "send", subject, payloadSize(payload), template)
-    }
-  }
-
-  private attributes(
+  // Attributes are set one by one: a record of them would be made, read and thrown away for each message.
+  private describe(
+    span: Tracer.Span,
     name: string,
     type: string,
     subject: string,
     size: number,
     template: string | undefined
-  ): Attributes {
-    const isTemporary = this.isTemporary(subject)
-    const attributes: Attributes = {
-      [ATTR_SYSTEM]: "nats",
-      [ATTR_OPERATION_NAME]: name,
-      [ATTR_OPERATION_TYPE]: type,
-      [ATTR_DESTINATION_NAME]: isTemporary ? temporary : subject,
-      [ATTR_BODY_SIZE]: size
+  ): void {
+    span.attribute(ATTR_SYSTEM, "nats")
+    span.attribute(ATTR_OPERATION_NAME, name)
+    span.attribute(ATTR_OPERATION_TYPE, type)
+    if (this.isTemporary(subject)) {
+      span.attribute(ATTR_DESTINATION_NAME, temporary)
+      span.attribute(ATTR_DESTINATION_TEMPORARY, true)
+    } else {
+      span.attribute(ATTR_DESTINATION_NAME, subject)
+      if (template !== undefined && template !== subject) span.attribute(ATTR_DESTINATION_TEMPLATE, template)
     }
-    if (isTemporary) attributes[ATTR_DESTINATION_TEMPORARY] = true
-    if (template !== undefined && template !== subject && !isTemporary) attributes[ATTR_DESTINATION_TEMPLATE] = template
+    span.attribute(ATTR_BODY_SIZE, size)
     const server = this.currentServer()
     if (server !== undefined) {
-      attributes[ATTR_SERVER_ADDRESS] = server.address
-      attributes[ATTR_SERVER_PORT] = server.port
+      span.attribute(ATTR_SERVER_ADDRESS, server.address)
+      span.attribute(ATTR_SERVER_PORT, server.port)
     }
-    return attributes
   }
 
   /** Bounded, whatever the subjects are: names are what spans are grouped by. */
@@ -198,12 +185,6 @@ export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean => {
 
 /** How the consumers of a fiber relate to those who send. */
 export const relationOf = (fiber: Fiber.Fiber<unknown, unknown>): Relation => fiber.getRef(ConsumerRelation)
-
-const linesFor = (
-  fiber: Fiber.Fiber<unknown, unknown>,
-  span: Tracer.Span,
-  headers: Input | undefined
-): string | undefined => fiber.getRef(PropagationEnabled) ? traceLines(span, headers) : undefined
 
 const noteError = (span: Tracer.Span, cause: Cause.Cause<unknown>): void => {
   if (Cause.hasInterruptsOnly(cause)) return
