@@ -17,7 +17,7 @@ import { ConnectionClosed, ConnectionLost, NoResponders, type SubscribeError } f
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import { clientError, protocolError, type RpcFailure, RpcServerLost } from "./rpcFailure.ts"
-import { Frames, withoutSpans } from "./rpcFrames.ts"
+import { Frames, handleEach, withoutSpans } from "./rpcFrames.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
 import { checkSubject } from "./rpcServer.ts"
 import { callsPerPing, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
@@ -46,14 +46,7 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
       const made = client = new Client(nats, serialization, settings, scope, writeResponse)
       const replies = yield* nats.subscription(`${made.inbox}.*`, { overflow: "dropNewest" })
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
-      yield* Effect.forkScoped(Stream.runForEachArray(replies.stream, (messages) => {
-        let i = 0
-        return Effect.whileLoop({
-          while: () => i < messages.length,
-          body: () => made.onMessage(messages[i++]),
-          step: () => {}
-        })
-      }))
+      yield* Effect.forkScoped(handleEach(replies.stream, (message) => made.onMessage(message)))
       yield* Effect.forkScoped(Stream.runForEach(nats.status, (event) => made.onStatus(event)), {
         startImmediately: true
       })

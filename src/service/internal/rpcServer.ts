@@ -1,10 +1,8 @@
 /**
  * The server's side of the transport: see `rpcWire.ts` for what is sent.
  */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
@@ -14,13 +12,12 @@ import type * as RpcServer from "effect/rpc/RpcServer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
 import { subjectProblem } from "../../internal/protocol/subject.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import { InvalidSubject, type PublishError, type SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import { Frames, withoutSpans } from "./rpcFrames.ts"
+import { Frames, handleEach, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
 import { decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
@@ -132,23 +129,11 @@ class Server {
     follows: Subscription
   ): Effect.Effect<never, never, Scope.Scope> {
     this.handle = handle
-    const each = (
-      subscription: Subscription,
-      onMessage: (message: NatsMessage) => Effect.Effect<void>
-    ) =>
-      Stream.runForEachArray(subscription.stream, (messages) => {
-        let i = 0
-        return Effect.whileLoop({
-          while: () => i < messages.length,
-          body: () => survive(onMessage(messages[i++])),
-          step: () => {}
-        })
-      })
     const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkScoped(Effect.interruptible(effect))
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function*() {
-        const intake = yield* fork(each(calls, (message) => this.onCall(message)))
-        yield* fork(each(follows, (message) => this.onFollowUp(message)))
+        const intake = yield* fork(handleEach(calls.stream, (message) => this.onCall(message)))
+        yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
         yield* fork(this.watchClients)
         yield* fork(this.announce)
         const finish = calls.drain.pipe(
@@ -375,13 +360,6 @@ class Server {
     return Effect.forever(Effect.andThen(this.unannounced.await, Effect.delay(announceAll, announceAfter)))
   })
 }
-
-/** RpcServer answers what it does not take (a client that has ended, its own shutdown) with an interruption. */
-const survive = (effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Exit.isExit(effect) && Exit.isSuccess(effect)
-    ? effect
-    : Effect.catchCause(effect, (cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("NatsRpc: a message was not handled", cause))
 
 /** What cannot be sent now is found out by the beats of the one who waits for it. */
 const ignored = <E>(effect: Effect.Effect<void, E>): Effect.Effect<void> => Effect.ignore(effect)
