@@ -213,13 +213,16 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
             answered++
           }
         }), { concurrency: "unbounded", discard: true }))
+      // A request that is lost ends the load.
+      const underLoad = (condition: () => boolean) =>
+        Effect.raceFirst(until(Effect.sync(condition)), Fiber.join(load))
       for (let round = 1; round <= 8; round++) {
         const stop = yield* start(String(round))
         const before = answered
-        yield* until(Effect.sync(() => answered >= before + 500 && (served.get(String(round)) ?? 0) > 0))
+        yield* underLoad(() => answered >= before + 500 && (served.get(String(round)) ?? 0) > 0)
         yield* stopFirst
         const after = answered
-        yield* until(Effect.sync(() => answered >= after + 200))
+        yield* underLoad(() => answered >= after + 200)
         stopFirst = stop
       }
       done = true

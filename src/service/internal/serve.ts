@@ -89,13 +89,9 @@ export const serve = <Rpcs extends Rpc.Any>(
       { concurrency: "unbounded" }
     )
     const readers = yield* Effect.forEach(subscriptions, (subscription, i) =>
-      read(subscription, endpoints[i]).pipe(
-        Effect.onExit((exit) => {
-          if (Exit.isFailure(exit)) Deferred.doneUnsafe(stopped, exit)
-          return Effect.andThen(endpoints[i].idle, Effect.void)
-        }),
-        Effect.exit,
-        Effect.forkIn(scope)
+      Effect.forkIn(
+        read(subscription, endpoints[i], (error) => Deferred.doneUnsafe(stopped, Exit.fail(error))),
+        scope
       ))
     const done = Effect.forEach(readers, Fiber.await, { discard: true })
     yield* Effect.forkIn(Effect.andThen(done, Deferred.succeed(stopped, undefined)), scope)
@@ -154,16 +150,19 @@ const within = (patience: Duration.Input, effect: Effect.Effect<void>): Effect.E
   Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
 
 /** Handles every request. The scope of the reading stays open until the last handler is done, which a drain waits for. */
-const read = (subscription: Subscription, endpoint: Endpoint): Effect.Effect<void, SubscriptionError> =>
+const read = (
+  subscription: Subscription,
+  endpoint: Endpoint,
+  failed: (error: SubscriptionError) => void
+): Effect.Effect<void> =>
   Effect.scoped(Effect.gen(function*() {
     const pull = yield* Stream.toPull(subscription.stream)
     while (true) {
       const batch = yield* Effect.exit(pull)
       if (Exit.isFailure(batch)) {
-        yield* endpoint.idle
         const end = Cause.findErrorOption(batch.cause)
-        if (end._tag === "None") return yield* Effect.failCause(batch.cause as Cause.Cause<never>)
-        return Cause.isDone(end.value) ? undefined : yield* Effect.fail(end.value)
+        if (end._tag === "Some" && !Cause.isDone(end.value)) failed(end.value)
+        return yield* endpoint.idle
       }
       const messages = batch.value
       let index = 0
