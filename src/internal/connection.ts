@@ -27,6 +27,7 @@ import type { ServerInfo } from "./protocol/info.ts"
 import { parsePermissionsViolation, serverErrorText } from "./protocol/serverError.ts"
 import type { MessageTarget } from "./protocol/target.ts"
 import type { Session } from "./session.ts"
+import { increment } from "./telemetry/collector.ts"
 import type { Meter } from "./telemetry/meter.ts"
 import type { Tracing } from "./telemetry/tracing.ts"
 
@@ -79,6 +80,9 @@ export class Connection implements SubscriptionOwner {
   authMethod: AuthMethod | undefined
   messagesOut = 0
   handlerFailures = 0
+  /** Sessions after the first by the tag of what ended the one before. */
+  readonly reconnectsBy = new Map<string, number>()
+  private lastEnd: ConnectError["_tag"] | undefined
   /** Dropped by subscriptions that are closed. */
   readonly pastDropped: Record<OverflowPolicy, number> = { fail: 0, dropNewest: 0, dropOldest: 0 }
   // Of sessions that have ended.
@@ -110,6 +114,7 @@ export class Connection implements SubscriptionOwner {
     this.authMethod = authMethod
     this.info = session.info
     this.sessions++
+    if (this.lastEnd !== undefined) increment(this.reconnectsBy, this.lastEnd)
     this.nextBacklogCheck = backlogCheckEvery
     this.replay(session)
     // While draining it is there for what handlers answer, and nothing new is taken.
@@ -174,6 +179,7 @@ export class Connection implements SubscriptionOwner {
     if (this.session !== session) return
     this.retire(session)
     this.lostReason = reason
+    this.lastEnd = reason._tag
     const lost = new ConnectionLost({ reason })
     this.mux.failAll(lost)
     if (!this.draining) this.setState({ _tag: "Disconnected", server: session.server, reason })

@@ -18,7 +18,7 @@ import type { ServerInfo } from "./protocol/info.ts"
 import { formatServer, type ServerAddress } from "./protocol/serverAddress.ts"
 import { ServerPool } from "./serverPool.ts"
 import type { Session, SessionHandler } from "./session.ts"
-import { isAuthFailure } from "./telemetry/collector.ts"
+import { increment, isAuthFailure } from "./telemetry/collector.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /** Durations are in milliseconds. */
@@ -76,10 +76,6 @@ const isLocal = (error: ConnectError): boolean =>
   error._tag === "CredentialsExpired" || error._tag === "CredentialsInvalid" ||
   error._tag === "CredentialsUnavailable" || error._tag === "TlsConfigInvalid"
 
-const increment = (counts: Map<string, number>, key: string): void => {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
-}
-
 /** Refusals in a row with the same credentials. */
 interface Refusals {
   readonly credentials: Credentials | undefined
@@ -89,8 +85,7 @@ interface Refusals {
 
 export class Supervisor {
   dials = 0
-  /** Reconnects by the tag of what ended the session before. */
-  readonly reconnectsBy = new Map<string, number>()
+  /** Failures of authentication by tag. */
   readonly authFailuresBy = new Map<string, number>()
   private readonly pool: ServerPool
   private lastGood: Credentials | undefined
@@ -144,7 +139,6 @@ export class Supervisor {
         if (Result.isFailure(next)) {
           return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
         }
-        increment(this.reconnectsBy, reason._tag)
         current = next.success
       }
     })

@@ -69,6 +69,10 @@ const authKinds: ReadonlySet<ConnectError["_tag"]> = new Set([
 /** Whether a failure is counted as one of authentication. */
 export const isAuthFailure = ({ _tag }: ConnectError): boolean => authKinds.has(_tag)
 
+export const increment = (counts: Map<string, number>, key: string): void => {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
+
 type Read = (counted: Counted) => number
 
 const causes = ConnectError.members.map((member) => member.fields._tag.schema.literal)

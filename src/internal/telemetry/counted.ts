@@ -46,7 +46,7 @@ export const countedOf = (connection: Connection, supervisor: Supervisor): Count
     get openSubscriptions() {
       return connection.subscriptions.size
     },
-    reconnectsBy: supervisor.reconnectsBy,
+    reconnectsBy: connection.reconnectsBy,
     authFailuresBy: supervisor.authFailuresBy,
     droppedBy: (policy) =>
       connection.pastDropped[policy] +
