@@ -1,6 +1,6 @@
 /** From a group to endpoints: subjects, queue groups, middleware, and what is refused before anything is served. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, SchemaTransformation } from "effect"
+import { Context, Effect, Layer, Option, Schema, SchemaTransformation, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -244,4 +244,41 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const raw = yield* nats.request("prices.add", "{\"price\":1,\"more\":\"x\"}")
       assert.strictEqual(raw.header("Nats-Service-Error-Code"), "400")
     }).pipe(Effect.provide(client)))
+
+  it.effect("a call and its handler are one trace, where a tracer is installed", () => {
+    const spans: Array<Tracer.NativeSpan> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    return Effect.gen(function*() {
+      const Inner = RpcGroup.make(Rpc.make("work", { payload: Schema.Boolean, error: Schema.String }))
+      yield* NatsService.make(Inner, { name: "traced", version: "1.0.0" }).pipe(
+        Effect.provide(Inner.toLayer({
+          work: (fine) => fine ? Effect.withSpan(Effect.void, "inside") : Effect.fail("no")
+        }))
+      )
+      const calls = yield* NatsService.client(Inner, { name: "traced" })
+      yield* Effect.withSpan(calls.work(true), "outside")
+      assert.strictEqual(yield* Effect.flip(calls.work(false)), "no")
+      const [outside, request, process, inside, , failed] = spans
+      assert.deepStrictEqual(spans.map((span) => span.name), [
+        "outside",
+        "request traced.work",
+        "process traced.work",
+        "inside",
+        "request traced.work",
+        "process traced.work"
+      ])
+      assert.deepStrictEqual(
+        [request, process, inside].map((span) => [span.traceId, Option.getOrThrow(span.parent).spanId]),
+        [outside, request, process].map((span) => [outside.traceId, span.spanId])
+      )
+      assert.deepStrictEqual([process.kind, process.status._tag, failed.status._tag], ["server", "Ended", "Ended"])
+      assert.isTrue(failed.status._tag === "Ended" && failed.status.exit._tag === "Failure")
+    }).pipe(Effect.provide(client, { local: true }), Effect.provideService(Tracer.Tracer, tracer))
+  })
 })

@@ -17,6 +17,7 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import type { PublishError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { type MessageSpanOptions, withMessageSpan } from "../../NatsTracing.ts"
 import type { EndpointContract } from "./contract.ts"
 import * as Failure from "./failure.ts"
 import { RequestDetails } from "./requestDetails.ts"
@@ -36,6 +37,8 @@ export interface EndpointSettings {
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   readonly slots: Slots | undefined
+  /** Whether a tracer was installed when the service was made. Without one nothing is asked for each request. */
+  readonly traced: boolean
 }
 
 export class Endpoint {
@@ -54,6 +57,7 @@ export class Endpoint {
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
   private readonly slots: Slots | undefined
+  private readonly span: MessageSpanOptions | undefined
   private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
   private idlers: Array<() => void> = []
   /** New requests are turned away. */
@@ -71,6 +75,8 @@ export class Endpoint {
     this.context = Context.merge(settings.handler.context, settings.context)
     this.clock = settings.clock
     this.slots = settings.slots
+    const { queue, subject } = settings.contract
+    this.span = settings.traced ? { subjectTemplate: subject, queue } : undefined
   }
 
   /** Succeeds when the request is answered, or when its handler has been started. Never fails. */
@@ -83,7 +89,10 @@ export class Endpoint {
       if (!isExit(decoded)) {
         const run = Effect.flatMap(
           Effect.mapError(decoded, (problem) => new Failure.BadPayload(problem)),
-          (payload) => this.run(Rpc.unwrap(this.handler(payload, this.details(message, payload))), message, payload)
+          (payload) => {
+            const details = this.details(message, payload)
+            return this.observed(Rpc.unwrap(this.handler(payload, details)), details, message)
+          }
         )
         return this.start(message, run, started, false, false)
       }
@@ -94,10 +103,10 @@ export class Endpoint {
       const details = this.details(message, payload)
       const result = this.handler(payload, details)
       if (Rpc.isWrapper(result)) {
-        const run = this.withMiddleware(result.value, details)
+        const run = this.observed(result.value, details, message)
         return this.start(message, run, started, result.fork, result.uninterruptible)
       }
-      const run = this.withMiddleware(result, details)
+      const run = this.observed(result, details, message)
       return isExit(run) && !(Exit.isSuccess(run) && Deferred.isDeferred(run.value))
         ? this.settle(message, run, started)
         : this.start(message, run, started, false, false)
@@ -132,14 +141,11 @@ export class Endpoint {
     return new RequestDetails(this.contract.rpc, message, payload)
   }
 
-  private run(handler: Run, message: NatsMessage, payload: unknown): Run {
-    return this.withMiddleware(handler, this.details(message, payload))
-  }
-
-  private withMiddleware(handler: Run, details: RequestDetails): Run {
+  /** The handler inside of its middleware, inside of its span. */
+  private observed(handler: Run, details: RequestDetails, message: NatsMessage): Run {
     let run = handler
     for (const middleware of this.middlewares) run = middleware(run, details)
-    return run
+    return this.span === undefined ? run : withMessageSpan(run, message, this.span)
   }
 
   private start(

@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../../NatsError.ts"
+import { isTraced } from "../../internal/telemetry/tracing.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { NatsService, Options, Requirements } from "../NatsService.ts"
 import { InvalidService } from "../ServiceError.ts"
@@ -54,6 +55,7 @@ export const serve = <Rpcs extends Rpc.Any>(
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
     const context = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    const traced = yield* Effect.withFiber((fiber) => Effect.succeed(isTraced(fiber)))
     const slots = options.concurrency === undefined || options.concurrency === "unbounded"
       ? undefined
       : new Slots(options.concurrency)
@@ -68,7 +70,8 @@ export const serve = <Rpcs extends Rpc.Any>(
         ),
         context,
         clock,
-        slots
+        slots,
+        traced
       })
     )
     const identity: Monitoring.Identity = {
