@@ -320,13 +320,13 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
           }
         }
       }
-      assert.deepStrictEqual([...asked].sort(), exported.map(({ id }) => id).sort())
+      assert.deepStrictEqual([...asked].toSorted(), exported.map(({ id }) => id).toSorted())
     }))))
 })
 
 describe("the metrics module", () => {
   it("exports the handles that the dashboard is checked with, and no other", () => {
     const handles = Object.values(NatsMetrics).flatMap((value) => Metric.isMetric(value) ? [value.id] : [])
-    assert.deepStrictEqual(handles.sort(), exported.map(({ id }) => id).sort())
+    assert.deepStrictEqual(handles.toSorted(), exported.map(({ id }) => id).toSorted())
   })
 })

@@ -124,7 +124,7 @@ it.layer(layer, { timeout: "30 seconds", excludeTestServices: true })("tracing",
           yield* nats.drain
         })
       )
-      assert.deepStrictEqual([...spans.names].sort(), ["process greet", "request greet"])
+      assert.deepStrictEqual(spans.names.toSorted(), ["process greet", "request greet"])
       const request = spans.named("request greet")
       const handling = spans.named("process greet")
       assert.strictEqual(request.kind, "client")
