@@ -369,8 +369,12 @@ class Client {
     const error = clientError(failure)
     for (const call of [...this.calls.byNumber.values()]) {
       if (!call.isSent) continue
-      if (call.link !== undefined) this.orphans.push(call)
-      this.fail(call, error)
+      call.end(error)
+      // Its server is told when it comes to be known.
+      call.isInterrupted = true
+      if (call.link === undefined) continue
+      this.orphans.push(call)
+      this.calls.remove(call)
     }
   }
 

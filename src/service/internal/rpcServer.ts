@@ -133,7 +133,7 @@ class Server {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function*() {
         const intake = yield* fork(handleEach(calls.stream, (message) => this.onCall(message)))
-        yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
+        const followUps = yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
         yield* fork(this.watchClients)
         yield* fork(this.announce)
         const finish = calls.drain.pipe(
@@ -142,8 +142,11 @@ class Server {
           Effect.timeoutOption(this.settings.shutdownTimeout)
         )
         return yield* restore(
-          // After an intended close there is nothing more to take, and the calls that are here go on.
-          Effect.andThen(Effect.orDie(Fiber.join(intake)), Effect.never)
+          // A client that has ended for good ends the server. After an intended close there is nothing more to take, and the calls that are here go on.
+          Effect.andThen(
+            Effect.orDie(Effect.all([Fiber.join(intake), Fiber.join(followUps)], { concurrency: "unbounded" })),
+            Effect.never
+          )
         ).pipe(Effect.onInterrupt(() => finish))
       })
     )
