@@ -20,6 +20,8 @@ export * as NatsHeaders from "./NatsHeaders.ts"
 export * as NatsHealth from "./NatsHealth.ts"
 /** A layer from outside input: an unknown value, the environment, a file. */
 export * as NatsLayer from "./NatsLayer.ts"
+/** Handlers on subjects that run in the background for as long as a layer lives. */
+export * as NatsListener from "./NatsListener.ts"
 /** A received message. */
 export * as NatsMessage from "./NatsMessage.ts"
 /** What clients count, as Effect metrics. */
