@@ -150,6 +150,12 @@ export interface SubscribeOptions {
    * counted in `dropped`, and each episode is one `Overflow` event of `status`. Default `"fail"`.
    */
   readonly overflow?: "fail" | "dropNewest" | "dropOldest" | undefined
+  /**
+   * Messages after which it unsubscribes and the stream ends with success, those that `overflow` drops included. The
+   * server knows it, so that it gives a queue group's other messages to other members; after a reconnect it is told what
+   * is left. A whole number from 1 to 999,999,999. Default: no end.
+   */
+  readonly max?: number | undefined
 }
 
 /**
@@ -172,8 +178,8 @@ export interface ConsumeOptions extends SubscribeOptions {
 export interface Subscription {
   /**
    * The messages. A reconnect does not end it; messages published in between are not seen. It ends with success after
-   * `unsubscribe` and when the client is closed on purpose, after what was buffered. Runs of the same stream share the
-   * messages.
+   * `unsubscribe`, after `max` messages and when the client is closed on purpose, after what was buffered. Runs of the
+   * same stream share the messages.
    */
   readonly stream: Stream.Stream<NatsMessage, SubscriptionError>
   /** Takes no more messages. What was received can still be read; then the stream ends. */
@@ -250,9 +256,9 @@ export interface NatsClient {
   ): Stream.Stream<NatsMessage, SubscribeError | SubscriptionError>
   /**
    * Handles every message with `handler`, `concurrency` at a time. A handler that fails or dies is logged, counted in
-   * `stats`, and stops nothing. Runs until the client ends: it succeeds after an intended close, once everything received
-   * is handled. Interruption unsubscribes, lets the handlers finish what was received within `drainTimeout` of the
-   * config, then interrupts them; while nothing is being handled it is immediate.
+   * `stats`, and stops nothing. Runs until the client ends: it succeeds after an intended close, or after `max` messages,
+   * once everything received is handled. Interruption unsubscribes, lets the handlers finish what was received within
+   * `drainTimeout` of the config, then interrupts them; while nothing is being handled it is immediate.
    */
   consume<E, R>(
     subject: string,

@@ -181,7 +181,8 @@ const settingsOf = (subject: string, options: SubscribeOptions | undefined): Sub
   queue: options?.queue,
   capacity: options?.capacity ?? defaultCapacity,
   capacityBytes: options?.capacityBytes ?? defaultCapacityBytes,
-  overflow: options?.overflow ?? "fail"
+  overflow: options?.overflow ?? "fail",
+  max: options?.max
 })
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>

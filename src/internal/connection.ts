@@ -94,6 +94,8 @@ export class Connection implements SubscriptionOwner {
   readonly mux: RequestMux
   readonly closed = Deferred.makeUnsafe<void, ConnectionClosed>()
   readonly subscriptions = new Map<number, Subscription>()
+  /** Nothing more comes for these, and their readers are not done yet. */
+  readonly unfinished = new Set<Subscription>()
   readonly watches = new Set<ConfirmWatch>()
   private readonly held: Array<HeldPublish> = []
   private readonly untold: Array<StatusEvent> = []
@@ -207,7 +209,7 @@ export class Connection implements SubscriptionOwner {
     this.subscriptions.set(subscription.sid, subscription)
     const session = this.session
     if (session !== undefined) {
-      session.writer.subscribe(subscription.sid, settings.subject, settings.queue)
+      open(session, subscription)
       this.confirmWhenHandled(session, [subscription])
     }
     return subscription
@@ -216,6 +218,10 @@ export class Connection implements SubscriptionOwner {
   unsubscribe(subscription: Subscription): void {
     if (!this.forget(subscription)) return
     this.session?.writer.unsubscribe(subscription.sid, undefined)
+  }
+
+  completed(subscription: Subscription): void {
+    this.forget(subscription)
   }
 
   overflowed(subscription: Subscription): void {
@@ -299,6 +305,8 @@ export class Connection implements SubscriptionOwner {
   private forget(subscription: Subscription): boolean {
     if (!this.subscriptions.delete(subscription.sid)) return false
     this.pastDropped[subscription.settings.overflow] += subscription.dropped
+    this.unfinished.add(subscription)
+    subscription.onFinished(() => this.unfinished.delete(subscription))
     return true
   }
 
@@ -314,7 +322,7 @@ export class Connection implements SubscriptionOwner {
   // Subscriptions first, so that an answer to a held publish finds its reader.
   private replay(session: Session): void {
     const subscriptions = this.draining ? [] : [...this.subscriptions.values()]
-    for (const { settings, sid } of subscriptions) session.writer.subscribe(sid, settings.subject, settings.queue)
+    for (const subscription of subscriptions) open(session, subscription)
     if (subscriptions.length > 0) this.confirmWhenHandled(session, subscriptions)
     for (const { headers, payload, reply, subject } of this.held) {
       session.writer.publish(subject, reply, headers, payload)
@@ -355,6 +363,12 @@ export class Connection implements SubscriptionOwner {
       }
     }
   }
+}
+
+/** The server counts from the SUB on: on a later session it is told what is left, and gives a queue group's rest to others. */
+const open = ({ writer }: Session, { left, settings, sid }: Subscription): void => {
+  writer.subscribe(sid, settings.subject, settings.queue)
+  if (left > 0) writer.unsubscribe(sid, left)
 }
 
 /**

@@ -12,6 +12,7 @@ import type { Connection } from "./connection.ts"
 import type { Message } from "./delivery/message.ts"
 import type { End, Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
+import { wholeNumber } from "./ranges.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "./telemetry/tracing.ts"
 
 type Handler<E, R> = (message: Message) => Effect.Effect<unknown, E, R>
@@ -35,6 +36,7 @@ export const consume = <E, R>(
   Effect.scopedWith((scope) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
+        wholeNumber("concurrency", concurrency)
         const subscription = yield* Scope.provide(restore(Operations.subscribe(connection, settings)), scope)
         const observed = yield* observe(connection, settings, subjectTemplate, handler)
         const handle = guarded(connection, settings.subject, observed)

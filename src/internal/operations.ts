@@ -32,6 +32,7 @@ import type { Subscription, SubscriptionSettings } from "./delivery/subscription
 import { encodeHeaders } from "./protocol/headers.ts"
 import { patternProblem, queueProblem, type SubjectProblem, subjectProblem } from "./protocol/subject.ts"
 import { payloadSize } from "./protocol/writer.ts"
+import { atLeastOne, wholeNumber } from "./ranges.ts"
 import type { Session } from "./session.ts"
 import { withTrace } from "./telemetry/traceContext.ts"
 import { isTraced } from "./telemetry/tracing.ts"
@@ -318,6 +319,7 @@ export const requestMany = (
         })
     )
   return Stream.unwrap(Effect.withFiber((fiber) => {
+    atLeastOne("count", limit.count)
     const { tracing } = connection.settings
     if (tracing === undefined || !isTraced(fiber)) return replies(undefined)
     return tracing.requestScoped(
@@ -329,6 +331,9 @@ export const requestMany = (
 }
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
+  atLeastOne("capacity", settings.capacity)
+  atLeastOne("capacityBytes", settings.capacityBytes)
+  if (settings.max !== undefined) wholeNumber("max", settings.max)
   const problem = patternProblem(settings.subject)
   if (problem !== undefined) return invalidSubject("pattern", settings.subject, problem)
   if (settings.queue === undefined) return undefined
@@ -381,7 +386,7 @@ export const leave = (connection: Connection, subscription: Subscription): Effec
     return Effect.ensuring(
       roundTripOrEnd(connection),
       Effect.sync(() => {
-        connection.subscriptions.delete(subscription.sid)
+        connection.completed(subscription)
         subscription.end(Cause.Done())
       })
     )
@@ -414,7 +419,9 @@ export const drain = (connection: Connection, timeout: Duration.Input): Effect.E
       Effect.andThen(Effect.sync(() => {
         for (const subscription of subscriptions) subscription.end(Cause.Done())
       })),
-      Effect.andThen(Effect.forEach(subscriptions, finished, { discard: true })),
+      Effect.andThen(
+        Effect.suspend(() => Effect.forEach([...subscriptions, ...connection.unfinished], finished, { discard: true }))
+      ),
       Effect.andThen(roundTripOrEnd(connection)),
       Effect.timeoutOption(timeout),
       Effect.ensuring(Effect.sync(() => connection.end(undefined))),

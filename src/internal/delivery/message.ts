@@ -29,15 +29,15 @@ const noHeaders: NatsHeaders = Object.freeze(Object.create(null))
 const inspect = Symbol.for("nodejs.util.inspect.custom")
 
 export class Message implements NatsMessage {
-  private readonly chunk: Buffer
+  chunk: Buffer
   private readonly responder: Responder
-  private readonly subjectStart: number
-  private readonly subjectEnd: number
-  private readonly replyStart: number
-  private readonly replyEnd: number
-  readonly headerStart: number
-  readonly payloadStart: number
-  readonly payloadEnd: number
+  private subjectStart: number
+  private subjectEnd: number
+  private replyStart: number
+  private replyEnd: number
+  headerStart: number
+  payloadStart: number
+  payloadEnd: number
 
   constructor(
     responder: Responder,
@@ -66,6 +66,20 @@ export class Message implements NatsMessage {
     return this.payloadEnd - this.subjectStart
   }
 
+  /** Copies its bytes to `start` of another buffer and lets go of the chunk. */
+  moveTo(buffer: Buffer, start: number): void {
+    this.chunk.copy(buffer, start, this.subjectStart, this.payloadEnd)
+    const by = start - this.subjectStart
+    this.chunk = buffer
+    this.subjectStart += by
+    this.subjectEnd += by
+    this.replyStart += by
+    this.replyEnd += by
+    this.headerStart += by
+    this.payloadStart += by
+    this.payloadEnd += by
+  }
+
   get payloadSize(): number {
     return this.payloadEnd - this.payloadStart
   }
@@ -76,7 +90,9 @@ export class Message implements NatsMessage {
 
   /** The span that its headers name. */
   get remote(): Tracer.ExternalSpan | undefined {
-    return this.headerStart === this.payloadStart ? undefined : remoteSpan(this.headerBytes)
+    return this.headerStart === this.payloadStart
+      ? undefined
+      : remoteSpan(this.chunk, this.headerStart, this.payloadStart)
   }
 
   get subject(): string {

@@ -21,6 +21,8 @@ export interface SubscriptionSettings {
   readonly capacity: number
   readonly capacityBytes: number
   readonly overflow: OverflowPolicy
+  /** It ends after so many messages. */
+  readonly max?: number | undefined
 }
 
 /** What a subscription tells the client that owns it. */
@@ -29,11 +31,16 @@ export interface SubscriptionOwner extends Responder {
   overflowed(subscription: Subscription): void
   /** No more messages are wanted: tell the server. */
   unsubscribe(subscription: Subscription): void
+  /** It has its `max`, which the server knows. */
+  completed(subscription: Subscription): void
 }
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
 
 export type End = SubscriptionError | Cause.Done
+
+// A message keeps the memory that it came in. This share of it at least has to be the subscription's own.
+const leastShare = 1 / 4
 
 // A reader gets at most this many at once, so that what it holds and what is buffered meanwhile stay near the bound.
 const maxBatch = 4096
@@ -48,11 +55,15 @@ export class Subscription implements MessageTarget {
   dropped = 0
   /** The server has the SUB of the current session. */
   confirmed = false
+  /** Messages that may still come, those that are dropped included. 0 without a `max`. */
+  left: number
 
   private buffer: Array<Message | undefined> = []
   /** Messages before this index were taken or dropped. */
   private head = 0
   private bytes = 0
+  /** `bytes` when the last chunk was done. */
+  private settledBytes = 0
   private full = false
   private ended: End | undefined
   private readonly waiting: Array<Waiting> = []
@@ -69,6 +80,7 @@ export class Subscription implements MessageTarget {
   constructor(sid: number, settings: SubscriptionSettings, owner: SubscriptionOwner) {
     this.sid = sid
     this.settings = settings
+    this.left = settings.max ?? 0
     this.owner = owner
   }
 
@@ -100,7 +112,7 @@ export class Subscription implements MessageTarget {
       this.buffer.length - this.head >= this.settings.capacity ||
       (this.bytes + size > this.settings.capacityBytes && this.buffer.length > this.head)
     ) {
-      if (!this.makeRoom(size)) return
+      if (!this.makeRoom(size)) return this.counted()
     }
     this.bytes += size
     this.buffer.push(
@@ -116,10 +128,19 @@ export class Subscription implements MessageTarget {
         payloadEnd
       )
     )
+    this.counted()
+  }
+
+  private counted(): void {
+    if (this.left > 0 && --this.left === 0) {
+      this.owner.completed(this)
+      this.end(Cause.Done())
+    }
   }
 
   commit(): void {
-    if (this.waking || this.waiting.length === 0) return
+    if (this.waiting.length === 0) return this.settle()
+    if (this.waking) return
     this.waking = true
     // A resumed fiber runs at once, so it is resumed when the read loop has finished with the chunk.
     queueMicrotask(this.wake)
@@ -198,7 +219,25 @@ export class Subscription implements MessageTarget {
   discard(): void {
     this.buffer = []
     this.head = 0
-    this.bytes = 0
+    this.bytes = this.settledBytes = 0
+  }
+
+  // What has to wait and is a small part of its chunk moves to memory of its own: few messages among many of other
+  // subscriptions would keep all of those alive, far beyond `capacityBytes`.
+  private settle(): void {
+    const size = this.bytes - this.settledBytes
+    this.settledBytes = this.bytes
+    let index = this.buffer.length - 1
+    const chunk = this.buffer[index]?.chunk
+    if (chunk === undefined || size >= chunk.buffer.byteLength * leastShare) return
+    const own = Buffer.allocUnsafeSlow(size)
+    let end = size
+    for (; index >= this.head; index--) {
+      const message = this.buffer[index]!
+      if (message.chunk !== chunk || message.size > end) break
+      end -= message.size
+      message.moveTo(own, end)
+    }
   }
 
   private get failure(): SubscriptionError | undefined {
@@ -232,6 +271,7 @@ export class Subscription implements MessageTarget {
       this.head = end
       this.cutFront()
     }
+    this.settledBytes = this.bytes
     if (this.buffer.length === 0) this.full = false
     return batch as [Message, ...Array<Message>]
   }
@@ -264,7 +304,9 @@ export class Subscription implements MessageTarget {
           this.head < this.buffer.length &&
           (this.pending >= this.settings.capacity || this.bytes + size > this.settings.capacityBytes)
         ) {
-          this.bytes -= this.buffer[this.head]!.size
+          const dropped = this.buffer[this.head]!.size
+          this.bytes -= dropped
+          this.settledBytes -= dropped
           this.buffer[this.head] = undefined
           this.head++
           this.dropped++
