@@ -91,71 +91,68 @@ export const withTrace = (
 
 const lower = (byte: number): number => byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte
 
-const startsWith = (bytes: Buffer, at: number, name: string): boolean => {
-  if (at + name.length >= bytes.length) return false
-  for (let i = 0; i < name.length; i++) if (lower(bytes[at + i]) !== name.charCodeAt(i)) return false
-  return bytes[at + name.length] === 0x3a
+/** Where the value of the line begins if it has this name, else -1. */
+const valueOf = (bytes: Buffer, line: number, end: number, name: string): number => {
+  let at = line + name.length
+  if (at >= end || bytes[at] !== COLON) return -1
+  for (let i = 0; i < name.length; i++) if (lower(bytes[line + i]) !== name.charCodeAt(i)) return -1
+  at++
+  while (bytes[at] === SPACE || bytes[at] === TAB) at++
+  return at
 }
 
-/** Where the value of a header begins, -1 when it is not there. */
-const valueStart = (bytes: Buffer, name: string): number => {
-  let at = bytes.indexOf(LF) + 1
-  while (at > 0 && at < bytes.length && bytes[at] !== CR) {
-    if (startsWith(bytes, at, name)) {
-      at += name.length + 1
-      while (bytes[at] === SPACE || bytes[at] === TAB) at++
-      return at
-    }
-    at = bytes.indexOf(LF, at) + 1
-  }
-  return -1
+const nextLine = (bytes: Buffer, at: number, end: number): number => {
+  let next = at
+  while (next < end && bytes[next] !== LF) next++
+  return next + 1
 }
 
-const hexOnly = (bytes: Buffer, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) if (!hexDigit(bytes[i])) return false
-  return true
-}
+const zeroTrace = "0".repeat(32)
+const zeroSpan = "0".repeat(16)
 
-const zerosOnly = (bytes: Buffer, start: number, end: number): boolean => {
-  for (let i = start; i < end; i++) if (bytes[i] !== ZERO) return false
-  return true
-}
-
+const COLON = 0x3a
 const DASH = 0x2d
-const sampledFlag = 1
+const valueLength = 55
 
 /**
- * The span that a header block names, `undefined` when it names none that is right. Version 00 is read, and from later
- * versions what they have in common with it.
+ * The span that the header block from `start` to `end` names, `undefined` when it names none that is right. Version 00 is
+ * read, and from later versions what they have in common with it.
  */
-export const remoteSpan = (bytes: Buffer): Tracer.ExternalSpan | undefined => {
-  const at = valueStart(bytes, traceparent)
-  if (at < 0 || at + 55 > bytes.length) return undefined
-  const [trace, span, flags, end] = [at + 3, at + 36, at + 53, at + 55]
-  if (
-    bytes[at + 2] !== DASH || bytes[at + 35] !== DASH || bytes[at + 52] !== DASH ||
-    !hexOnly(bytes, at, at + 2) || !hexOnly(bytes, trace, at + 35) || !hexOnly(bytes, span, at + 52) ||
-    !hexOnly(bytes, flags, end) || zerosOnly(bytes, trace, at + 35) || zerosOnly(bytes, span, at + 52)
-  ) return undefined
-  const format = bytes.toString("latin1", at, at + 2)
-  if (format === "ff") return undefined
-  const next = bytes[end]
-  if (next !== CR && next !== SPACE && next !== TAB && (format === "00" || next !== DASH)) return undefined
+export const remoteSpan = (bytes: Buffer, start: number, end: number): Tracer.ExternalSpan | undefined => {
+  let parentAt = -1
+  let stateAt = -1
+  for (let line = nextLine(bytes, start, end); line < end && bytes[line] !== CR; line = nextLine(bytes, line, end)) {
+    if (lower(bytes[line]) !== 0x74) continue
+    if (parentAt < 0) parentAt = valueOf(bytes, line, end, traceparent)
+    if (stateAt < 0) stateAt = valueOf(bytes, line, end, tracestate)
+  }
+  if (parentAt < 0 || parentAt + valueLength > end) return undefined
+  for (let i = 0; i < valueLength; i++) {
+    const unit = bytes[parentAt + i]
+    if (i === 2 || i === 35 || i === 52 ? unit !== DASH : !hexDigit(unit)) return undefined
+  }
+  const value = bytes.toString("latin1", parentAt, parentAt + valueLength)
+  const next = bytes[parentAt + valueLength]
+  const isFirst = value.startsWith("00")
+  if (next !== CR && next !== SPACE && next !== TAB && (isFirst || next !== DASH)) return undefined
+  const traceId = value.slice(3, 35)
+  const spanId = value.slice(36, 52)
+  if (traceId === zeroTrace || spanId === zeroSpan || (!isFirst && value.startsWith("ff"))) return undefined
   return Tracer.externalSpan({
-    traceId: bytes.toString("latin1", trace, at + 35),
-    spanId: bytes.toString("latin1", span, at + 52),
-    sampled: (Number.parseInt(bytes.toString("latin1", flags, end), 16) & sampledFlag) === sampledFlag,
-    annotations: annotationsOf(bytes)
+    traceId,
+    spanId,
+    sampled: (Number.parseInt(value.slice(54), 16) & 1) === 1,
+    annotations: stateAt < 0 ? nothing : annotationsOf(bytes, stateAt, end)
   })
 }
 
-const annotationsOf = (bytes: Buffer): Context.Context<never> => {
-  const at = valueStart(bytes, tracestate)
-  if (at < 0) return Context.empty()
-  const end = bytes.indexOf(CR, at)
-  const length = (end < 0 ? bytes.length : end) - at
-  if (length === 0 || length > longestState) return Context.empty()
-  const state = bytes.toString("latin1", at, at + length).trim()
+const nothing = Context.empty()
+
+const annotationsOf = (bytes: Buffer, at: number, end: number): Context.Context<never> => {
+  let stop = at
+  while (stop < end && bytes[stop] !== CR) stop++
+  if (stop === at || stop - at > longestState) return nothing
+  const state = bytes.toString("latin1", at, stop).trim()
   // What cannot stand in a header line again is not passed on.
-  return /^[ -~]+$/.test(state) ? Context.make(TraceState, state) : Context.empty()
+  return /^[ -~]+$/.test(state) ? Context.make(TraceState, state) : nothing
 }

@@ -29,7 +29,25 @@ const ATTR_ERROR_TYPE = "error.type"
 const temporary = "(temporary)"
 
 // Without a template a subject names its spans. After so many subjects it is taken for one that holds ids.
-const mostNames = 100
+const mostPlaces = 100
+
+/** How spans tell of a subject, made once for each. */
+interface Place {
+  readonly isTemporary: boolean
+  readonly publish: string
+  readonly request: string
+  readonly process: string
+}
+
+const placeOf = (suffix: string, isTemporary = false): Place => ({
+  isTemporary,
+  publish: `publish${suffix}`,
+  request: `request${suffix}`,
+  process: `process${suffix}`
+})
+
+const unnamed = placeOf("")
+const nowhere = placeOf(` ${temporary}`, true)
 
 /** What a span tells of a message that is sent. */
 export interface SentMessage {
@@ -59,7 +77,7 @@ const client: Tracer.SpanOptionsNoTrace = { kind: "client" }
 export class Tracing {
   private readonly inboxPrefix: string
   private readonly serverUrl: () => string | undefined
-  private readonly names = new Set<string>()
+  private readonly places = new Map<string, Place>()
   private server: { readonly url: string; readonly address: string; readonly port: number } | undefined
 
   constructor(inboxPrefix: string, serverUrl: () => string | undefined) {
@@ -74,11 +92,12 @@ export class Tracing {
     message: SentMessage,
     send: (carried: Tracer.Span | undefined) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
+    const place = this.place(message.subject, message.template)
     return Effect.useSpan(
-      this.spanName(operation, message.subject, message.template),
+      place[operation],
       operation === "publish" ? producer : client,
       (span) => {
-        this.describe(span, operation, "send", message.subject, payloadSize(message.payload), message.template)
+        this.describe(span, place, operation, "send", message.subject, payloadSize(message.payload), message.template)
         return withErrorType(span, send(fiber.getRef(PropagationEnabled) ? span : undefined))
       }
     )
@@ -90,10 +109,11 @@ export class Tracing {
     message: SentMessage,
     send: (carried: Tracer.Span | undefined) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R | Scope.Scope> {
+    const place = this.place(message.subject, message.template)
     return Effect.flatMap(
-      Effect.makeSpanScoped(this.spanName("request", message.subject, message.template), client),
+      Effect.makeSpanScoped(place.request, client),
       (span) => {
-        this.describe(span, "request", "send", message.subject, payloadSize(message.payload), message.template)
+        this.describe(span, place, "request", "send", message.subject, payloadSize(message.payload), message.template)
         return withErrorType(span, send(fiber.getRef(PropagationEnabled) ? span : undefined))
       }
     )
@@ -111,17 +131,22 @@ export class Tracing {
     const options: Tracer.SpanOptionsNoTrace = relation === "link" && remote !== undefined
       ? { kind, root: true, links: [{ span: remote, attributes: {} }] }
       : { kind, parent: remote }
-    return Effect.useSpan(this.spanName("process", subject, template), options, (span) => {
-      this.describe(span, "process", "process", subject, message.payloadSize, template)
+    const place = this.place(subject, template)
+    return Effect.useSpan(place.process, options, (span) => {
+      this.describe(span, place, "process", "process", subject, message.payloadSize, template)
       if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, queue)
+      const handled = handle()
+      // What is done already needs no span around it.
+      if (Exit.isExit(handled)) return withErrorType(span, handled)
       // `ParentSpan` is optional in every context: no handler has it among its requirements.
-      return withErrorType(span, Effect.provideService(handle(), Tracer.ParentSpan, span) as Effect.Effect<A, E, R>)
+      return withErrorType(span, Effect.provideService(handled, Tracer.ParentSpan, span) as Effect.Effect<A, E, R>)
     })
   }
 
   // Attributes are set one by one: a record of them would be made, read and thrown away for each message.
   private describe(
     span: Tracer.Span,
+    place: Place,
     name: string,
     type: string,
     subject: string,
@@ -131,7 +156,7 @@ export class Tracing {
     span.attribute(ATTR_SYSTEM, "nats")
     span.attribute(ATTR_OPERATION_NAME, name)
     span.attribute(ATTR_OPERATION_TYPE, type)
-    if (this.isTemporary(subject)) {
+    if (place.isTemporary) {
       span.attribute(ATTR_DESTINATION_NAME, temporary)
       span.attribute(ATTR_DESTINATION_TEMPORARY, true)
     } else {
@@ -146,15 +171,16 @@ export class Tracing {
     }
   }
 
-  /** Bounded, whatever the subjects are: names are what spans are grouped by. */
-  private spanName(operation: string, subject: string, template: string | undefined): string {
-    if (this.isTemporary(subject)) return `${operation} ${temporary}`
-    if (template !== undefined) return `${operation} ${template}`
-    if (!this.names.has(subject)) {
-      if (this.names.size >= mostNames) return operation
-      this.names.add(subject)
-    }
-    return `${operation} ${subject}`
+  /** How spans tell of a subject. Bounded, whatever the subjects are: names are what spans are grouped by. */
+  private place(subject: string, template: string | undefined): Place {
+    if (this.isTemporary(subject)) return nowhere
+    const known = this.places.get(template ?? subject)
+    if (known !== undefined) return known
+    const isFull = this.places.size >= mostPlaces
+    if (isFull && template === undefined) return unnamed
+    const place = placeOf(` ${template ?? subject}`)
+    if (!isFull) this.places.set(template ?? subject, place)
+    return place
   }
 
   // `_R_` is what a server puts in place of the inbox of another account.
