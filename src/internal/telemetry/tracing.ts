@@ -135,11 +135,12 @@ export class Tracing {
     return Effect.useSpan(place.process, options, (span) => {
       this.describe(span, place, "process", "process", subject, message.payloadSize, template)
       if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, queue)
-      const handled = handle()
-      // What is done already needs no span around it.
-      if (Exit.isExit(handled)) return withErrorType(span, handled)
-      // `ParentSpan` is optional in every context: no handler has it among its requirements.
-      return withErrorType(span, Effect.provideService(handled, Tracer.ParentSpan, span) as Effect.Effect<A, E, R>)
+      const handled: Effect.Effect<A, E, R> = handle()
+      // What is done already needs no span around it. `ParentSpan` is optional in every context, and so no requirement.
+      const inside = Exit.isExit(handled)
+        ? handled
+        : Effect.provideService(handled, Tracer.ParentSpan, span) as Effect.Effect<A, E, R>
+      return withErrorType(span, inside)
     })
   }
 
