@@ -26,6 +26,8 @@ export * as NatsListener from "./NatsListener.ts"
 export * as NatsMessage from "./NatsMessage.ts"
 /** What clients count, as Effect metrics. */
 export * as NatsMetrics from "./NatsMetrics.ts"
+/** Records the traffic on subjects, and publishes a recording again. */
+export * as NatsRecorder from "./NatsRecorder.ts"
 /** What a client says of its connection. */
 export * as NatsStatus from "./NatsStatus.ts"
 /** How the wire is protected. */
