@@ -217,11 +217,21 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Stream.runCollect,
         Effect.forkChild
       )
-      const App = NatsListener.layer("app.ask", NatsListener.replying((message) => Effect.succeed(message.text))).pipe(
+      const app = yield* client()
+      const ready = yield* Deferred.make<void>()
+      const Slow = Layer.unwrap(Effect.as(
+        Deferred.await(ready),
+        NatsListener.layer("app.ask", NatsListener.replying((message) => Effect.succeed(message.text)))
+      ))
+      const App = Slow.pipe(
         NatsListener.withStartedEvent("app.started", "1.2.3"),
-        Layer.provide(Layer.effect(NatsClient.NatsClient, client()))
+        Layer.provide(Layer.succeed(NatsClient.NatsClient, app))
       )
-      yield* Layer.build(App)
+      const building = yield* Effect.forkScoped(Layer.build(App), { startImmediately: true })
+      // Were it not for the listener, the event would be out now.
+      yield* app.flush
+      yield* Deferred.succeed(ready, undefined)
+      yield* Fiber.join(building)
       const [answer] = yield* Fiber.join(watching)
       assert.strictEqual(answer.text, "1.2.3")
     }))
