@@ -23,7 +23,20 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import type { MessageDecodeError, MessageEncodeError, RequestError, ServiceError } from "../NatsError.ts"
+import {
+  ConnectionClosed,
+  ConnectionLost,
+  InvalidHeader,
+  InvalidSubject,
+  MaxPayloadExceeded,
+  MessageDecodeError,
+  MessageEncodeError,
+  NoResponders,
+  PermissionsViolation,
+  type RequestError,
+  RequestTimedOut,
+  ServiceError
+} from "../NatsError.ts"
 
 declare module "effect/Schema" {
   namespace Annotations {
@@ -70,3 +83,40 @@ export class InvalidService extends Schema.TaggedError<InvalidService>()("Invali
  * @since 0.1.0
  */
 export type CallError = RequestError | MessageEncodeError | MessageDecodeError | ServiceError
+
+/**
+ * Whether a failed call has failed by the call itself, and not with a failure that its schema names. It parts the two, so
+ * that a service which calls another can pass on what its contract names and decide about the rest at once:
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceError } from "effect-nats/service"
+ *
+ * const orDie = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+ *   Effect.catchIf(call, ServiceError.isCallError, (error) => Effect.die(error))
+ * ```
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isCallError = <E>(error: E): error is E & CallError => callErrors.some((it) => error instanceof it)
+
+// internal
+
+// The type keeps the list as long as the union: one that is missing here does not compile.
+const callErrorsByTag: { readonly [Tag in CallError["_tag"]]: abstract new(...args: never) => { readonly _tag: Tag } } =
+  {
+    ConnectionClosed,
+    ConnectionLost,
+    InvalidHeader,
+    InvalidSubject,
+    MaxPayloadExceeded,
+    MessageDecodeError,
+    MessageEncodeError,
+    NoResponders,
+    PermissionsViolation,
+    RequestTimedOut,
+    ServiceError
+  }
+
+const callErrors = Object.values(callErrorsByTag)

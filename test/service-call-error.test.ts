@@ -1,0 +1,52 @@
+/** The failures of a call, parted from those of a contract. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Schema } from "effect"
+import { type NatsClient, NatsError } from "effect-nats"
+import type { NatsClient } from "effect-nats"
+import { NatsService, ServiceError } from "effect-nats/service"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { holds, type Same } from "./types/assert.ts"
+
+class Missing extends Schema.TaggedError<Missing>()("Missing", {}) {}
+
+const Group = RpcGroup.make(Rpc.make("get", { success: Schema.Int, error: Missing }))
+
+const failures: ReadonlyArray<ServiceError.CallError> = [
+  new NatsError.InvalidSubject({ what: "subject", subject: "a b", problem: "it has a space" }),
+  new NatsError.InvalidHeader({ header: "a", problem: "it is empty" }),
+  new NatsError.MaxPayloadExceeded({ subject: "a", size: 2, limit: 1 }),
+  new NatsError.ConnectionClosed({}),
+  new NatsError.NoResponders({ subject: "a" }),
+  new NatsError.RequestTimedOut({ subject: "a", timeoutMillis: 1 }),
+  new NatsError.PermissionsViolation({ operation: "publish", subject: "a" }),
+  new NatsError.MessageEncodeError({ subject: "a", path: "", problem: "it is no number" }),
+  new NatsError.MessageDecodeError({ subject: "a", path: "", problem: "it is no number" }),
+  new NatsError.ServiceError({ subject: "a", code: 500, description: "internal error" })
+]
+
+const orDie = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.catchIf(call, ServiceError.isCallError, (error) => Effect.die(error))
+
+/** Compiles while the types of the failures are parted, too. */
+export const parted: Effect.Effect<number, Missing | ServiceError.InvalidService, NatsClient.NatsClient> = Effect
+  .flatMap(
+    NatsService.client(Group, { name: "a" }),
+    (client) => orDie(client.get())
+  )
+
+describe("the failures of a call", () => {
+  it("are known apart from those that a contract names", () => {
+    for (const failure of failures) assert.isTrue(ServiceError.isCallError(failure), failure._tag)
+    assert.isFalse(ServiceError.isCallError(new Missing()))
+    assert.isFalse(ServiceError.isCallError({ _tag: "NoResponders" }))
+    assert.isFalse(ServiceError.isCallError(undefined))
+  })
+
+  it.effect("can be made defects at once, and the contract's failure stays", () =>
+    Effect.gen(function*() {
+      const lost = Effect.fail<Missing | NatsError.NoResponders>(new NatsError.NoResponders({ subject: "a" }))
+      const missing = Effect.fail<Missing | NatsError.NoResponders>(new Missing())
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(orDie(lost))))
+      assert.instanceOf(yield* Effect.flip(orDie(missing)), Missing)
+    }))
+})
