@@ -39,7 +39,7 @@ describe("docs/errors.md", () => {
   })
 
   it("has every other error of the package, and none that does not exist", () => {
-    const all = [/ConnectError/, /^Configuration/, /NatsError/, /^Test servers/].flatMap(tagsOf)
+    const all = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^Test servers/].flatMap(tagsOf)
     assert.deepStrictEqual(all.toSorted(), errorTags.toSorted())
   })
 
