@@ -2,10 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema } from "effect"
 import { type NatsClient, NatsError } from "effect-nats"
-import type { NatsClient } from "effect-nats"
 import { NatsService, ServiceError } from "effect-nats/service"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { holds, type Same } from "./types/assert.ts"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", {}) {}
 
