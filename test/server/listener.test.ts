@@ -228,8 +228,10 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Layer.provide(Layer.succeed(NatsClient.NatsClient, app))
       )
       const building = yield* Effect.forkScoped(Layer.build(App), { startImmediately: true })
-      // Were it not for the listener, the event would be out now.
+      // Were it not for the listener, the event would be out now, and its receiver's request refused.
       yield* app.flush
+      yield* nats.flush
+      yield* nats.flush
       yield* Deferred.succeed(ready, undefined)
       yield* Fiber.join(building)
       const [answer] = yield* Fiber.join(watching)
