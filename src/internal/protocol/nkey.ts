@@ -104,7 +104,8 @@ export const decodeUserSeed = (text: string): Uint8Array | string => {
   if (role !== prefixUser) {
     return `it is the seed of ${an(roles.get(role) ?? "unknown role")}; a user seed begins with SU`
   }
-  if (crc16(raw, 34) !== (raw[34] | (raw[35] << 8))) {
+  // The last character has two bits more than the bytes need; a seed is written with both at zero.
+  if (crc16(raw, 34) !== (raw[34] | (raw[35] << 8)) || (value & ((1 << bits) - 1)) !== 0) {
     return "its checksum is wrong, so a character was changed or lost"
   }
   return raw.slice(2, 34)

@@ -202,7 +202,7 @@ export class Parser {
       while (i < limit && ((byte = chunk[i]) === SPACE || byte === TAB)) i++
       if (i >= limit) return this.unfinishedLine(chunk, start, this.maxLine)
       if (byte === CR || byte === LF) break
-      if (count === 5) return this.fail("malformed message line")
+      if (count === 5) return this.malformedLine(chunk, start, i)
       args[2 * count] = i
       // Other control characters are part of the argument: a server lets a careless client publish them.
       do i++
@@ -215,7 +215,7 @@ export class Parser {
     if (byte === CR) {
       i++
       if (i >= limit) return this.unfinishedLine(chunk, start, this.maxLine)
-      if (chunk[i] !== LF) return this.fail("malformed message line")
+      if (chunk[i] !== LF) return this.malformedLine(chunk, start, i)
     }
     const numbers = hasHeaders ? 2 : 1
     const hasReply = count === numbers + 3
@@ -335,6 +335,14 @@ export class Parser {
 
   private unfinishedLine(chunk: Buffer, start: number, maxLine: number): number {
     return chunk.length - start >= maxLine ? this.tooLong(maxLine) : STOP
+  }
+
+  // Told when the line has ended, so that it is the same wherever the stream is cut.
+  private malformedLine(chunk: Buffer, start: number, from: number): number {
+    const newline = chunk.indexOf(LF, from)
+    return newline < 0 || newline - start >= this.maxLine
+      ? this.unfinishedLine(chunk, start, this.maxLine)
+      : this.fail("malformed message line")
   }
 
   private tooLong(maxLine: number): number {
