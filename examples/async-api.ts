@@ -20,7 +20,10 @@ const Order = Schema.Struct({ id: Schema.String, total: Schema.Number }).annotat
 
 const Orders = RpcGroup.make(
   Rpc.make("get", { payload: { id: Schema.String }, success: Order, error: OrderNotFound }),
-  Rpc.make("cancel", { payload: { id: Schema.String, reason: Schema.optionalKey(Schema.String) }, error: OrderNotFound })
+  Rpc.make("cancel", {
+    payload: { id: Schema.String, reason: Schema.optionalKey(Schema.String) },
+    error: OrderNotFound
+  })
 )
 
 /** The parts of the document that are read below. */

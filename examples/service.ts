@@ -33,7 +33,7 @@ class OrderNotFound extends Schema.TaggedError<OrderNotFound>()(
   }
 }
 
-const Order = Schema.Struct({ id: Schema.String, total: Schema.Number })
+const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
 
 // The contract: services and clients share it.
 const Orders = RpcGroup.make(

@@ -12,7 +12,7 @@
  * import { NatsService } from "effect-nats/service"
  *
  * const Orders = RpcGroup.make(
- *   Rpc.make("total", { payload: { prices: Schema.Array(Schema.Number) }, success: Schema.Number })
+ *   Rpc.make("total", { payload: { prices: Schema.Array(Schema.Finite) }, success: Schema.Finite })
  * )
  *
  * const handlers = Orders.toLayer({

@@ -167,11 +167,7 @@ export const info = (options: Options = {}): Stream.Stream<InfoResponse, Discove
     ...it,
     metadata: it.metadata ?? {},
     description: it.description ?? "",
-    endpoints: (it.endpoints ?? []).map((endpoint) => ({
-      ...endpoint,
-      queue_group: endpoint.queue_group ?? "",
-      metadata: endpoint.metadata ?? {}
-    }))
+    endpoints: (it.endpoints ?? []).map(completeInfo)
   }))
 
 /**
@@ -184,11 +180,7 @@ export const stats = (options: Options = {}): Stream.Stream<StatsResponse, Disco
   ask("STATS", Stats, options, (it) => ({
     ...it,
     metadata: it.metadata ?? {},
-    endpoints: (it.endpoints ?? []).map((endpoint) => ({
-      ...endpoint,
-      queue_group: endpoint.queue_group ?? "",
-      last_error: endpoint.last_error ?? ""
-    }))
+    endpoints: (it.endpoints ?? []).map(completeStats)
   }))
 
 // internal
@@ -203,33 +195,49 @@ const instance = { name: Schema.String, id: Schema.String, version: Schema.Strin
 
 const Ping = Schema.Struct({ type: Schema.Literal("io.nats.micro.v1.ping_response"), ...instance })
 
+const InfoOfEndpoint = Schema.Struct({
+  name: Schema.String,
+  subject: Schema.String,
+  queue_group: absent(Schema.String),
+  metadata
+})
+
 const Info = Schema.Struct({
   type: Schema.Literal("io.nats.micro.v1.info_response"),
   ...instance,
   description: absent(Schema.String),
-  endpoints: absent(Schema.Array(Schema.Struct({
-    name: Schema.String,
-    subject: Schema.String,
-    queue_group: absent(Schema.String),
-    metadata
-  })))
+  endpoints: absent(Schema.Array(InfoOfEndpoint))
+})
+
+const completeInfo = (endpoint: typeof InfoOfEndpoint.Type): EndpointInfo => ({
+  ...endpoint,
+  queue_group: endpoint.queue_group ?? "",
+  metadata: endpoint.metadata ?? {}
+})
+
+const StatsOfEndpoint = Schema.Struct({
+  name: Schema.String,
+  subject: Schema.String,
+  queue_group: absent(Schema.String),
+  num_requests: Schema.Finite,
+  num_errors: Schema.Finite,
+  last_error: absent(Schema.String),
+  processing_time: Schema.Finite,
+  average_processing_time: Schema.Finite,
+  data: Schema.optionalKey(Schema.Unknown)
 })
 
 const Stats = Schema.Struct({
   type: Schema.Literal("io.nats.micro.v1.stats_response"),
   ...instance,
   started: Schema.String,
-  endpoints: absent(Schema.Array(Schema.Struct({
-    name: Schema.String,
-    subject: Schema.String,
-    queue_group: absent(Schema.String),
-    num_requests: Schema.Number,
-    num_errors: Schema.Number,
-    last_error: absent(Schema.String),
-    processing_time: Schema.Number,
-    average_processing_time: Schema.Number,
-    data: Schema.optionalKey(Schema.Unknown)
-  })))
+  endpoints: absent(Schema.Array(StatsOfEndpoint))
+})
+
+const completeStats = (endpoint: typeof StatsOfEndpoint.Type): EndpointStats => ({
+  ...endpoint,
+  queue_group: endpoint.queue_group ?? "",
+  last_error: endpoint.last_error ?? ""
 })
 
 const ask = <S extends Schema.Top & { readonly DecodingServices: never }, A>(

@@ -5,7 +5,7 @@ import { NatsClient, type NatsMessage } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { Order, order, OrderNotFound, Orders, OutOfStock } from "../fixtures/orders.ts"
+import { type Order, order, OrderNotFound, Orders, OutOfStock } from "../fixtures/orders.ts"
 
 const connect = Effect.flatMap(
   TestNatsServer.TestNatsServer,
@@ -30,7 +30,11 @@ const serving = Effect.fnUntraced(function*<Rpcs extends Rpc.Any, E, R>(
 const calling = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & NatsService.Unary<Rpcs>,
   options: NatsService.ClientOptions
-) => Effect.flatMap(connect, (nats) => Effect.provideService(NatsService.client(group, options), NatsClient.NatsClient, nats))
+) =>
+  Effect.flatMap(
+    connect,
+    (nats) => Effect.provideService(NatsService.client(group, options), NatsClient.NatsClient, nats)
+  )
 
 const refusalOf = (message: NatsMessage.NatsMessage) => ({
   code: message.header("Nats-Service-Error-Code"),
@@ -187,7 +191,11 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     Effect.gen(function*() {
       const handled = yield* Deferred.make<string>()
       const Notes = RpcGroup.make(Rpc.make("note", { payload: { text: Schema.String } }))
-      yield* serving(Notes, "notes", Notes.toLayer({ note: ({ text }) => Effect.asVoid(Deferred.succeed(handled, text)) }))
+      yield* serving(
+        Notes,
+        "notes",
+        Notes.toLayer({ note: ({ text }) => Effect.asVoid(Deferred.succeed(handled, text)) })
+      )
       const nats = yield* connect
       yield* nats.publish("notes.note", "{\"text\":\"hello\"}")
       assert.strictEqual(yield* Deferred.await(handled), "hello")
@@ -195,7 +203,10 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
 
   it.effect("a handler's scope closes when it has answered, and a Deferred answers later", () =>
     Effect.gen(function*() {
-      const Late = RpcGroup.make(Rpc.make("scoped", { success: Schema.String }), Rpc.make("late", { success: Schema.String }))
+      const Late = RpcGroup.make(
+        Rpc.make("scoped", { success: Schema.String }),
+        Rpc.make("late", { success: Schema.String })
+      )
       const closed = yield* Deferred.make<boolean>()
       const later = yield* Deferred.make<string>()
       const released = yield* Deferred.make<void>()
@@ -203,7 +214,8 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Late,
         "late",
         Late.toLayer({
-          scoped: () => Effect.as(Effect.addFinalizer((exit) => Deferred.succeed(closed, Exit.isSuccess(exit))), "done"),
+          scoped: () =>
+            Effect.as(Effect.addFinalizer((exit) => Deferred.succeed(closed, Exit.isSuccess(exit))), "done"),
           late: () => Effect.as(Effect.addFinalizer(() => Deferred.succeed(released, undefined)), later)
         }),
         { concurrency: 1 }
@@ -221,7 +233,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
 
   it.effect("runs as many handlers at a time as it is allowed, and those wrapped with fork besides", () =>
     Effect.gen(function*() {
-      const Work = RpcGroup.make(Rpc.make("work", { payload: Schema.Number }), Rpc.make("aside"))
+      const Work = RpcGroup.make(Rpc.make("work", { payload: Schema.Finite }), Rpc.make("aside"))
       const gate = yield* Deferred.make<void>()
       const two = yield* Deferred.make<void>()
       const aside = yield* Deferred.make<void>()
@@ -256,61 +268,70 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     }))
 })
 
-it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("a client of a service", (it) => {
-  it.effect("fails with NoResponders without an instance, with RequestTimedOut without an answer", () =>
-    Effect.gen(function*() {
-      const none = yield* calling(Orders, { name: "nobody" })
-      const error = yield* Effect.flip(none.ping())
-      assert.deepStrictEqual([error._tag, error._tag === "NoResponders" && error.subject], ["NoResponders", "nobody.ping"])
-      yield* serving(Orders, "slow", handlers(), { drainTimeout: "10 millis" })
-      const slow = yield* calling(Orders, { name: "slow", timeout: "20 millis" })
-      const late = yield* Effect.flip(slow.get({ id: "slow" }))
-      assert(late._tag === "RequestTimedOut")
-      assert.strictEqual(late.timeoutMillis, 20)
-      const later = yield* Effect.flip(slow.get({ id: "slow" }, { timeout: "30 millis" }))
-      assert(later._tag === "RequestTimedOut")
-      assert.strictEqual(later.timeoutMillis, 30)
-    }))
+it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })(
+  "a client of a service",
+  (it) => {
+    it.effect("fails with NoResponders without an instance, with RequestTimedOut without an answer", () =>
+      Effect.gen(function*() {
+        const none = yield* calling(Orders, { name: "nobody" })
+        const error = yield* Effect.flip(none.ping())
+        assert.deepStrictEqual([error._tag, error._tag === "NoResponders" && error.subject], [
+          "NoResponders",
+          "nobody.ping"
+        ])
+        yield* serving(Orders, "slow", handlers(), { drainTimeout: "10 millis" })
+        const slow = yield* calling(Orders, { name: "slow", timeout: "20 millis" })
+        const late = yield* Effect.flip(slow.get({ id: "slow" }))
+        assert(late._tag === "RequestTimedOut")
+        assert.strictEqual(late.timeoutMillis, 20)
+        const later = yield* Effect.flip(slow.get({ id: "slow" }, { timeout: "30 millis" }))
+        assert(later._tag === "RequestTimedOut")
+        assert.strictEqual(later.timeoutMillis, 30)
+      }))
 
-  it.effect("sends nothing that does not fit, and tells of answers that do not", () =>
-    Effect.gen(function*() {
-      const nats = yield* connect
-      const seen: Array<string> = []
-      yield* Effect.forkChild(
-        nats.consume("liar.*", (message) => {
-          seen.push(message.subject)
-          return message.respond(message.subject === "liar.total" ? "\"1\"" : "")
-        }),
-        { startImmediately: true }
-      )
-      yield* nats.flush
-      const orders = yield* calling(Orders, { name: "liar" })
-      const bad = { ...order("1"), items: [{ sku: "a", price: "hunter2" as unknown as number }] }
-      const unsent = yield* Effect.flip(orders.total(bad))
-      assert(unsent._tag === "MessageEncodeError")
-      assert.deepStrictEqual([unsent.subject, unsent.path], ["liar.total", "items[0].price"])
-      assert.deepStrictEqual(seen, [])
-      const misread = yield* Effect.flip(orders.total(order("1")))
-      assert(misread._tag === "MessageDecodeError")
-      assert.strictEqual(misread.subject, "liar.total")
-      assert.strictEqual((yield* Effect.flip(orders.get({ id: "1" })))._tag, "MessageDecodeError")
-    }))
+    it.effect("sends nothing that does not fit, and tells of answers that do not", () =>
+      Effect.gen(function*() {
+        const nats = yield* connect
+        const seen: Array<string> = []
+        yield* Effect.forkChild(
+          nats.consume("liar.*", (message) => {
+            seen.push(message.subject)
+            return message.respond(message.subject === "liar.total" ? "\"1\"" : "")
+          }),
+          { startImmediately: true }
+        )
+        yield* nats.flush
+        const orders = yield* calling(Orders, { name: "liar" })
+        const bad = { ...order("1"), items: [{ sku: "a", price: "hunter2" as unknown as number }] }
+        const unsent = yield* Effect.flip(orders.total(bad))
+        assert(unsent._tag === "MessageEncodeError")
+        assert.deepStrictEqual([unsent.subject, unsent.path], ["liar.total", "items[0].price"])
+        assert.deepStrictEqual(seen, [])
+        const misread = yield* Effect.flip(orders.total(order("1")))
+        assert(misread._tag === "MessageDecodeError")
+        assert.strictEqual(misread.subject, "liar.total")
+        assert.strictEqual((yield* Effect.flip(orders.get({ id: "1" })))._tag, "MessageDecodeError")
+      }))
 
-  it.effect("reads the error of any service, whatever its body is", () =>
-    Effect.gen(function*() {
-      const nats = yield* connect
-      const bodies = ["", "no JSON", "{\"_tag\":\"Other\"}", "{\"_tag\":\"OutOfStock\",\"left\":5}"]
-      let asked = 0
-      yield* Effect.forkChild(nats.consume("foreign.get", (message) =>
-        message.respond(bodies[asked++], {
-          headers: { "nats-service-error": "gone", ...(asked === 1 ? {} : { "Nats-Service-Error-Code": "410" }) }
-        })), { startImmediately: true })
-      yield* nats.flush
-      const orders = yield* calling(Orders, { name: "foreign" })
-      const errors = yield* Effect.forEach(bodies, () => Effect.flip(orders.get({ id: "1" })))
-      assert.deepStrictEqual(
-        errors.map((error) => error._tag === "ServiceError" ? `${error.code} ${error.description}` : error._tag),
-        ["0 gone", "410 gone", "410 gone", "OutOfStock"]
-      )
-    }))
-})
+    it.effect("reads the error of any service, whatever its body is", () =>
+      Effect.gen(function*() {
+        const nats = yield* connect
+        const bodies = ["", "no JSON", "{\"_tag\":\"Other\"}", "{\"_tag\":\"OutOfStock\",\"left\":5}"]
+        let asked = 0
+        yield* Effect.forkChild(
+          nats.consume("foreign.get", (message) =>
+            message.respond(bodies[asked++], {
+              headers: { "nats-service-error": "gone", ...(asked === 1 ? {} : { "Nats-Service-Error-Code": "410" }) }
+            })),
+          { startImmediately: true }
+        )
+        yield* nats.flush
+        const orders = yield* calling(Orders, { name: "foreign" })
+        const errors = yield* Effect.forEach(bodies, () => Effect.flip(orders.get({ id: "1" })))
+        assert.deepStrictEqual(
+          errors.map((error) => error._tag === "ServiceError" ? `${error.code} ${error.description}` : error._tag),
+          ["0 gone", "410 gone", "410 gone", "OutOfStock"]
+        )
+      }))
+  }
+)

@@ -116,7 +116,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Rpc.make("c").annotate(NatsService.Endpoint, { subject: "same" })
       ) as RpcGroup.RpcGroup<Rpc.Rpc<string>>
       assert.strictEqual(yield* refused(twice, options), "subject a.same")
-      const streaming = RpcGroup.make(Rpc.make("many", { success: Schema.Number, stream: true }))
+      const streaming = RpcGroup.make(Rpc.make("many", { success: Schema.Finite, stream: true }))
       assert.strictEqual(
         yield* refused(streaming as unknown as RpcGroup.RpcGroup<Rpc.Rpc<string>>, options),
         "endpoint many"
@@ -187,18 +187,23 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
                 : Effect.provideService(handler, User, { name: token })
             })),
           Layer.succeed(Outer, (handler) =>
-            Effect.andThen(Effect.sync(() => {
-              order.push("outer")
-            }), handler))
+            Effect.andThen(
+              Effect.sync(() => {
+                order.push("outer")
+              }),
+              handler
+            ))
         ])
       )
       const signed = (token: string | undefined) =>
         NatsService.client(Secured, { name: "secured" }).pipe(
           Effect.provide(RpcMiddleware.layerClient(Authentication, ({ next, request }) =>
-            next(token === undefined ? request : {
-              ...request,
-              headers: Headers.set(request.headers, "authorization", token)
-            })))
+            next(
+              token === undefined ? request : {
+                ...request,
+                headers: Headers.set(request.headers, "authorization", token)
+              }
+            )))
         )
       const ann = yield* signed("Ann")
       assert.strictEqual(yield* ann.whoami({ greeting: "hello" }, { headers: { "X-Trace": "7" } }), "hello Ann 7")
@@ -219,8 +224,8 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       class Rate extends Context.Service<Rate, number>()("test/Rate") {}
       const scaled = (price: number, up: boolean) =>
         Effect.andThen(Effect.yieldNow, Effect.map(Rate, (rate) => up ? price * rate : price / rate))
-      const Price = Schema.Number.pipe(Schema.decodeTo(
-        Schema.Number,
+      const Price = Schema.Finite.pipe(Schema.decodeTo(
+        Schema.Finite,
         SchemaTransformation.transformEffect({
           decode: (price: number) => scaled(price, true),
           encode: (price: number) => scaled(price, false)

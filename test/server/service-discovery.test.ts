@@ -82,9 +82,15 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         description: "All orders",
         endpoints: []
       })
-      assert.deepStrictEqual(endpoints.map(({ metadata: _, ...rest }) => rest), ["get", "total", "since", "ping"].map((
-        name
-      ) => ({ name, subject: `orders.${name}`, queue_group: "" })))
+      assert.deepStrictEqual(
+        endpoints.map(({ name, queue_group, subject }) => ({ name, subject, queue_group })),
+        ["get", "total", "since", "ping"].map((
+          name
+        ) => ({ name, subject: `orders.${name}`, queue_group: "" }))
+      )
+      for (const endpoint of endpoints) {
+        assert.sameMembers(Object.keys(endpoint), ["name", "subject", "queue_group", "metadata"])
+      }
       const metadata = endpoints[0].metadata as Record<string, string>
       assert.deepStrictEqual(Object.keys(metadata), ["request_schema", "response_schema", "error_schema"])
       assert.deepStrictEqual(JSON.parse(metadata.request_schema), {
@@ -164,7 +170,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
   it.effect("finds services of nats.js, and calls them", () =>
     Effect.gen(function*() {
       const services = yield* natsJs
-      const other = yield* Effect.promise(() => services.add({ name: "other", version: "0.1.0", description: "theirs" }))
+      const other = yield* Effect.promise(() =>
+        services.add({ name: "other", version: "0.1.0", description: "theirs" })
+      )
       yield* Effect.addFinalizer(() => Effect.promise(() => other.stop()))
       other.addGroup("other").addEndpoint("get", (error, message) => {
         const { id } = message.json<{ readonly id: string }>()

@@ -7,8 +7,8 @@ import { TestNatsServer } from "effect-nats/testing"
 import * as childProcess from "node:child_process"
 import { once } from "node:events"
 import * as path from "node:path"
-import { Slow } from "../fixtures/slow.ts"
 import { until } from "../fixtures/following.ts"
+import { Slow } from "../fixtures/slow.ts"
 
 const numbers = Array.from({ length: 50 }, (_, i) => i)
 
@@ -66,8 +66,10 @@ const values = <A, E>(results: ReadonlyArray<{ readonly _tag: string; readonly s
 
 /** The service has left its queue group: nobody else is in it. */
 const left = (nats: NatsClient.NatsClient, subject: string) =>
-  until(Effect.map(Effect.result(nats.request(subject, "1", { timeout: "20 millis" })), (result) =>
-    result._tag === "Failure" && result.failure._tag === "NoResponders"))
+  until(
+    Effect.map(Effect.result(nats.request(subject, "1", { timeout: "20 millis" })), (result) =>
+      result._tag === "Failure" && result.failure._tag === "NoResponders")
+  )
 
 it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: true })("a service that stops", (it) => {
   it.effect("answers fifty slow requests in flight when its scope closes, and takes no new one", () =>
@@ -153,7 +155,9 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       yield* nats.flush
       const program = path.join(import.meta.dirname, "../fixtures/serving.ts")
       const child = yield* Effect.acquireRelease(
-        Effect.sync(() => childProcess.spawn(process.execPath, [program, url], { stdio: ["ignore", "pipe", "inherit"] })),
+        Effect.sync(() =>
+          childProcess.spawn(process.execPath, [program, url], { stdio: ["ignore", "pipe", "inherit"] })
+        ),
         (child) => Effect.sync(() => child.kill("SIGKILL"))
       )
       let output = ""
@@ -161,8 +165,12 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
         output += data
       })
       const ended = once(child, "close")
-      yield* until(Effect.map(Effect.result(nats.request("$SRV.PING.slow", "", { timeout: "1 second" })), (it) =>
-        it._tag === "Success"))
+      yield* until(
+        Effect.map(
+          Effect.result(nats.request("$SRV.PING.slow", "", { timeout: "1 second" })),
+          (it) => it._tag === "Success"
+        )
+      )
       const answers = yield* ask(nats, "slow")
       yield* until(Effect.sync(() => asked === 50))
       child.kill("SIGTERM")
@@ -214,8 +222,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
           }
         }), { concurrency: "unbounded", discard: true }))
       // A request that is lost ends the load.
-      const underLoad = (condition: () => boolean) =>
-        Effect.raceFirst(until(Effect.sync(condition)), Fiber.join(load))
+      const underLoad = (condition: () => boolean) => Effect.raceFirst(until(Effect.sync(condition)), Fiber.join(load))
       for (let round = 1; round <= 8; round++) {
         const stop = yield* start(String(round))
         const before = answered
@@ -233,77 +240,84 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
     }))
 })
 
-it.layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })("a service whose connection breaks", (it) => {
-  const quick = { initialDelay: "10 millis", maxDelay: "50 millis" } as const
-  const handlers = Slow.toLayer({ work: (n) => Effect.succeed(n * 2) })
+it.layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })(
+  "a service whose connection breaks",
+  (it) => {
+    const quick = { initialDelay: "10 millis", maxDelay: "50 millis" } as const
+    const handlers = Slow.toLayer({ work: (n) => Effect.succeed(n * 2) })
 
-  it.effect("goes on after a reconnect, with discovery", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make()
-      const nats = yield* NatsClient.make({ servers: server.url, reconnect: quick })
-      const caller = yield* NatsClient.make({ servers: server.url, reconnect: quick })
-      const service = yield* NatsService.make(Slow, { name: "kept", version: "1.0.0" }).pipe(
-        Effect.provide(handlers),
-        Effect.provideService(NatsClient.NatsClient, nats)
-      )
-      assert.strictEqual((yield* caller.request("kept.work", "1")).text, "2")
-      yield* server.restart
-      const again = Effect.retry(caller.request("kept.work", "2", { timeout: "1 second" }), {
-        while: (error) => error.isRetryable
-      })
-      assert.strictEqual((yield* again).text, "4")
-      const ping = yield* caller.request(`$SRV.PING.kept.${service.id}`)
-      assert.strictEqual(JSON.parse(ping.text).id, service.id)
-      assert.strictEqual((yield* service.stats).endpoints[0].num_errors, 0)
-    }))
-
-  it.effect("for good: `run` fails with the cause, and a layer logs it", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make()
-      const client = NatsClient.layer({ servers: server.url, reconnect: { ...quick, maxAttempts: 2 } })
-      const logged = yield* Deferred.make<string>()
-      const logger = Logger.make(({ cause, logLevel, message }) => {
-        const [first] = cause.reasons
-        const error = first !== undefined && first._tag === "Fail" ? first.error : undefined
-        if (logLevel === "Error" && error instanceof Error) {
-          Deferred.doneUnsafe(logged, Exit.succeed(`${String(message)}: ${error.name}`))
-        }
-      })
-      yield* Layer.build(
-        NatsService.layer(Slow, { name: "layered", version: "1.0.0" }).pipe(
-          Layer.provide([handlers, client]),
-          Layer.provide(Logger.layer([logger]))
+    it.effect("goes on after a reconnect, with discovery", () =>
+      Effect.gen(function*() {
+        const server = yield* TestNatsServer.make()
+        const nats = yield* NatsClient.make({ servers: server.url, reconnect: quick })
+        const caller = yield* NatsClient.make({ servers: server.url, reconnect: quick })
+        const service = yield* NatsService.make(Slow, { name: "kept", version: "1.0.0" }).pipe(
+          Effect.provide(handlers),
+          Effect.provideService(NatsClient.NatsClient, nats)
         )
-      )
-      const running = yield* Effect.forkChild(
-        NatsService.run(Slow, { name: "run", version: "1.0.0" }).pipe(
-          Effect.provide([handlers, client], { local: true })
-        ),
-        { startImmediately: true }
-      )
-      const witness = yield* NatsClient.make({ servers: server.url })
-      yield* until(Effect.map(Effect.result(witness.request("$SRV.PING.run")), (it) => it._tag === "Success"))
-      yield* server.kill
-      const error = yield* Effect.flip(Fiber.join(running))
-      assert(error._tag === "ConnectionClosed")
-      assert.strictEqual(error.reason?._tag, "ConnectionRefused")
-      assert.strictEqual(yield* Deferred.await(logged), "The service has ended: ConnectionClosed")
-    }))
+        assert.strictEqual((yield* caller.request("kept.work", "1")).text, "2")
+        yield* server.restart
+        const again = Effect.retry(caller.request("kept.work", "2", { timeout: "1 second" }), {
+          while: (error) => error.isRetryable
+        })
+        assert.strictEqual((yield* again).text, "4")
+        const ping = yield* caller.request(`$SRV.PING.kept.${service.id}`)
+        assert.strictEqual(JSON.parse(ping.text).id, service.id)
+        assert.strictEqual((yield* service.stats).endpoints[0].num_errors, 0)
+      }))
 
-  it.effect("by a permission that is taken away: `stopped` fails with it", () =>
-    Effect.gen(function*() {
-      const users = (subjects: ReadonlyArray<string>) => [
-        { user: "a", password: "a", permissions: { publish: { allow: ">" }, subscribe: { allow: subjects } } }
-      ]
-      const server = yield* TestNatsServer.make({ users: users([">"]) })
-      const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "a", password: "a" }, reconnect: quick })
-      const service = yield* NatsService.make(Slow, { name: "denied", version: "1.0.0" }).pipe(
-        Effect.provide(handlers),
-        Effect.provideService(NatsClient.NatsClient, nats)
-      )
-      yield* server.reload({ users: users(["_INBOX.>", "$SRV.>"]) })
-      const error = yield* Effect.flip(service.stopped)
-      assert(error._tag === "PermissionsViolation")
-      assert.strictEqual(error.subject, "denied.work")
-    }))
-})
+    it.effect("for good: `run` fails with the cause, and a layer logs it", () =>
+      Effect.gen(function*() {
+        const server = yield* TestNatsServer.make()
+        const client = NatsClient.layer({ servers: server.url, reconnect: { ...quick, maxAttempts: 2 } })
+        const logged = yield* Deferred.make<string>()
+        const logger = Logger.make(({ cause, logLevel, message }) => {
+          const [first] = cause.reasons
+          const error = first !== undefined && first._tag === "Fail" ? first.error : undefined
+          if (logLevel === "Error" && error instanceof Error) {
+            Deferred.doneUnsafe(logged, Exit.succeed(`${String(message)}: ${error.name}`))
+          }
+        })
+        yield* Layer.build(
+          NatsService.layer(Slow, { name: "layered", version: "1.0.0" }).pipe(
+            Layer.provide([handlers, client]),
+            Layer.provide(Logger.layer([logger]))
+          )
+        )
+        const running = yield* Effect.forkChild(
+          NatsService.run(Slow, { name: "run", version: "1.0.0" }).pipe(
+            Effect.provide([handlers, client], { local: true })
+          ),
+          { startImmediately: true }
+        )
+        const witness = yield* NatsClient.make({ servers: server.url })
+        yield* until(Effect.map(Effect.result(witness.request("$SRV.PING.run")), (it) => it._tag === "Success"))
+        yield* server.kill
+        const error = yield* Effect.flip(Fiber.join(running))
+        assert(error._tag === "ConnectionClosed")
+        assert.strictEqual(error.reason?._tag, "ConnectionRefused")
+        assert.strictEqual(yield* Deferred.await(logged), "The service has ended: ConnectionClosed")
+      }))
+
+    it.effect("by a permission that is taken away: `stopped` fails with it", () =>
+      Effect.gen(function*() {
+        const users = (subjects: ReadonlyArray<string>) => [
+          { user: "a", password: "a", permissions: { publish: { allow: ">" }, subscribe: { allow: subjects } } }
+        ]
+        const server = yield* TestNatsServer.make({ users: users([">"]) })
+        const nats = yield* NatsClient.make({
+          servers: server.url,
+          auth: { user: "a", password: "a" },
+          reconnect: quick
+        })
+        const service = yield* NatsService.make(Slow, { name: "denied", version: "1.0.0" }).pipe(
+          Effect.provide(handlers),
+          Effect.provideService(NatsClient.NatsClient, nats)
+        )
+        yield* server.reload({ users: users(["_INBOX.>", "$SRV.>"]) })
+        const error = yield* Effect.flip(service.stopped)
+        assert(error._tag === "PermissionsViolation")
+        assert.strictEqual(error.subject, "denied.work")
+      }))
+  }
+)

@@ -16,7 +16,7 @@ class Login extends RpcMiddleware.Service<Login, { provides: User }>()("types/Lo
 
 const Get = Rpc.make("get", {
   payload: { id: Schema.String, at: Schema.optionalKey(Schema.DateTimeUtcFromString) },
-  success: Schema.Struct({ price: Schema.Number }),
+  success: Schema.Struct({ price: Schema.Finite }),
   error: Missing
 })
 const Group = RpcGroup.make(Get, Rpc.make("users.ping"))
@@ -93,11 +93,11 @@ calls.get({ id: 1 })
 // @ts-expect-error and has to be there
 calls.get()
 // @ts-expect-error there is no such rpc
-calls.put
+holds<Same<typeof calls.put, never>>()
 // @ts-expect-error a version is needed
 NatsService.layer(Group, { name: "a" })
 
-const Streaming = RpcGroup.make(Get, Rpc.make("many", { success: Schema.Number, stream: true }))
+const Streaming = RpcGroup.make(Get, Rpc.make("many", { success: Schema.Finite, stream: true }))
 holds<Same<NatsService.Streaming<RpcGroup.Rpcs<typeof Streaming>>, "many">>()
 // @ts-expect-error a micro service answers once
 NatsService.layer(Streaming, options)

@@ -121,7 +121,9 @@ const moveRefs = (value: Json, key: string): Json => {
   if (typeof value !== "object" || value === null) return value
   return Object.fromEntries(
     Object.entries(value).map(([name, item]: [string, Json]) => {
-      if (name !== "$ref" || typeof item !== "string" || !item.startsWith(definitions)) return [name, moveRefs(item, key)]
+      if (name !== "$ref" || typeof item !== "string" || !item.startsWith(definitions)) {
+        return [name, moveRefs(item, key)]
+      }
       const target = decodePointer(item.slice(definitions.length))
       return [name, `#/components/schemas/${componentName(`${key}.${target}`)}`]
     })

@@ -34,8 +34,7 @@ export const makeCall = (
 ): (input: unknown, options?: CallOptions) => Effect.Effect<unknown, unknown> => {
   // Services of schemas are looked for where something has to wait only: the caller's context is not rebuilt for each call.
   const provided = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    isExit(effect) ? effect : Effect.updateContext(effect, (own: Context.Context<never>) =>
-      Context.merge(context, own))
+    isExit(effect) ? effect : Effect.updateContext(effect, (own: Context.Context<never>) => Context.merge(context, own))
   const encodeText = makeEncode(rpc.payloadSchema)
   const decodeText = makeDecode(rpc.successSchema)
   const decodeFailureText = makeDecode(failureSchema(rpc))

@@ -88,7 +88,12 @@ const endpointOf = (
   const own = annotation(rpc.annotations, EndpointKey) ?? {}
   const group = annotation(rpc.annotations, GroupKey) ?? annotation(annotations, GroupKey) ?? {}
   if (RpcSchema.isStreamSchema(rpc.successSchema)) {
-    return invalid(service, "endpoint", rpc._tag, "it gives a stream, and a NATS micro service answers once: use NatsRpc")
+    return invalid(
+      service,
+      "endpoint",
+      rpc._tag,
+      "it gives a stream, and a NATS micro service answers once: use NatsRpc"
+    )
   }
   // A tag such as "users.get" is two tokens of a subject, and a name has no dots.
   const name = own.name ?? rpc._tag.replaceAll(".", "-")

@@ -97,7 +97,11 @@ export class Endpoint {
         return this.start(message, run, started, false, false)
       }
       if (Exit.isFailure(decoded)) {
-        return this.settle(message, Exit.failCause(Cause.map(decoded.cause, (problem) => new Failure.BadPayload(problem))), started)
+        return this.settle(
+          message,
+          Exit.failCause(Cause.map(decoded.cause, (problem) => new Failure.BadPayload(problem))),
+          started
+        )
       }
       const payload = decoded.value
       const details = this.details(message, payload)
@@ -241,10 +245,13 @@ export class Endpoint {
     this.errors++
     this.lastError = `${refusal.code}:${refusal.description}`
     const headers = Failure.headersOf(refusal)
-    return Effect.catch(message.respond(refusal.body, { headers }), (error) =>
-      error._tag === "MaxPayloadExceeded" && refusal.body !== ""
-        ? Effect.catch(message.respond("", { headers }), (error) => this.lost(error))
-        : this.lost(error))
+    return Effect.catch(
+      message.respond(refusal.body, { headers }),
+      (error) =>
+        error._tag === "MaxPayloadExceeded" && refusal.body !== ""
+          ? Effect.catch(message.respond("", { headers }), (error) => this.lost(error))
+          : this.lost(error)
+    )
   }
 
   /** A fault of the service itself: the caller learns that there was one, the log what it was. */

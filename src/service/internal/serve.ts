@@ -15,9 +15,9 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
+import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../../NatsError.ts"
-import { isTraced } from "../../internal/telemetry/tracing.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { NatsService, Options, Requirements } from "../NatsService.ts"
 import { InvalidService } from "../ServiceError.ts"
@@ -104,21 +104,25 @@ export const serve = <Rpcs extends Rpc.Any>(
       ({ answer, subject }) =>
         Effect.tap(nats.subscription(subject, { overflow }), (subscription) =>
           Effect.forkIn(
-            Effect.ignore(Stream.runForEach(subscription.stream, (message: NatsMessage) =>
-              Effect.ignore(message.respond(answer())))),
+            Effect.ignore(
+              Stream.runForEach(subscription.stream, (message: NatsMessage) => Effect.ignore(message.respond(answer())))
+            ),
             scope
           )),
       { concurrency: "unbounded" }
     )
     const patience = Duration.fromInputUnsafe(options.drainTimeout ?? defaultDrainTimeout)
     const stop = yield* Effect.cached(
-      within(patience, Effect.andThen(
-        Effect.forEach([...subscriptions, ...monitors], (subscription) => subscription.drain, {
-          concurrency: "unbounded",
-          discard: true
-        }),
-        done
-      )).pipe(
+      within(
+        patience,
+        Effect.andThen(
+          Effect.forEach([...subscriptions, ...monitors], (subscription) => subscription.drain, {
+            concurrency: "unbounded",
+            discard: true
+          }),
+          done
+        )
+      ).pipe(
         Effect.flatMap((finished) => {
           if (finished) return Effect.void
           for (const endpoint of endpoints) endpoint.abandon()

@@ -30,8 +30,7 @@ const notJson = Exit.fail<Problem>({ path: "", problem: "it is not JSON" })
 /** Whether it is done without a fiber. */
 export const isExit = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
-const hasToJson = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && "toJSON" in value
+const hasToJson = (value: unknown): boolean => typeof value === "object" && value !== null && "toJSON" in value
 
 /** The services of the schema must be in the context that the result runs with. */
 export const makeEncode = (schema: Schema.Constraint): Encode => {

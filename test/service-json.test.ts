@@ -1,0 +1,75 @@
+/** What a service writes is what the schema's own encoder writes, whatever road it takes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Exit, Schema } from "effect"
+import { makeDecode, makeEncode } from "../src/service/internal/text.ts"
+
+const Item = Schema.Struct({
+  sku: Schema.String,
+  price: Schema.Number,
+  note: Schema.optionalKey(Schema.String),
+  gone: Schema.optional(Schema.NullOr(Schema.Boolean))
+})
+
+class Tagged extends Schema.TaggedError<Tagged>()("Tagged", { id: Schema.String }) {}
+
+const schemas: Readonly<Record<string, Schema.Codec<unknown, unknown>>> = {
+  struct: Item,
+  nested: Schema.Struct({ items: Schema.Array(Item), by: Schema.Record(Schema.String, Item) }),
+  union: Schema.Union([Schema.String, Item, Schema.Null]),
+  checked: Schema.Struct({ n: Schema.Int.check(Schema.isBetween({ minimum: -5, maximum: 5 })) }),
+  transformed: Schema.Struct({ at: Schema.DateTimeUtcFromString, big: Schema.BigInt }),
+  undefined: Schema.UndefinedOr(Schema.Number),
+  class: Tagged
+}
+
+const real = (schema: Schema.Codec<unknown, unknown>, value: unknown): string =>
+  JSON.stringify(Schema.encodeUnknownSync(Schema.toCodecJson(schema))(value)) ?? "null"
+
+const write = (schema: Schema.Codec<unknown, unknown>, value: unknown) => Effect.runSyncExit(makeEncode(schema)(value))
+
+describe("the JSON of a service", () => {
+  for (const [name, schema] of Object.entries(schemas)) {
+    it.effect.prop(`of any value of a schema (${name}) is that of its encoder, and reads as the same value`, [
+      Arbitrary.schema(schema)
+    ], ([value]) =>
+      Effect.sync(() => {
+        const written = write(schema, value)
+        assert(Exit.isSuccess(written))
+        assert.strictEqual(written.value, real(schema, value))
+        const read = Effect.runSyncExit(makeDecode(schema)(written.value))
+        assert(Exit.isSuccess(read))
+        assert.strictEqual(real(schema, read.value), written.value)
+      }))
+  }
+
+  it("leaves out what the schema does not have, and writes no value's own idea of JSON", () => {
+    class Sly {
+      readonly sku = "a"
+      readonly price = 1
+      toJSON(): unknown {
+        return { password: "hunter2" }
+      }
+    }
+    for (const value of [{ sku: "a", price: 1, password: "hunter2" }, new Sly()]) {
+      const written = write(Item, value)
+      assert(Exit.isSuccess(written))
+      assert.strictEqual(written.value, "{\"sku\":\"a\",\"price\":1}")
+    }
+  })
+
+  it("of what does not fit names the path, and what JSON cannot say is no success", () => {
+    const wrong = write(schemas.nested, { items: [{ sku: 1, price: 1 }], by: {} })
+    assert(Exit.isFailure(wrong))
+    assert.include(JSON.stringify(wrong.cause), "items[0].sku")
+    const circular: Record<string, unknown> = {}
+    circular.self = circular
+    assert.isTrue(Exit.isFailure(write(Schema.Unknown as never, circular)))
+  })
+
+  it("of a void is empty, and any payload reads as one", () => {
+    const written = write(Schema.Void as never, undefined)
+    assert(Exit.isSuccess(written))
+    assert.strictEqual(written.value, "")
+    assert.isTrue(Exit.isSuccess(Effect.runSyncExit(makeDecode(Schema.Void)("anything"))))
+  })
+})
