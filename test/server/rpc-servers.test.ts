@@ -3,8 +3,9 @@ import { Cause, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { RpcSerialization } from "effect/rpc"
+import { RpcClient, RpcSerialization } from "effect/rpc"
 import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
+import { UserRpcs } from "../fixtures/rpcUsers.ts"
 
 const url = Effect.map(TestNatsServer.TestNatsServer, (server) => server.url)
 const all = { concurrency: "unbounded" } as const
@@ -238,6 +239,20 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         )
         for (const error of [server, client]) assert.propertyVal(error, "_tag", "InvalidSubject")
       }
+    }))
+
+  it.effect("a call after the protocol's scope has closed fails with ConnectionClosed, and does not hang", () =>
+    Effect.gen(function*() {
+      const servers = yield* url
+      yield* serve(servers, "a", { subject: "outlived" })
+      const nats = yield* NatsClient.make({ servers })
+      // The layer of the protocol ends with the effect that it is provided to.
+      const users = yield* RpcClient.make(UserRpcs).pipe(
+        Effect.provide(NatsRpc.layerClientProtocol({ subject: "outlived" })),
+        Effect.provide(RpcSerialization.layerJson),
+        Effect.provideService(NatsClient.NatsClient, nats)
+      )
+      assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "ConnectionClosed")
     }))
 
   it.effect("the subscriptions of both sides go with their scopes", () =>

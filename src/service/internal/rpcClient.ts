@@ -77,6 +77,7 @@ class Client {
   private sequence = 0
   private orphans: Array<Call> = []
   private isConnected = true
+  private isClosed = false
 
   constructor(
     nats: NatsClient,
@@ -116,6 +117,7 @@ class Client {
   // Waits for the end of the call: what goes wrong with this call alone can then fail this call alone.
   private request(clientId: number, message: RequestEncoded): Effect.Effect<void, RpcClientError> {
     return Effect.suspend(() => {
+      if (this.isClosed) return Effect.fail(clientError(new ConnectionClosed({})))
       const frame = this.encode(message)
       if (typeof frame !== "string" && !(frame instanceof Uint8Array)) return Effect.fail(frame)
       const call = this.calls.open(clientId, message.id)
@@ -390,10 +392,13 @@ class Client {
   }
 
   /** Takes leave of the servers, so that they release what they have of this client. */
-  readonly leave: Effect.Effect<void> = Effect.suspend(() =>
-    !this.isConnected ? Effect.void : Effect.andThen(
-      Effect.forEach([...this.calls.byNumber.values()], (call) => this.abandon(call), { discard: true }),
+  readonly leave: Effect.Effect<void> = Effect.suspend(() => {
+    this.isClosed = true
+    const calls = [...this.calls.byNumber.values()]
+    for (const call of calls) call.end(clientError(new ConnectionClosed({})))
+    return !this.isConnected ? Effect.void : Effect.andThen(
+      Effect.forEach(calls, (call) => this.abandon(call), { discard: true }),
       Effect.forEach(this.calls.allLinks, (link) => Effect.ignore(this.follow(link, constEof)), { discard: true })
     )
-  )
+  })
 }
