@@ -3,12 +3,32 @@
  *
  *   node bench/measured.ts <server url> <job as JSON>
  */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { type Job, quantile, type Sample } from "./workload.ts"
 
 const [, , servers, text] = process.argv
 const job: Job = JSON.parse(text)
-// One of the two only, so that neither carries the other's modules.
-const { prepare } = job.client === "ours" ? await import("./ours.ts") : await import("./raw.ts")
+// One of them only, so that none carries another's modules.
+const { prepare } = job.client === "raw"
+  ? await import("./raw.ts")
+  : job.work.startsWith("service")
+  ? await import("./oursServices.ts")
+  : await import("./ours.ts")
+
+/** MB that are in use after a full collection, where the job is to keep something. */
+const inUse = async (): Promise<number> => {
+  if (!job.work.startsWith("hold")) return NaN
+  setFlagsFromString("--expose_gc")
+  const collect: () => void = runInNewContext("gc")
+  // Memory outside of the heap is let go of in a turn after the one that collects its owner.
+  for (let i = 0; i < 3; i++) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const { external, heapUsed } = process.memoryUsage()
+  return (heapUsed + external) / 1e6
+}
 
 const told = (word: string): Promise<void> =>
   new Promise((resolve) => {
@@ -27,14 +47,19 @@ if (process.send !== undefined) {
   process.send("warm")
   await go
 }
+const usedBefore = await inUse()
+const failedBefore = prepared.failed?.() ?? 0
 const before = process.cpuUsage()
 const since = performance.now()
 const latencies = await prepared.run(job.count)
 const wall = performance.now() - since
 const { system, user } = process.cpuUsage(before)
+const held = await inUse() - usedBefore
 const sample: Sample = {
   cpu: (user + system) / job.count,
-  wall,
+  wall: wall * 1000 / job.count,
+  ...(Number.isNaN(held) ? {} : { held, heldEach: held * 1000 / job.count }),
+  ...(prepared.failed === undefined ? {} : { failed: prepared.failed() - failedBefore }),
   rss: process.memoryUsage.rss() / 1e6,
   ...(latencies === undefined || latencies === null
     ? {}

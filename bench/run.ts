@@ -1,10 +1,10 @@
 /**
- * Measures the package against nats.js and writes the table of `docs/performance.md`.
+ * Measures the package against nats.js and writes the tables of `docs/performance.md` and the chart beside it.
  *
  *   npm run bench                      nine rounds, some minutes
  *   npm run bench -- --quick           two rounds, nothing written
  *   npm run bench -- --only receive    the runs whose name has the word, nothing written
- *   npm run bench -- --rounds 15       more rounds
+ *   npm run bench -- --rounds 15       more rounds; fewer than nine write nothing
  *
  * Every sample comes from a process of its own, ours and nats.js in turn, so that no one inherits the other's compiled
  * code, memory or noise. Ratios are taken within a round; the table has their median and their range.
@@ -15,9 +15,13 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
 import { findServer } from "../scripts/natsServer.mjs"
-import { runs } from "./cases.ts"
+import type { Runs } from "./cases.ts"
+import { toChart } from "./chart.ts"
+import { messagingCases } from "./messagingCases.ts"
+import { processCases } from "./processCases.ts"
 import { countsInstructions, measure, startReal, startScripted, stopAll } from "./processes.ts"
-import { evaluate, missed, toTable } from "./table.ts"
+import { serviceCases } from "./serviceCases.ts"
+import { evaluate, toTables, verdict } from "./table.ts"
 import type { Sample } from "./workload.ts"
 
 const { values } = parseArgs({
@@ -28,8 +32,13 @@ const { values } = parseArgs({
   }
 })
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 9))
-const whole = !values.quick && values.only === undefined
-const document = path.join(import.meta.dirname, "..", "docs", "performance.md")
+// What is written down has rounds enough to tell.
+const whole = values.only === undefined && rounds >= 9
+const docs = path.join(import.meta.dirname, "..", "docs")
+const document = path.join(docs, "performance.md")
+
+const runs: Runs = { ...messagingCases.runs, ...serviceCases.runs, ...processCases.runs }
+const sections = [...messagingCases.sections, ...serviceCases.sections, ...processCases.sections]
 
 const measureAll = async (servers: { readonly scripted: string; readonly real: string }, instructions: boolean) => {
   const samples = new Map<string, Array<Sample>>()
@@ -37,6 +46,7 @@ const measureAll = async (servers: { readonly scripted: string; readonly real: s
   for (let round = 0; round < rounds; round++) {
     // Back and forth, so that no run always follows the same other one.
     for (const [name, run] of round % 2 === 0 ? chosen : chosen.toReversed()) {
+      if (round >= (run.rounds ?? rounds)) continue
       if (process.stderr.isTTY) process.stderr.write(`\rround ${round + 1} of ${rounds}: ${name.padEnd(40)}`)
       const of = samples.get(name) ?? []
       of.push(await measure(run, servers, instructions))
@@ -62,8 +72,8 @@ const main = async (): Promise<void> => {
   const instructions = countsInstructions()
   const servers = { scripted: await startScripted(), real: await startReal(binary.path) }
   const since = performance.now()
-  const results = evaluate(await measureAll(servers, instructions))
-  const table = toTable(results, instructions)
+  const results = evaluate(sections, await measureAll(servers, instructions))
+  const tables = toTables(results, instructions)
   const transport = JSON.parse(
     fs.readFileSync(path.join(import.meta.dirname, "..", "node_modules/@nats-io/transport-node/package.json"), "utf8")
   )
@@ -76,18 +86,16 @@ const main = async (): Promise<void> => {
       instructions ? "instructions (`perf stat`)" : "CPU time (this machine counts no instructions)"
     } per operation.`
   ].join("\n")
-  console.log(`${table}\n\n${conditions}`)
-  console.log(
-    `${missed(results).length} of ${results.filter(({ row }) => row.target !== undefined).length} targets missed`
-  )
+  console.log(`${conditions}\n\n${tables}\n\n${verdict(results, instructions)}`)
   if (!whole) return
   const codec = spawnSync(process.execPath, [path.join(import.meta.dirname, "codec.ts")], { encoding: "utf8" })
   if (codec.status !== 0) throw new Error(`bench/codec.ts failed:\n${codec.stderr}`)
   console.log(`\n${codec.stdout}`)
   let text = fs.readFileSync(document, "utf8")
-  text = between(text, "results", `${conditions}\n\n${table}`)
+  text = between(text, "results", `${conditions}\n${verdict(results, instructions)}\n\n${tables}`)
   text = between(text, "codec", `\`\`\`\n${codec.stdout.trimEnd()}\n\`\`\``)
   fs.writeFileSync(document, text)
+  fs.writeFileSync(path.join(docs, "performance.svg"), toChart(results, instructions))
 }
 
 try {

@@ -12,12 +12,16 @@ export interface Job {
   readonly warm: number
   /** Operations that are measured. */
   readonly count: number
+  /** Requests at the same time, where there are requests. Default 50. */
+  readonly inFlight?: number | undefined
 }
 
 /** A client that is connected and can do the work any number of times. Latencies, in milliseconds, where they are asked for. */
 export interface Prepared {
   readonly run: (count: number) => Promise<ReadonlyArray<number> | void>
   readonly close: () => Promise<void>
+  /** Operations that failed so far, where some may. */
+  readonly failed?: (() => number) | undefined
 }
 
 /** What one process measured. */
@@ -35,8 +39,14 @@ export interface Sample {
   readonly start?: number | undefined
   /** MB of resident memory at the end. */
   readonly rss?: number | undefined
-  /** Milliseconds of wall time for the whole work. */
+  /** Wall time: microseconds per operation. */
   readonly wall?: number | undefined
+  /** MB that the work has left behind after a full collection, in the heap and outside of it. */
+  readonly held?: number | undefined
+  /** The same for each operation, in KB. */
+  readonly heldEach?: number | undefined
+  /** Operations that failed. */
+  readonly failed?: number | undefined
 }
 
 export const quantile = (values: ReadonlyArray<number>, at: number): number => {
@@ -63,10 +73,11 @@ export class Goal {
   }
 }
 
-/** So many messages are asked for at once: a real server holds what a client has not read, and not without bound. */
-export const floodOf = 100_000
+/** So many messages are asked for at once: a server and our default buffer hold what is not read yet, and not without bound. */
+export const floodOf = 50_000
 
 /** A publisher waits for the server after so many messages. */
 export const flushEvery = 5_000
 
-export const inFlight = 50
+/** What a handler waits for where it waits. */
+export const shortWait = (): Promise<void> => Promise.resolve()
