@@ -15,7 +15,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
-import { NatsClient } from "effect-nats"
+import type { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
@@ -28,8 +28,8 @@ class UnknownSymbol extends Schema.TaggedError<UnknownSymbol>()("UnknownSymbol",
 }
 
 const Prices = RpcGroup.make(
-  Rpc.make("Latest", { payload: { symbol: Schema.String }, success: Schema.Number, error: UnknownSymbol }),
-  Rpc.make("Watch", { payload: { symbol: Schema.String }, success: Schema.Number, stream: true })
+  Rpc.make("Latest", { payload: { symbol: Schema.String }, success: Schema.Finite, error: UnknownSymbol }),
+  Rpc.make("Watch", { payload: { symbol: Schema.String }, success: Schema.Finite, stream: true })
 )
 
 // The handlers, and what a watcher's interruption does.
@@ -68,9 +68,9 @@ const program = Effect.gen(function*() {
   const start = Effect.gen(function*() {
     const scope = yield* Scope.fork(yield* Effect.scope)
     yield* Layer.buildWithScope(Layer.fresh(server), scope).pipe(Effect.provideContext(nats))
-    return Scope.close(scope, Exit.void)
+    return { stop: Scope.close(scope, Exit.void) }
   })
-  const stopFirst = yield* start
+  const first = yield* start
   yield* start
 
   yield* Effect.scoped(Effect.gen(function*() {
@@ -92,7 +92,7 @@ const program = Effect.gen(function*() {
     const calls = yield* Effect.forkChild(
       Effect.forEach(Array.from({ length: 100 }), () => prices.Latest({ symbol: "ACME" }), { concurrency: 10 })
     )
-    yield* stopFirst
+    yield* first.stop
     yield* Console.log(`${(yield* Fiber.join(calls)).length} calls answered while a server was shut down`)
   }))
 }).pipe(Effect.scoped, Effect.provide(TestNatsServer.layerClient()))

@@ -13,8 +13,8 @@
  * import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
  *
  * const Prices = RpcGroup.make(
- *   Rpc.make("Latest", { payload: { symbol: Schema.String }, success: Schema.Number }),
- *   Rpc.make("Watch", { payload: { symbol: Schema.String }, success: Schema.Number, stream: true })
+ *   Rpc.make("Latest", { payload: { symbol: Schema.String }, success: Schema.Finite }),
+ *   Rpc.make("Watch", { payload: { symbol: Schema.String }, success: Schema.Finite, stream: true })
  * )
  *
  * const Nats = NatsClient.layer({ servers: "nats://127.0.0.1:4222" })

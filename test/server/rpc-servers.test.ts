@@ -248,8 +248,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const nats = yield* NatsClient.make({ servers })
       // The layer of the protocol ends with the effect that it is provided to.
       const users = yield* RpcClient.make(UserRpcs).pipe(
-        Effect.provide(NatsRpc.layerClientProtocol({ subject: "outlived" })),
-        Effect.provide(RpcSerialization.layerJson),
+        Effect.provide(
+          Layer.provide(NatsRpc.layerClientProtocol({ subject: "outlived" }), RpcSerialization.layerJson)
+        ),
         Effect.provideService(NatsClient.NatsClient, nats)
       )
       assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "ConnectionClosed")

@@ -1,10 +1,11 @@
 /** What the rpc layers need and can fail with, and what a call can fail with. */
 // @effect-diagnostics unnecessaryTypeofType:off
-import type { Effect, Layer, Option, Scope } from "effect"
-import { Schema, Stream } from "effect"
+import type { Effect, Layer, Option, Scope, Stream } from "effect"
+import { Schema } from "effect"
 import type { NatsClient, NatsError } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
-import { Rpc, RpcClient, type RpcClientError, RpcGroup, type RpcSerialization, RpcServer } from "effect/rpc"
+import type { RpcClient, RpcClientError, RpcSerialization, RpcServer } from "effect/rpc"
+import { Rpc, RpcGroup } from "effect/rpc"
 import { holds, type Same } from "./assert.ts"
 
 type Needs = NatsClient.NatsClient | RpcSerialization.RpcSerialization

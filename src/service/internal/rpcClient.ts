@@ -1,7 +1,7 @@
 /**
  * The client's side of the transport: see `rpcWire.ts` for what is sent.
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as RpcClient from "effect/rpc/RpcClient"
@@ -279,7 +279,8 @@ class Client {
 
   private unlink(link: Link, problem: string): void {
     this.calls.unlink(link)
-    for (const call of [...link.calls]) this.lost(call, problem)
+    const calls = [...link.calls]
+    for (const call of calls) this.lost(call, problem)
   }
 
   private onPong(number: number, message: NatsMessage): Effect.Effect<void> {
@@ -323,7 +324,8 @@ class Client {
     // While there is no connection nobody can answer, and the calls in flight have failed.
     if (!this.isConnected) return Effect.void
     this.calls.round++
-    for (const call of [...this.calls.byNumber.values()]) {
+    const calls = this.calls.all
+    for (const call of calls) {
       if (call.link === undefined && call.isSent && this.calls.round - call.round > this.settings.maxPingOut) {
         this.lost(call, "nobody said to have it")
       }
@@ -369,7 +371,9 @@ class Client {
 
   private failAll(failure: RpcFailure): void {
     const error = clientError(failure)
-    for (const call of [...this.calls.byNumber.values()]) {
+    // A caller that is told may call again at once; that call is not meant.
+    const calls = this.calls.all
+    for (const call of calls) {
       if (!call.isSent) continue
       call.end(error)
       // Its server is told when it comes to be known.
@@ -383,7 +387,7 @@ class Client {
   /** The calls of a generated client that is closed. */
   forget(clientId: number): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach([...this.calls.byNumber.values()].filter((call) => call.client === clientId), (call) => {
+      Effect.forEach(this.calls.all.filter((call) => call.client === clientId), (call) => {
         if (call.link !== undefined) return this.abandon(call)
         call.isInterrupted = true
         return Effect.void
@@ -394,7 +398,7 @@ class Client {
   /** Takes leave of the servers, so that they release what they have of this client. */
   readonly leave: Effect.Effect<void> = Effect.suspend(() => {
     this.isClosed = true
-    const calls = [...this.calls.byNumber.values()]
+    const calls = this.calls.all
     for (const call of calls) call.end(clientError(new ConnectionClosed({})))
     return !this.isConnected ? Effect.void : Effect.andThen(
       Effect.forEach(calls, (call) => this.abandon(call), { discard: true }),

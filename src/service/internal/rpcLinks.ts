@@ -118,6 +118,10 @@ export class Calls {
     return this.linksByNumber.get(number)
   }
 
+  get all(): ReadonlyArray<Call> {
+    return [...this.byNumber.values()]
+  }
+
   get allLinks(): ReadonlyArray<Link> {
     return [...this.links.values()]
   }

@@ -332,12 +332,14 @@ class Server {
     const beat = Effect.suspend(() => {
       this.round++
       const stale: Array<Effect.Effect<void>> = []
-      for (const client of [...this.clients.byId.values()]) {
+      const clients = [...this.clients.byId.values()]
+      for (const client of clients) {
         if (this.round - client.heard > beats) {
           this.disconnect(client)
           continue
         }
-        for (const call of [...client.byRequest.values()]) {
+        const calls = [...client.byRequest.values()]
+        for (const call of calls) {
           if (!call.announced || this.round - call.heard <= beats) continue
           this.clients.release(client, call)
           stale.push(survive(this.handle(client.id, { _tag: "Interrupt", requestId: call.requestId })))
