@@ -12,7 +12,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Most tests wait for servers and clocks, not for the processor.
-    maxWorkers: 3,
+    maxWorkers: 2,
     reporters: report === undefined ? ["default"] : ["default", "json"],
     ...(report === undefined ? {} : { outputFile: { json: report } })
   },

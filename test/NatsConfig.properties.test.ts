@@ -153,7 +153,7 @@ describe("any configuration", () => {
         }),
         text(path)
       )
-    }), { arbitrary: { runs: 1500 } })
+    }), { timeout: 120_000, arbitrary: { runs: 1000 } })
 
   it.effect.prop("with a key that is not known is refused where the key is", { config, where: number }, (
     { config, where }

@@ -111,7 +111,7 @@ describe("a secret", () => {
         assertHidden(yield* renderedExit(decoded))
         assertHidden(yield* renderedExit(yield* Effect.exit(Schema.decodeUnknownEffect(NatsConfig.NatsConfig)(input))))
       }
-    }), { arbitrary: { runs: 1500 } })
+    }), { timeout: 120_000, arbitrary: { runs: 1000 } })
 
   const key = Buffer.from(canary).toString("base64url")
   const secretInputs: ReadonlyArray<readonly [string, unknown]> = [

@@ -46,7 +46,7 @@ export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.
  * When, as a part of `connectTimeout`, a listener that is still silent is spoken to. A NATS server speaks first; an HTTP
  * server answers only then.
  */
-const pokeFraction = 0.93
+const pokeFraction = 0.9
 
 /**
  * Time between INFO and the TLS handshake, in milliseconds. A server with too many connections writes its `-ERR` in clear

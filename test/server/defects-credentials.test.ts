@@ -179,7 +179,7 @@ describe("credentials", () => {
   it.live("P19: a JWT that expires while connected ends as AuthenticationExpired, 50 of 50", () =>
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
-      const { creds } = yield* account.user("short", { expiresIn: "3 seconds" })
+      const { creds } = yield* account.user("short", { expiresIn: "6 seconds" })
       const auth = { _tag: "Creds" as const, creds }
       const clients = yield* Effect.all(
         Array.from({ length: 50 }, () => NatsClient.make({ servers: server.url, auth })),

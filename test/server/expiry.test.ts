@@ -7,7 +7,8 @@ import { count, follow, keepLedger, oneTurn, unhandled } from "../fixtures/follo
 const operatorMode = Effect.gen(function*() {
   const operator = yield* TestOperator.make()
   const account = yield* operator.account("app")
-  const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+  // Many clients at once keep this process busy, so the server is given patience with their credentials.
+  const server = yield* TestNatsServer.make({ operator: operator.setup(account), authTimeout: "20 seconds" })
   return { account, server }
 })
 
@@ -61,8 +62,7 @@ describe.concurrent("a user JWT that expires while connected", () => {
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const problems = yield* unhandled
-      const one = Effect.fnUntraced(function*(number: number) {
-        const { creds } = yield* account.user(`app-${number}`, { expiresIn: "6 seconds" })
+      const one = Effect.fnUntraced(function*(creds: string, number: number) {
         const nats = yield* NatsClient.make({ servers: server.url, auth: { _tag: "Creds", creds } })
         const status = yield* follow(nats)
         const { stream } = yield* nats.subscription(`in.${number}`)
@@ -84,7 +84,13 @@ describe.concurrent("a user JWT that expires while connected", () => {
           dials
         ]
       })
-      const outcomes = yield* Effect.forEach(Array.from({ length: 50 }, (_, i) => i), one, { concurrency: "unbounded" })
+      const users = yield* Effect.forEach(
+        Array.from({ length: 50 }),
+        (_, number) => account.user(`app-${number}`, { expiresIn: "10 seconds" })
+      )
+      const outcomes = yield* Effect.forEach(users, ({ creds }, number) => one(creds, number), {
+        concurrency: "unbounded"
+      })
       for (const outcome of outcomes) {
         assert.deepStrictEqual(outcome, [
           "ConnectionClosed",
@@ -112,7 +118,7 @@ describe.concurrent("a user JWT that expires while connected", () => {
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const nkey = yield* TestOperator.nkey()
-      const vault = { creds: (yield* account.user("app", { nkey, expiresIn: "3 seconds" })).creds, reads: 0 }
+      const vault = { creds: (yield* account.user("app", { nkey, expiresIn: "6 seconds" })).creds, reads: 0 }
       const auth = Effect.sync(() => {
         vault.reads++
         return { _tag: "Creds", creds: vault.creds } as const
