@@ -87,11 +87,14 @@ export interface Options {
    */
   readonly concurrency?: number | "unbounded" | undefined
   /**
-   * How long a stop may take. Requests that are not answered then are interrupted and answered with 503. Default 10
-   * seconds.
+   * How long a stop waits for handlers. Requests that are not answered then are interrupted and answered with 503, for
+   * which it takes two seconds more at most. Default 10 seconds.
    */
   readonly drainTimeout?: Duration.Input | undefined
-  /** Whether the endpoints' metadata has their JSON Schemas. Default `true`. */
+  /**
+   * Whether the endpoints' metadata has their JSON Schemas. Default `true`. Where that would be over the server's
+   * `max_payload`, they are left out, with a warning in the log.
+   */
   readonly schemas?: boolean | undefined
   /** Whether `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` are answered. Default `true`. */
   readonly discovery?: boolean | undefined

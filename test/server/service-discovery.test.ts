@@ -5,7 +5,7 @@
 import { assert, it } from "@effect/vitest"
 import { Svcm } from "@nats-io/services"
 import { connect as connectNatsJs } from "@nats-io/transport-node"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Logger, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -240,5 +240,25 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual([info.metadata, info.description, info.endpoints], [{}, "", []])
       const [stats] = yield* all(ServiceDiscovery.stats({ name: "bare", count: 1 }))
       assert.deepStrictEqual(stats.endpoints, [])
+    }))
+
+  it.effect("schemas that would be over max_payload are left out, with a warning", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ maxPayload: 1024 })
+      const nats = yield* NatsClient.make({ servers: server.url })
+      const logged: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => {
+        logged.push(`${logLevel} ${String(message)}`)
+      })
+      const service = yield* NatsService.make(Orders, { name: "small", version: "1.0.0" }).pipe(
+        Effect.provide([handlers, Logger.layer([logger])]),
+        Effect.provideService(NatsClient.NatsClient, nats)
+      )
+      const answer = JSON.parse((yield* nats.request("$SRV.INFO.small")).text)
+      assert.deepStrictEqual(answer, yield* service.info)
+      assert.deepStrictEqual(answer.endpoints[0].metadata, {})
+      assert.deepStrictEqual(logged, [
+        "Warn Without schemas: with them the answer to $SRV.INFO is over the server's limit of 1024 bytes"
+      ])
     }))
 })

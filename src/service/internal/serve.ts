@@ -78,10 +78,22 @@ export const serve = <Rpcs extends Rpc.Any>(
       name: options.name,
       id: randomBytes(11).toString("hex"),
       version: options.version,
-      metadata: options.metadata ?? {}
+      metadata: { ...options.metadata }
     }
     const started = new Date(clock.currentTimeMillisUnsafe()).toISOString()
-    const info = Monitoring.infoOf(identity, options.description ?? "", contracts, options.schemas ?? true)
+    const infoWith = (schemas: boolean) => Monitoring.infoOf(identity, options.description ?? "", contracts, schemas)
+    const { max_payload: limit } = yield* nats.serverInfo
+    const described = infoWith(options.schemas ?? true)
+    const fits = Buffer.byteLength(JSON.stringify(described)) <= limit
+    if (!fits) {
+      yield* Effect.annotateLogs(
+        Effect.logWarning(
+          `Without schemas: with them the answer to $SRV.INFO is over the server's limit of ${limit} bytes`
+        ),
+        { service: options.name }
+      )
+    }
+    const info = fits ? described : infoWith(false)
     const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
 
     const stopped = yield* Deferred.make<void, SubscriptionError>()
@@ -104,9 +116,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       ({ answer, subject }) =>
         Effect.tap(nats.subscription(subject, { overflow }), (subscription) =>
           Effect.forkIn(
-            Effect.ignore(
-              Stream.runForEach(subscription.stream, (message: NatsMessage) => Effect.ignore(message.respond(answer())))
-            ),
+            Effect.ignore(Stream.runForEach(subscription.stream, (message) => tell(message, answer(), options.name))),
             scope
           )),
       { concurrency: "unbounded" }
@@ -155,6 +165,13 @@ export const serve = <Rpcs extends Rpc.Any>(
 /** Whether it was done in time. A finalizer is uninterruptible, and what has to end in time must not be. */
 const within = (patience: Duration.Input, effect: Effect.Effect<void>): Effect.Effect<boolean> =>
   Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
+
+const tell = (message: NatsMessage, answer: string, service: string): Effect.Effect<void> =>
+  Effect.catch(message.respond(answer), (error) =>
+    // Without a reply subject nobody asked.
+    error._tag === "InvalidSubject"
+      ? Effect.void
+      : Effect.annotateLogs(Effect.logWarning("A discovery could not be answered", error), { service }))
 
 /** Handles every request. The scope of the reading stays open until the last handler is done, which a drain waits for. */
 const read = (
