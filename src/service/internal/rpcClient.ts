@@ -361,6 +361,16 @@ class Client {
           }, { discard: true })
         )
       }
+      case "PermissionDenied": {
+        const { error } = event
+        if (error.operation !== "publish" || error.subject !== this.settings.subject) return Effect.void
+        // The server says nothing more of those that it has not passed on.
+        const calls = this.calls.all
+        for (const call of calls) {
+          if (call.isSent && call.link === undefined) this.fail(call, clientError(error))
+        }
+        return Effect.void
+      }
       case "Closed":
         this.failAll(new ConnectionClosed(event.reason === undefined ? {} : { reason: event.reason }))
         return Effect.void

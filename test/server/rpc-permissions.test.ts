@@ -1,0 +1,49 @@
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { TestNatsServer } from "effect-nats/testing"
+import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
+
+const password = "correct horse"
+const as = (user: string) => ({ nats: { auth: { user, password } } })
+
+const broker = TestNatsServer.layer({
+  users: [
+    {
+      user: "server",
+      password,
+      permissions: { subscribe: ["users", "users.>", "denied", "denied.>"], publish: ["_INBOX.>"] }
+    },
+    { user: "client", password, permissions: { subscribe: ["_INBOX.>"], publish: ["users", "users.>"] } }
+  ]
+})
+
+it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with permissions", (it) => {
+  it.effect("the permissions that the document names are enough for calls, streams and interruptions", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.TestNatsServer
+      const { seen } = yield* serve(url, "a", as("server"))
+      const { nats, users } = yield* caller(url, { ...as("client"), pingInterval: "50 millis" })
+      assert.strictEqual(yield* users.Which(), "a")
+      assert.strictEqual(yield* Stream.runCount(users.Count({ to: 100, each: 10 })), 100)
+      const fiber = yield* Effect.forkChild(users.Never({ id: "1" }))
+      yield* seen.until("Never 1 started", 1)
+      yield* Fiber.interrupt(fiber)
+      yield* seen.until("Never 1 interrupted", 1)
+      assert.strictEqual((yield* nats.state)._tag, "Connected")
+    }))
+
+  it.effect("a subject that the client's user may not publish to fails the call with PermissionsViolation", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.TestNatsServer
+      yield* serve(url, "a", { ...as("server"), subject: "denied" })
+      const { users } = yield* caller(url, { ...as("client"), subject: "denied" })
+      assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "PermissionsViolation")
+    }))
+
+  it.effect("a subject that the server's user may not subscribe to fails the server's layer", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.TestNatsServer
+      const error = yield* Effect.flip(serve(url, "a", { ...as("server"), subject: "elsewhere" }))
+      assert.strictEqual(error._tag, "PermissionsViolation")
+    }))
+})
