@@ -1,3 +1,5 @@
+// Wrong uses stand alone here, for the compiler to refuse.
+// @effect-diagnostics floatingEffect:off missingEffectError:off
 /** What services and their clients need, give and fail with: exactly this. */
 import type { Effect, Layer, Scope, Stream } from "effect"
 import { Context, Schema } from "effect"

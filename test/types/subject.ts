@@ -1,3 +1,5 @@
+// Wrong uses stand alone here, for the compiler to refuse.
+// @effect-diagnostics floatingEffect:off missingEffectError:off
 /** What the compiler says of subjects. Checked by `tsc`; never run. */
 import { type NatsClient, type NatsError, Subject } from "effect-nats"
 import type * as Effect from "effect/Effect"

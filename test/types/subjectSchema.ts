@@ -1,3 +1,5 @@
+// Wrong uses stand alone here, for the compiler to refuse.
+// @effect-diagnostics floatingEffect:off missingEffectError:off
 /** What the compiler says of typed subjects. Checked by `tsc`; never run. */
 import { type NatsClient, type NatsError, type NatsMessage, Subject, SubjectSchema } from "effect-nats"
 import * as Context from "effect/Context"
