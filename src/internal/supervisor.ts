@@ -164,7 +164,7 @@ export class Supervisor {
         const delay = steps === 0 ? 0 : Math.round(delayBefore(reconnect, steps, yield* Random.next))
         const now = yield* Clock.currentTimeMillis
         if (attempt >= reconnect.maxAttempts || now + delay - since > reconnect.maxElapsed) {
-          return yield* Effect.fail(reason)
+          return yield* reason
         }
         if (delay > 0) {
           this.connection.lostReason = reason
@@ -177,7 +177,7 @@ export class Supervisor {
         const result = yield* Effect.result(this.round)
         if (Result.isSuccess(result)) return result.success
         reason = result.failure
-        if (yield* this.isFinal(reason)) return yield* Effect.fail(reason)
+        if (yield* this.isFinal(reason)) return yield* reason
       }
     })
 
@@ -188,10 +188,10 @@ export class Supervisor {
       const result = yield* Effect.result(this.dialOne(server))
       if (Result.isSuccess(result)) return result.success
       this.noteAuth(result.failure)
-      if (isLocal(result.failure)) return yield* Effect.fail(result.failure)
+      if (isLocal(result.failure)) return yield* result.failure
       attempts.push({ server: formatServer(server), error: result.failure })
     }
-    return yield* Effect.fail(mostTelling(attempts))
+    return yield* mostTelling(attempts)
   })
 
   private readonly dialOne = (server: ServerAddress): Effect.Effect<Lost, ConnectError> =>
