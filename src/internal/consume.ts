@@ -4,7 +4,6 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { SubscribeError, SubscriptionError } from "../NatsError.ts"
@@ -39,12 +38,10 @@ export const consume = <E, R>(
         wholeNumber("concurrency", concurrency)
         const subscription = yield* Scope.provide(restore(Operations.subscribe(connection, settings)), scope)
         const observed = yield* observe(connection, settings, subjectTemplate, handler)
-        const handle = guarded(connection, settings.subject, observed)
+        const worker = work(subscription, concurrency === 1, observed, reporter(connection, settings.subject))
         const workers = yield* Effect.forEach(
           Array.from({ length: concurrency }),
-          // A worker that is alone takes whole arrays, which keeps the order and costs least.
-          () =>
-            Effect.forkIn(Effect.interruptible(work(subscription, concurrency === 1 ? undefined : 1, handle)), scope)
+          () => Effect.forkIn(Effect.interruptible(worker), scope)
         )
         const ended = Effect.forEach(workers, Fiber.join, { discard: true })
         return yield* restore(ended).pipe(
@@ -57,24 +54,47 @@ export const consume = <E, R>(
     )
   )
 
-const work = <R>(
+// One loop for the whole life of a worker: a message costs its handler and a turn of the loop. A handler that fails ends
+// the loop, is reported, and the loop goes on with the next message.
+const work = <E, R>(
   subscription: Subscription,
-  limit: number | undefined,
-  handle: Handler<never, R>
+  isAlone: boolean,
+  handler: Handler<E, R>,
+  report: (cause: Cause.Cause<E>) => Effect.Effect<void>
 ): Effect.Effect<void, SubscriptionError, R> =>
   Effect.scoped(Effect.gen(function*() {
-    const pull = yield* subscription.read(limit)
-    while (true) {
-      const batch = yield* Effect.exit(pull)
-      if (Exit.isFailure(batch)) return yield* endOf(batch.cause)
-      const messages = batch.value
-      let index = 0
-      yield* Effect.whileLoop({
-        while: () => index < messages.length,
-        body: () => handle(messages[index++]),
-        step: () => {}
-      })
-    }
+    // A worker that is alone takes whole arrays, which keeps the order and costs least.
+    const pull = yield* subscription.read(isAlone ? undefined : 1)
+    let messages: ReadonlyArray<Message> = []
+    let index = 0
+    let end: Cause.Cause<End> | undefined
+    const next = (): Message | undefined =>
+      index < messages.length ? messages[index++] : isAlone ? undefined : subscription.takeOne()
+    const refill = Effect.matchCause(pull, {
+      onFailure: (cause) => {
+        end = cause
+      },
+      onSuccess: (batch) => {
+        messages = batch
+        index = 0
+      }
+    })
+    const loop: Effect.Effect<void, E, R> = Effect.whileLoop({
+      while: () => end === undefined,
+      body: (): Effect.Effect<unknown, E, R> => {
+        const message = next()
+        if (message !== undefined) return handler(message)
+        messages = []
+        return refill
+      },
+      step: () => {}
+    })
+    const resilient: Effect.Effect<void, never, R> = Effect.catchCause(
+      loop,
+      (cause) => Effect.andThen(report(cause), Effect.suspend(() => resilient))
+    )
+    yield* resilient
+    return yield* endOf(end!)
   }))
 
 const endOf = (cause: Cause.Cause<End>): Effect.Effect<void, SubscriptionError> => {
@@ -103,23 +123,9 @@ const observe = <E, R>(
   })
 
 // A handler that fails is reported and counted. It stops neither the worker nor the subscription.
-const guarded = <E, R>(
-  connection: Connection,
-  subject: string,
-  handler: Handler<E, R>
-): Handler<never, R> => {
-  const report = (cause: Cause.Cause<E>): Effect.Effect<void> => {
-    // A handler that interrupts itself has ended; an interruption of the worker ends it without coming here.
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    connection.handlerFailures++
-    return Effect.annotateLogs(Effect.logError("A message handler failed", cause), { subject })
-  }
-  return (message) => {
-    try {
-      const handled = handler(message)
-      return Exit.isExit(handled) && Exit.isSuccess(handled) ? Effect.void : Effect.catchCause(handled, report)
-    } catch (defect) {
-      return report(Cause.die(defect))
-    }
-  }
+const reporter = (connection: Connection, subject: string) => (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  // A handler that interrupts itself has ended; an interruption of the worker ends it without coming here.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.void
+  connection.handlerFailures++
+  return Effect.annotateLogs(Effect.logError("A message handler failed", cause), { subject })
 }

@@ -190,6 +190,18 @@ export class Subscription implements MessageTarget {
     )
   }
 
+  /** The next message for a reader that shares them with others, without an array for it. */
+  takeOne(): Message | undefined {
+    if (this.head === this.buffer.length) return undefined
+    const message = this.buffer[this.head]!
+    this.buffer[this.head++] = undefined
+    this.bytes -= message.size
+    this.settledBytes = this.bytes
+    this.cutFront()
+    if (this.buffer.length === 0) this.full = false
+    return message
+  }
+
   /** Calls back when the server has the SUB, or with the error when it refused or the subscription ended first. */
   onConfirmed(resume: (error: SubscriptionError | undefined) => void): void {
     if (this.ended !== undefined || this.confirmed) resume(this.failure)
