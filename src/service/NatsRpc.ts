@@ -163,6 +163,7 @@ export const layerServerProtocol = (
  * What goes wrong on the way fails the call that it concerns with an `RpcClientError`; `failureOf` tells which one:
  * - `NoResponders`, at once: no server is there.
  * - `MaxPayloadExceeded`: the request is too large. Nothing was sent.
+ * - `PermissionsViolation`: this client's user may not publish to the subject.
  * - `ConnectionLost`: this client's connection broke while the call was in flight. The protocol lives on, and calls wait
  *   for the next connection as `whileDisconnected` of the client's config says.
  * - `RpcServerLost`: the server that had the call is gone, or a part of its answer was lost.

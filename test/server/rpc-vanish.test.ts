@@ -158,6 +158,28 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         assert.strictEqual(yield* Fiber.join(kept), "a kept")
       }))
 
+    it.effect("a client that vanishes while nothing is in flight is forgotten within clientTimeout, one that is there is not", () =>
+      Effect.gen(function*() {
+        const { proxy, url } = yield* ways
+        const gone = yield* Queue.unbounded<number>()
+        yield* serve(url, "a", {
+          subject: "idle",
+          clientTimeout: "400 millis",
+          onDisconnect: (id) => Effect.asVoid(Queue.offer(gone, id))
+        })
+        const first = yield* caller(url, { subject: "idle", pingInterval: "50 millis" })
+        const second = yield* caller(proxy.url, {
+          subject: "idle",
+          pingInterval: "50 millis",
+          nats: { drainTimeout: "50 millis" }
+        })
+        yield* first.users.Which()
+        yield* second.users.Which()
+        yield* proxy.swallow()
+        assert.strictEqual(yield* Queue.take(gone), 1)
+        assert.strictEqual(yield* Queue.size(gone), 0)
+      }))
+
     it.effect("an answer to a client that is gone releases all that the server has of it, at once", () =>
       Effect.gen(function*() {
         const { proxy, url } = yield* ways
