@@ -364,6 +364,14 @@ export interface AsyncApiInfo {
 }
 
 /**
+ * Plain data: JSON as an object.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AsyncApiDocument = AsyncApi.Document
+
+/**
  * An AsyncAPI 3 document of a service: plain data, ready for `JSON.stringify`.
  *
  * Each endpoint is a channel with its request and an operation that receives it and replies; payloads are JSON Schemas
@@ -375,7 +383,7 @@ export interface AsyncApiInfo {
 export const asyncApi = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Unary<Rpcs>,
   info: AsyncApiInfo
-): Effect.Effect<AsyncApi.Document, InvalidService> =>
+): Effect.Effect<AsyncApiDocument, InvalidService> =>
   Effect.suspend(() => {
     const problem = Contract.versionProblem(info.name, info.version)
     const endpoints = problem ?? Contract.endpointsOf<Rpcs>(group, info.name, info.queue)
