@@ -116,6 +116,7 @@ holds<
     | NatsError.InvalidHeader
     | NatsError.MaxPayloadExceeded
     | NatsError.NoResponders
+    | NatsError.SlowConsumer
     | NatsError.MessageDecodeError
   >
 >()
