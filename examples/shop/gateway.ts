@@ -1,0 +1,103 @@
+/**
+ * HTTP at the front, NATS behind: takes orders, and shows on one page how the fleet is.
+ *
+ *   GET  /stock/:item   what is left, from `stock`
+ *   POST /orders        places an order, at `orders`
+ *   GET  /?trace=<id>   the instances, the metrics of all clients, and the spans of one request
+ *   GET  /metrics       the metrics, for Prometheus
+ */
+import { Effect, Layer, Option, Stream } from "effect"
+import { NatsRpc, NatsService, ServiceDiscovery } from "effect-nats/service"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
+import { RpcClient, RpcSerialization } from "effect/rpc"
+import { Orders, ordersSubject, Stock } from "./contracts.ts"
+import { linesOf } from "./traces.ts"
+
+const told = (status: number) => (error: { readonly _tag: string; readonly message: string }) =>
+  Effect.succeed(HttpServerResponse.jsonUnsafe({ error: error._tag, message: error.message }, { status }))
+
+/** Failures with a name have a status of their own; a defect is a 500 without a word of what it was. */
+const placeOrder = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const orders = yield* RpcClient.make(Orders)
+  const payload = HttpServerRequest.schemaBodyJson(Orders.requests.get("place")!.payloadSchema)
+  yield* router.add(
+    "POST",
+    "/orders",
+    Effect.gen(function*() {
+      const order = yield* orders.place(yield* payload)
+      const { traceId } = yield* Effect.currentSpan
+      return HttpServerResponse.jsonUnsafe(order, { status: 201, headers: { "x-trace-id": traceId } })
+    }).pipe(Effect.catchTags({
+      SchemaError: told(400),
+      Declined: told(402),
+      OutOfStock: told(409),
+      Unavailable: told(503),
+      RpcClientError: (error) => {
+        const failure = NatsRpc.failureOf(error)
+        return told(Option.isSome(failure) && failure.value._tag === "NoResponders" ? 503 : 502)(error)
+      }
+    }))
+  )
+}))
+
+const stockLeft = HttpRouter.use(Effect.fnUntraced(function*(router) {
+  const stock = yield* NatsService.client(Stock, { name: "stock" })
+  yield* router.add(
+    "GET",
+    "/stock/:item",
+    Effect.gen(function*() {
+      const { item = "" } = yield* HttpRouter.params
+      return HttpServerResponse.jsonUnsafe({ item, left: yield* stock.left({ item }) })
+    }).pipe(Effect.catchTag("NoResponders", told(503)))
+  )
+}))
+
+const escaped = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`)
+
+const section = (title: string, lines: ReadonlyArray<string>) =>
+  `<h2>${title}</h2>\n<pre>\n${lines.map(escaped).join("\n")}\n</pre>\n`
+
+// Micro services are found, whatever they are written in. What they have done is counted by themselves.
+const instances = ServiceDiscovery.stats({ stall: "100 millis" }).pipe(
+  Stream.catchTag("NoResponders", () => Stream.empty),
+  Stream.runCollect,
+  Effect.map((found) =>
+    found.flatMap(({ endpoints, id, name, version }) =>
+      endpoints.map((endpoint) =>
+        `${name} ${version} ${id} ${endpoint.name}: ${endpoint.num_requests} requests, ${endpoint.num_errors} errors, ` +
+        `${endpoint.average_processing_time} ns each`
+      )
+    ).toSorted()
+  )
+)
+
+const metrics = Effect.map(
+  PrometheusMetrics.format(),
+  (text) => text.split("\n").filter((line) => line.startsWith("nats_client_") && !line.endsWith(" 0"))
+)
+
+const page = HttpRouter.add(
+  "GET",
+  "/",
+  Effect.gen(function*() {
+    const { trace } = yield* HttpServerRequest.ParsedSearchParams
+    const sections = [
+      section("Instances", yield* instances),
+      section("Metrics", yield* metrics),
+      section("Trace", typeof trace === "string" ? linesOf(trace) : [])
+    ]
+    return HttpServerResponse.text(`<!doctype html>\n<title>The shop</title>\n${sections.join("")}`, {
+      contentType: "text/html"
+    })
+  })
+)
+
+/** It needs a connection of its own, and an HTTP server. */
+export const gateway = HttpRouter.serve(
+  Layer.mergeAll(placeOrder, stockLeft, page, PrometheusMetrics.layerHttp()),
+  { disableLogger: true, disableListenLog: true }
+).pipe(
+  Layer.provide(NatsRpc.layerClientProtocol({ subject: ordersSubject })),
+  Layer.provide(RpcSerialization.layerJson)
+)

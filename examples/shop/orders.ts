@@ -1,0 +1,50 @@
+/**
+ * Places orders: reserves the goods at `stock`, has `payments` charge the card, and tells everybody.
+ */
+import { Effect, Layer } from "effect"
+import { NatsClient } from "effect-nats"
+import { NatsRpc, NatsService, ServiceError } from "effect-nats/service"
+import { RpcSerialization, RpcServer } from "effect/rpc"
+import { randomUUID } from "node:crypto"
+import { OrderPlaced, Orders, ordersSubject, Payments, Stock, Unavailable } from "./contracts.ts"
+
+// A contract's failures pass. A service that is away is a failure of this one's contract; a fault there is a fault here.
+const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.catchIf(
+    call,
+    ServiceError.isCallError,
+    (error) =>
+      error.isRetryable && !(error._tag === "ServiceError" && error.code === 500)
+        ? Effect.fail(new Unavailable({ service, cause: error._tag }))
+        : Effect.die(error)
+  )
+
+const handlers = Orders.toLayer(Effect.gen(function*() {
+  const stock = yield* NatsService.client(Stock, { name: "stock", timeout: "2 seconds" })
+  const payments = yield* NatsService.client(Payments, { name: "payments", timeout: "2 seconds" })
+  const nats = yield* NatsClient.NatsClient
+  return Orders.of({
+    place: Effect.fnUntraced(function*({ card, item, quantity }) {
+      const price = yield* asOurs("stock")(stock.reserve({ item, quantity }))
+      yield* payments.charge({ card, amount: price }).pipe(
+        asOurs("payments"),
+        Effect.onError(() => Effect.ignore(stock.release({ item, quantity })))
+      )
+      const order = { id: randomUUID(), item, quantity, price }
+      yield* Effect.orDie(
+        OrderPlaced.publish({ id: order.id }, order, { subjectTemplate: OrderPlaced.template.template })
+      )
+      return order
+    }, Effect.provideService(NatsClient.NatsClient, nats))
+  })
+}))
+
+/** One instance. It needs a connection of its own. */
+export const instance = RpcServer.layer(Orders, {
+  // A fault ends the call that has it, not all calls of the gateway that made it.
+  disableFatalDefects: true
+}).pipe(
+  Layer.provide(handlers),
+  Layer.provide(NatsRpc.layerServerProtocol({ subject: ordersSubject })),
+  Layer.provide(RpcSerialization.layerJson)
+)
