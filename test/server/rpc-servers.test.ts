@@ -1,11 +1,11 @@
 import { assert, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { RpcClient, RpcSerialization } from "effect/rpc"
+import { RpcClient, RpcSerialization, RpcServer } from "effect/rpc"
 import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
-import { UserRpcs } from "../fixtures/rpcUsers.ts"
+import { handlers, Observed, timingLayer, UserRpcs } from "../fixtures/rpcUsers.ts"
 
 const url = Effect.map(TestNatsServer.TestNatsServer, (server) => server.url)
 const all = { concurrency: "unbounded" } as const
@@ -254,6 +254,47 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Effect.provideService(NatsClient.NatsClient, nats)
       )
       assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "ConnectionClosed")
+    }))
+
+  it.effect("a server forgets an idle client that leaves, at once", () =>
+    Effect.gen(function*() {
+      const servers = yield* url
+      const seen = new Observed("a")
+      const nats = yield* NatsClient.make({ servers })
+      const protocol = yield* NatsRpc.makeServerProtocol({ subject: "idle", clientTimeout: "1 hour" }).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Effect.provide(RpcSerialization.layerJson)
+      )
+      yield* Effect.forkScoped(
+        RpcServer.make(UserRpcs).pipe(
+          Effect.provide([handlers(seen), timingLayer(seen)]),
+          Effect.provideService(RpcServer.Protocol, protocol)
+        )
+      )
+      const { stop, users } = yield* caller(servers, { subject: "idle" })
+      assert.strictEqual(yield* users.Which(), "a")
+      assert.strictEqual((yield* protocol.clientIds).size, 1)
+      yield* stop
+      yield* Effect.repeat(Effect.andThen(nats.flush, protocol.clientIds), { until: (ids) => ids.size === 0 })
+    }))
+
+  it.effect("a call has a span at each side, and its messages have none", () =>
+    Effect.gen(function*() {
+      const servers = yield* url
+      const spans: Array<string> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          spans.push(`${options.kind} ${options.name}`)
+          return new Tracer.NativeSpan(options)
+        }
+      })
+      yield* Effect.gen(function*() {
+        yield* serve(servers, "a", { subject: "traced" })
+        const { users } = yield* caller(servers, { subject: "traced" })
+        yield* users.Which()
+        yield* users.WhichStream().pipe(Stream.take(3), Stream.runDrain)
+      }).pipe(Effect.withTracer(tracer))
+      assert.deepStrictEqual(spans, ["client Which", "server Which", "client WhichStream", "server WhichStream"])
     }))
 
   it.effect("the subscriptions of both sides go with their scopes", () =>

@@ -234,6 +234,23 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         yield* seen.until("WhichStream ended", 1)
       }))
 
+    it.effect("a call that is silent while its client's connection breaks is interrupted when the client is back", () =>
+      Effect.gen(function*() {
+        const { proxy, url } = yield* ways
+        const { seen } = yield* serve(url, "a", { subject: "silent", clientTimeout: "1 hour" })
+        const { nats, users } = yield* caller(proxy.url, {
+          subject: "silent",
+          pingInterval: "1 hour",
+          nats: { reconnect: quick }
+        })
+        const waiting = yield* Effect.forkChild(Effect.exit(users.Never({ id: "1" })))
+        // The one message that comes is the server's word that it has the call.
+        yield* Effect.repeat(nats.stats, { until: (stats) => stats.messagesIn === 1 })
+        yield* proxy.drop("RST")
+        assert.strictEqual(failureTag(yield* Fiber.join(waiting)), "ConnectionLost")
+        yield* seen.until("Never 1 interrupted", 1)
+      }))
+
     it.effect("the server's connection breaks and comes back: a call that nothing was lost of is answered", () =>
       Effect.gen(function*() {
         const { proxy, url } = yield* ways
