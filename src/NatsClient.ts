@@ -38,7 +38,7 @@ import type {
   FlushError,
   PublishError,
   RequestError,
-  RequestTimedOut,
+  RequestManyError,
   RespondError,
   SubscribeError,
   SubscriptionError
@@ -97,6 +97,11 @@ export interface PublishOptions {
    * Costs a round trip. Default `false`.
    */
   readonly confirm?: boolean | undefined
+  /**
+   * How long it may wait before it is sent: for a connection, with `whileDisconnected: "wait"`, and for room while more
+   * than 8 MiB are unsent. Then it fails with `ConnectionLost`, and is never sent. Default: no bound.
+   */
+  readonly timeout?: Duration.Input | undefined
   /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
   readonly subjectTemplate?: string | undefined
 }
@@ -234,13 +239,14 @@ export interface NatsClient {
   ): Effect.Effect<NatsMessage, RequestError>
   /**
    * Sends a message and takes many replies: a stream that ends with success by time, count, silence or an empty reply.
-   * Fails with `NoResponders` when nobody is subscribed, and with `ConnectionLost` when the connection breaks meanwhile.
+   * Fails with `NoResponders` when nobody is subscribed, with `ConnectionLost` when the connection breaks meanwhile, and
+   * with `SlowConsumer` when more than 65,536 replies or 64 MiB wait unread, each after the replies that came.
    */
   requestMany(
     subject: string,
     payload?: string | Uint8Array,
     options?: RequestManyOptions
-  ): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>>
+  ): Stream.Stream<NatsMessage, RequestManyError>
   /**
    * Opens a subscription. Succeeds when the server has it, so that what is published afterwards is received; fails with
    * `PermissionsViolation` when the server refuses it. Closing the scope unsubscribes at once and drops what is unread.

@@ -319,6 +319,14 @@ export type RequestError =
   | PermissionsViolation
 
 /**
+ * What the replies of `requestMany` can fail with: the time ends them with success.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type RequestManyError = Exclude<RequestError, RequestTimedOut> | SlowConsumer
+
+/**
  * What opening a subscription can fail with. `ConnectionLost` occurs with `whileDisconnected: "fail"` only: otherwise
  * opening waits for the next session.
  *

@@ -140,7 +140,13 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         payload,
         options?.timeout === undefined ? requestTimeout : Duration.toMillis(options.timeout),
         options,
-        { count: options?.count ?? Infinity, stall: options?.stall, sentinel: options?.sentinel ?? false }
+        {
+          count: options?.count ?? Infinity,
+          stall: options?.stall,
+          sentinel: options?.sentinel ?? false,
+          capacity: defaultCapacity,
+          capacityBytes: defaultCapacityBytes
+        }
       ),
     consume: (subject, handler, options) =>
       consume(connection, settingsOf(subject, options), config.drainTimeout, options, handler),

@@ -10,7 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
-import type { AuthMethod, ConnectError } from "../ConnectError.ts"
+import { type AuthMethod, type ConnectError, StaleConnection } from "../ConnectError.ts"
 import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../NatsError.ts"
 import type { ConnectionState, StatusEvent } from "../NatsStatus.ts"
 import { afterReadLoop } from "./afterReadLoop.ts"
@@ -282,9 +282,11 @@ export class Connection implements SubscriptionOwner {
   /** Waits for the end of the client. */
   readonly awaitClosed: Effect.Effect<void, ConnectionClosed> = Effect.suspend(() => Deferred.await(this.closed))
 
-  /** The error of an operation that finds no session and may not wait for one. */
+  /** The error of an operation that finds no session, or one that takes nothing more, and may not wait. */
   get unavailable(): ConnectionLost | ConnectionClosed {
-    return this.ended ?? new ConnectionLost({ reason: this.lostReason! })
+    const { session } = this
+    const reason = session === undefined ? this.lostReason! : new StaleConnection({ server: session.server })
+    return this.ended ?? new ConnectionLost({ reason })
   }
 
   /** Bytes of all sessions. */

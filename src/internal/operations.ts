@@ -18,7 +18,7 @@ import {
   MaxPayloadExceeded,
   type PublishError,
   type RequestError,
-  type RequestTimedOut,
+  type RequestManyError,
   type RespondError,
   type SubscribeError
 } from "../NatsError.ts"
@@ -76,6 +76,7 @@ export interface PublishOptions {
   readonly headers?: Input | undefined
   readonly reply?: string | undefined
   readonly confirm?: boolean | undefined
+  readonly timeout?: Duration.Input | undefined
   readonly subjectTemplate?: string | undefined
 }
 
@@ -141,9 +142,9 @@ const publishNow = (
   const tooLarge = oversize(connection, subject, headers, payload)
   if (tooLarge !== undefined) return Exit.fail(tooLarge)
   const session = connection.session
-  if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload })
+  if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload }, options.timeout)
   if (session === undefined || connection.isCongested(session)) {
-    return whenPossible(connection, { subject, reply, headers, payload })
+    return within(connection, options?.timeout, whenPossible(connection, { subject, reply, headers, payload }))
   }
   session.writer.publish(subject, reply, headers, payload)
   connection.messagesOut++
@@ -154,6 +155,16 @@ const write = (connection: Connection, session: Session, { headers, payload, rep
   session.writer.publish(subject, reply, headers, payload)
   connection.messagesOut++
 }
+
+/** The wait before something is sent. What is not sent in its time never is. */
+const within = <A, E>(
+  connection: Connection,
+  timeout: Duration.Input | undefined,
+  wait: Effect.Effect<A, E>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
+  timeout === undefined
+    ? wait
+    : Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
 
 /** A publish that finds no session, or one that has too much to send. */
 const whenPossible = (connection: Connection, held: HeldPublish): Effect.Effect<void, PublishError> => {
@@ -187,8 +198,12 @@ const roundTrip = (session: Session): Effect.Effect<void, ConnectionLost> =>
     )
   })
 
-const confirmed = (connection: Connection, held: HeldPublish): Effect.Effect<void, PublishError> =>
-  Effect.flatMap(available(connection), (session) =>
+const confirmed = (
+  connection: Connection,
+  held: HeldPublish,
+  timeout: Duration.Input | undefined
+): Effect.Effect<void, PublishError> =>
+  Effect.flatMap(within(connection, timeout, available(connection)), (session) =>
     Effect.suspend(() => {
       const watch: ConfirmWatch = { subject: held.subject, denied: undefined }
       connection.watches.add(watch)
@@ -287,9 +302,10 @@ const sendWhenPossible = <A, E, R>(
   if (connection.ended !== undefined) return Effect.fail(connection.ended)
   const { clock } = connection.settings
   const started = clock.currentTimeMillisUnsafe()
-  return Effect.suspend(() => available(connection)).pipe(
-    Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void),
-    Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.fail(connection.unavailable) }),
+  const ready = Effect.suspend(() => available(connection)).pipe(
+    Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void)
+  )
+  return within(connection, timeoutMillis, ready).pipe(
     Effect.flatMap(() =>
       sendWhenPossible(connection, Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started)), send)
     )
@@ -303,7 +319,7 @@ export const requestMany = (
   timeoutMillis: number,
   options: RequestOptions | undefined,
   limit: RepliesLimit
-): Stream.Stream<NatsMessage, Exclude<RequestError, RequestTimedOut>> => {
+): Stream.Stream<NatsMessage, RequestManyError> => {
   const headers = options?.headers
   const replies = (span: Tracer.Span | undefined) =>
     Effect.flatMap(

@@ -26,7 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { NatsClient } from "../NatsClient.ts"
-import type { MessageDecodeError, RequestError, RequestTimedOut } from "../NatsError.ts"
+import type { MessageDecodeError, RequestManyError } from "../NatsError.ts"
 
 /**
  * One instance of a service.
@@ -145,7 +145,7 @@ export interface Options {
  * @category errors
  * @since 0.1.0
  */
-export type DiscoveryError = Exclude<RequestError, RequestTimedOut> | MessageDecodeError
+export type DiscoveryError = RequestManyError | MessageDecodeError
 
 /**
  * The instances that are there.

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Latch, Result, Stream } from "effect"
 import { NatsClient, type NatsMessage } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
-import { until } from "../fixtures/following.ts"
+import { follow, until } from "../fixtures/following.ts"
 
 const total = 10_000
 const all = Array.from({ length: total }, (_, i) => i)
@@ -63,5 +63,84 @@ describe("10,000 requests at once", () => {
       })
       assert.deepStrictEqual(again.map((reply) => reply.text), again.map((_, i) => String(i * 2)))
       assert.strictEqual((yield* nats.stats).messagesIn, heard + late.length + again.length)
+    }))
+})
+
+describe("requestMany", () => {
+  it.live("keeps at most 65,536 replies unread, and fails after them", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url })
+      const service = yield* NatsClient.make({ servers: server.url })
+      const { stream } = yield* service.subscription("flood")
+      const sent = yield* Latch.make()
+      yield* Effect.forkScoped(Stream.runForEach(stream, (message) =>
+        Effect.forEach(Array.from({ length: 80_000 }), () =>
+          message.respond("more"), { discard: true }).pipe(
+            Effect.andThen(service.flush),
+            Effect.andThen(sent.open)
+          )))
+      const taken: Array<number> = []
+      const error = yield* nats.requestMany("flood").pipe(
+        Stream.runForEachArray((replies) => {
+          taken.push(replies.length)
+          return taken.length === 1 ? Effect.andThen(sent.await, Effect.ignore(nats.flush)) : Effect.void
+        }),
+        Effect.flip
+      )
+      assert.deepInclude(error, { _tag: "SlowConsumer", subject: "flood", messages: 65_536 })
+      assert.deepStrictEqual(taken.slice(1), [65_536])
+      assert.strictEqual((yield* nats.stats).pendingRequests, 0)
+    }))
+})
+
+describe("a server that takes nothing any more", () => {
+  it.live("publishes and requests wait in their time, then are ConnectionLost and are never sent", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url })
+      const witness = yield* NatsClient.make({ servers: server.url })
+      const heard = yield* witness.subscription("in")
+      yield* server.pause
+      const megabyte = new Uint8Array(1_000_000)
+      const fill = nats.publish("other", megabyte, { timeout: "50 millis" })
+      const full = yield* Effect.flip(Effect.forever(fill))
+      const timeout = { timeout: "50 millis" } as const
+      const failures = [
+        full,
+        yield* Effect.flip(nats.publish("in", "1", timeout)),
+        yield* Effect.flip(nats.request("in", "2", timeout)),
+        yield* Effect.flip(Stream.runDrain(nats.requestMany("in", "3", timeout)))
+      ]
+      for (const error of failures) {
+        assert(error._tag === "ConnectionLost", error._tag)
+        assert.strictEqual(error.reason._tag, "StaleConnection")
+      }
+      yield* server.resume
+      yield* nats.publish("in", "4")
+      yield* nats.flush
+      const first = yield* Stream.runCollect(Stream.take(heard.stream, 1))
+      assert.strictEqual(first[0].text, "4")
+    }))
+
+  it.live("and one that is away: a publish waits in its time, and is never sent", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url, reconnect: { initialDelay: "10 millis" } })
+      const status = yield* follow(nats)
+      yield* server.kill
+      yield* status.seen("Reconnecting")
+      for (const confirm of [false, true]) {
+        const [elapsed, error] = yield* Effect.timed(
+          Effect.flip(nats.publish("in", "1", { confirm, timeout: "100 millis" }))
+        )
+        assert(error._tag === "ConnectionLost", error._tag)
+        assert.strictEqual(error.reason._tag, "ConnectionRefused")
+        assert.isAtLeast(Duration.toMillis(elapsed), 99)
+      }
+      assert.strictEqual((yield* nats.stats).messagesOut, 0)
+      yield* server.restart
+      yield* nats.publish("in", "2", { confirm: true, timeout: "10 seconds" })
+      assert.strictEqual((yield* nats.stats).messagesOut, 1)
     }))
 })

@@ -40,6 +40,14 @@ holds<
 >()
 holds<Same<Effect.Success<typeof request>, NatsMessage.NatsMessage>>()
 
+const many = nats.requestMany("a", "b", { count: 2, stall: "1 second" })
+holds<
+  Same<
+    Stream.Error<typeof many>,
+    NatsError.PermissionsViolation | NatsError.NoResponders | NatsError.SlowConsumer | Unconfirmed
+  >
+>()
+
 type CannotSubscribe =
   | NatsError.InvalidSubject
   | NatsError.PermissionsViolation

@@ -7,7 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { NoResponders } from "../../NatsError.ts"
+import { NoResponders, SlowConsumer } from "../../NatsError.ts"
 import type { DeadlineList, Expiring } from "./deadlines.ts"
 import type { Message } from "./message.ts"
 import { type Pending, type PendingError, type RequestMux, saysNoResponders } from "./requests.ts"
@@ -17,11 +17,14 @@ export interface RepliesLimit {
   readonly count: number
   readonly stall: Duration.Input | undefined
   readonly sentinel: boolean
+  /** So much may wait unread. */
+  readonly capacity: number
+  readonly capacityBytes: number
 }
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
 
-type End = PendingError | Cause.Done
+type End = PendingError | SlowConsumer | Cause.Done
 
 class PendingReplies implements Pending {
   deadline = 0
@@ -30,21 +33,22 @@ class PendingReplies implements Pending {
   next: Expiring | undefined = undefined
 
   private buffer: Array<Message> = []
+  private bytes = 0
   private left: number
   private end: End | undefined = undefined
   private waiting: ((exit: Exit.Exit<Batch, End>) => void) | undefined = undefined
 
   readonly token: number
   readonly subject: string
-  private readonly sentinel: boolean
+  private readonly limit: RepliesLimit
   private readonly mux: RequestMux
 
-  constructor(mux: RequestMux, subject: string, { count, sentinel }: RepliesLimit) {
+  constructor(mux: RequestMux, subject: string, limit: RepliesLimit) {
     this.mux = mux
     this.token = mux.token()
     this.subject = subject
-    this.left = count
-    this.sentinel = sentinel
+    this.left = limit.count
+    this.limit = limit
   }
 
   get isAnswered(): boolean {
@@ -55,13 +59,22 @@ class PendingReplies implements Pending {
     if (this.end !== undefined) return false
     const isEmpty = reply.payloadStart === reply.payloadEnd
     if (isEmpty && saysNoResponders(reply)) this.end = new NoResponders({ subject: this.subject })
-    else if (isEmpty && this.sentinel) this.end = Cause.Done()
-    else {
+    else if (isEmpty && this.limit.sentinel) this.end = Cause.Done()
+    else if (this.isFull(reply)) {
+      this.end = new SlowConsumer({ subject: this.subject, messages: this.buffer.length, bytes: this.bytes })
+    } else {
       this.buffer.push(reply)
+      this.bytes += reply.size
       this.left--
       if (this.left === 0) this.end = Cause.Done()
     }
     return true
+  }
+
+  private isFull({ size }: Message): boolean {
+    const { capacity, capacityBytes } = this.limit
+    const waiting = this.buffer.length
+    return waiting > 0 && (waiting >= capacity || this.bytes + size > capacityBytes)
   }
 
   answer(): void {
@@ -100,6 +113,7 @@ class PendingReplies implements Pending {
   private drain(): Batch {
     const batch = this.buffer
     this.buffer = []
+    this.bytes = 0
     return batch as [Message, ...Array<Message>]
   }
 }
