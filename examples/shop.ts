@@ -68,12 +68,12 @@ const connection = (name: string) =>
     Layer.provide(Layer.succeed(Metric.CurrentMetricAttributes, { client: name }))
   )
 
-/** Starts an instance of a service. The effect that it gives stops it, as SIGTERM does under `NodeRuntime.runMain`. */
+/** Starts an instance of a service. `stop` is what `SIGTERM` does under `NodeRuntime.runMain`. */
 const start = Effect.fnUntraced(function*<E, R>(name: string, instance: Layer.Layer<never, E, R>) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   // Fresh: two instances of a layer share nothing.
   yield* Layer.buildWithScope(Layer.fresh(Layer.provide(instance, connection(name))), scope)
-  return Scope.close(scope, Exit.void)
+  return { stop: Scope.close(scope, Exit.void) }
 })
 
 // What services log of their faults, and how often. Those who asked are not told.
@@ -94,13 +94,13 @@ const show = (title: string, quantity: number, card: Card) =>
 
 /** Each failure arrives as what it is, and the other services go on. */
 const failures = Effect.gen(function*() {
-  const stopPayments = yield* start("payments-1", Payments.instance)
+  const payments = yield* start("payments-1", Payments.instance)
   yield* show("a pen", 1, "good")
   yield* show("an empty card", 1, "empty")
   yield* show("too many pens", 1_000_000, "good")
   yield* show("no pens", 0, "good")
   yield* show("a card that payments dies of", 1, "cursed")
-  yield* stopPayments
+  yield* payments.stop
   yield* show("payments is away", 1, "good")
   const left = yield* HttpClient.get("/stock/pen")
   yield* Console.log(`stock is not: ${left.status} ${yield* left.text}`)
@@ -114,10 +114,10 @@ const ofOrders = { kind: "orders", instance: Orders.instance }
 /** Replaces every instance while requests run. The new one is there before the old one goes, which answers what it has. */
 const rollingRestart = Effect.gen(function*() {
   const fleet = [
-    { ...ofStock, old: 1, stop: yield* start("stock-1", Stock.instance) },
-    { ...ofStock, old: 2, stop: yield* start("stock-2", Stock.instance) },
-    { ...ofOrders, old: 1, stop: yield* start("orders-1", Orders.instance) },
-    { ...ofOrders, old: 2, stop: yield* start("orders-2", Orders.instance) }
+    { ...ofStock, number: 1, ...(yield* start("stock-1", Stock.instance)) },
+    { ...ofStock, number: 2, ...(yield* start("stock-2", Stock.instance)) },
+    { ...ofOrders, number: 1, ...(yield* start("orders-1", Orders.instance)) },
+    { ...ofOrders, number: 2, ...(yield* start("orders-2", Orders.instance)) }
   ]
   yield* failures
 
@@ -125,11 +125,12 @@ const rollingRestart = Effect.gen(function*() {
   const progress = yield* Queue.unbounded<number>()
   const running = yield* Effect.forkChild(load(total, progress))
   const stops: Array<Effect.Effect<void>> = []
-  for (const { instance, kind, old, stop } of fleet) {
+  for (const { instance, kind, number, stop } of fleet) {
     yield* Queue.take(progress)
-    stops.push(yield* start(`${kind}-${old + 2}`, instance))
+    const next = yield* start(`${kind}-${number + 2}`, instance)
     yield* stop
-    yield* Console.log(`  ${kind}-${old + 2} has taken the place of ${kind}-${old}.`)
+    stops.push(next.stop)
+    yield* Console.log(`  ${kind}-${number + 2} has taken the place of ${kind}-${number}.`)
   }
   const underLoad = running.pollUnsafe() === undefined
 
@@ -172,15 +173,19 @@ const program = Effect.gen(function*() {
   yield* Console.log([...faults].map(([fault, times]) => `Logged ${times} times: ${fault}`).join("\n"))
 })
 
+const http = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
+
 program.pipe(
   Effect.scoped,
-  Effect.provide(connection("customers")),
-  Effect.provide(Layer.provide(gateway, connection("gateway"))),
-  Effect.provide(Layer.provide(HttpServer.layerTestClient, NodeHttpClient.layerUndici)),
-  Effect.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })),
-  Effect.provide(Stock.Warehouse.layer),
-  Effect.provide(TestNatsServer.layer()),
-  Effect.provide(Logger.layer([faultLog])),
+  Effect.provide(
+    Layer.mergeAll(
+      gateway.pipe(Layer.provide(connection("gateway"))),
+      // What the program itself is: a client of the gateway, and of NATS.
+      HttpServer.layerTestClient.pipe(Layer.provide(NodeHttpClient.layerUndici)),
+      connection("customers"),
+      Logger.layer([faultLog])
+    ).pipe(Layer.provideMerge([http, Stock.Warehouse.layer, TestNatsServer.layer()]))
+  ),
   Effect.provideService(Tracer.Tracer, tracer),
   // Traces begin at the gateway.
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),

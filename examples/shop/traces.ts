@@ -34,10 +34,14 @@ export const linesOf = (traceId: string): ReadonlyArray<string> => {
   const known = new Set(spans.map(({ spanId }) => spanId))
   const parentOf = (span: Tracer.Span) =>
     Option.getOrUndefined(Option.filter(span.parent, ({ spanId }) => known.has(spanId)))?.spanId
-  const below = (parent: string | undefined, indent: string): ReadonlyArray<string> =>
-    spans.filter((span) => parentOf(span) === parent).flatMap((span) => [
-      `${indent}${span.name} (${span.kind}) ${millis(span)}`,
-      ...below(span.spanId, `${indent}  `)
-    ])
-  return below(undefined, "")
+  const lines: Array<string> = []
+  const add = (parent: string | undefined, indent: string): void => {
+    for (const span of spans) {
+      if (parentOf(span) !== parent) continue
+      lines.push(`${indent}${span.name} (${span.kind}) ${millis(span)}`)
+      add(span.spanId, `${indent}  `)
+    }
+  }
+  add(undefined, "")
+  return lines
 }
