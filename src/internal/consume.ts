@@ -45,10 +45,14 @@ export const consume = <E, R>(
         )
         const ended = Effect.forEach(workers, Fiber.join, { discard: true })
         return yield* restore(ended).pipe(
-          Effect.onInterrupt(() => {
-            Operations.unsubscribe(connection, subscription)
-            return Effect.ignore(Effect.timeoutOption(ended, patience))
-          })
+          Effect.onInterrupt(() =>
+            // What the server sent before it handled the UNSUB is handled, too: a queue group gives it to nobody else.
+            Operations.leave(connection, subscription).pipe(
+              Effect.andThen(ended),
+              Effect.timeoutOption(patience),
+              Effect.ignore
+            )
+          )
         )
       })
     )

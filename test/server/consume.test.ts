@@ -125,6 +125,34 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Scope.close(scope, Exit.void)
     }))
 
+  it.effect("members of a queue group that come and go lose no message", () =>
+    Effect.gen(function*() {
+      const publisher = yield* client()
+      const nats = yield* client()
+      const handled: Array<string> = []
+      const member = consuming(nats, "work", (message) => Effect.sync(() => handled.push(message.text)), { queue: "q" })
+      let current = yield* member
+      const sent = 20_000
+      yield* Effect.forEach(Array.from({ length: 20 }), (_, round) =>
+        Effect.gen(function*() {
+          yield* Effect.forkChild(
+            Effect.forEach(
+              Array.from({ length: sent / 20 }),
+              (_, i) => publisher.publish("work", `${round}-${i}`),
+              { discard: true }
+            ),
+            { startImmediately: true }
+          )
+          const next = yield* member
+          yield* Fiber.interrupt(current)
+          current = next
+        }))
+      yield* publisher.flush
+      yield* nats.drain
+      assert.strictEqual(new Set(handled).size, sent)
+      assert.strictEqual(handled.length, sent)
+    }))
+
   it.effect("members of a queue group share the messages", () =>
     Effect.gen(function*() {
       const nats = yield* client()
