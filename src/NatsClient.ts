@@ -264,7 +264,7 @@ export interface NatsClient {
    * Handles every message with `handler`, `concurrency` at a time. A handler that fails or dies is logged, counted in
    * `stats`, and stops nothing. Runs until the client ends: it succeeds after an intended close, or after `max` messages,
    * once everything received is handled. Interruption unsubscribes, lets the handlers finish what was received within
-   * `drainTimeout` of the config, then interrupts them; while nothing is being handled it is immediate.
+   * `drainTimeout` of the config, then interrupts them; while nothing is being handled that is a round trip.
    */
   consume<E, R>(
     subject: string,
