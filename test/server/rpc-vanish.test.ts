@@ -283,6 +283,27 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         assert.strictEqual(yield* users.Which(), "a")
       }))
 
+    it.effect("an interruption that is lost on the way takes effect within clientTimeout, and other calls go on", () =>
+      Effect.gen(function*() {
+        const { proxy, url } = yield* ways
+        const { seen } = yield* serve(url, "a", { subject: "deaf", clientTimeout: "400 millis" })
+        const { nats, users } = yield* caller(proxy.url, {
+          subject: "deaf",
+          pingInterval: "100 millis",
+          maxPingOut: 20
+        })
+        const waiting = yield* Effect.forkChild(users.Never({ id: "1" }))
+        const kept = yield* Effect.forkChild(users.Wait({ id: "1" }))
+        // The server's word that it has the two calls.
+        yield* Effect.repeat(nats.stats, { until: (stats) => stats.messagesIn >= 2 })
+        yield* proxy.swallow("toServer")
+        yield* sentThrough(proxy, Fiber.interrupt(waiting))
+        yield* proxy.heal
+        yield* seen.until("Never 1 interrupted", 1)
+        yield* seen.open
+        assert.strictEqual(yield* Fiber.join(kept), "a 1")
+      }))
+
     it.effect("an ack that is lost on the way is made up for by a ping: the stream goes on", () =>
       Effect.gen(function*() {
         const { proxy, url } = yield* ways
