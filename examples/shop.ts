@@ -33,8 +33,8 @@
  *   nats_client_messages_in_total{client="stock-4"} …
  *   and the last pen, from the order to the shipping:
  *   POST (server) … ms
- *   place (client) … ms
- *   place (server) … ms
+ *   orders.place (client) … ms
+ *   orders.place (server) … ms
  *   request stock.reserve (client) … ms
  *   process stock.reserve (server) … ms
  *   request payments.charge (client) … ms

@@ -19,7 +19,7 @@ const told = (status: number) => (error: { readonly _tag: string; readonly messa
 
 /** Failures with a name have a status of their own; a defect is a 500 without a word of what it was. */
 const placeOrder = HttpRouter.use(Effect.fnUntraced(function*(router) {
-  const orders = yield* RpcClient.make(Orders)
+  const orders = yield* RpcClient.make(Orders, { spanPrefix: "orders" })
   const payload = HttpServerRequest.schemaBodyJson(Orders.requests.get("place")!.payloadSchema)
   yield* router.add(
     "POST",

@@ -2,7 +2,6 @@
  * Places orders: reserves the goods at `stock`, has `payments` charge the card, and tells everybody.
  */
 import { Effect, Layer } from "effect"
-import { NatsClient } from "effect-nats"
 import { NatsRpc, NatsService, ServiceError } from "effect-nats/service"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { randomUUID } from "node:crypto"
@@ -22,7 +21,6 @@ const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
 const handlers = Orders.toLayer(Effect.gen(function*() {
   const stock = yield* NatsService.client(Stock, { name: "stock", timeout: "2 seconds" })
   const payments = yield* NatsService.client(Payments, { name: "payments", timeout: "2 seconds" })
-  const nats = yield* NatsClient.NatsClient
   return Orders.of({
     place: Effect.fnUntraced(function*({ card, item, quantity }) {
       const price = yield* asOurs("stock")(stock.reserve({ item, quantity }))
@@ -35,14 +33,15 @@ const handlers = Orders.toLayer(Effect.gen(function*() {
         OrderPlaced.publish({ id: order.id }, order, { subjectTemplate: OrderPlaced.template.template })
       )
       return order
-    }, Effect.provideService(NatsClient.NatsClient, nats))
+    })
   })
 }))
 
 /** One instance. It needs a connection of its own. */
 export const instance = RpcServer.layer(Orders, {
   // A fault ends the call that has it, not all calls of the gateway that made it.
-  disableFatalDefects: true
+  disableFatalDefects: true,
+  spanPrefix: "orders"
 }).pipe(
   Layer.provide(handlers),
   Layer.provide(NatsRpc.layerServerProtocol({ subject: ordersSubject })),
