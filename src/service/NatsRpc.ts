@@ -144,6 +144,8 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
  *   elements that a stream emits together are sent together: `Stream.rechunk` makes them fewer.
  * - A handler that dies ends all calls that its client has at this server with the defect, as over a socket. Give
  *   `disableFatalDefects: true` to `RpcServer.layer` and it ends its own call only.
+ * - A defect's name and message travel to the caller, its stack does not. The server logs nothing of it: what it died of
+ *   is told to the `ErrorReporter` layers around `RpcServer.layer`.
  * - A reconnect keeps the calls that nothing was lost of. A client finds out by its pings what was lost, and those calls
  *   fail.
  * - On shutdown (the scope of `RpcServer.layer`) the server leaves the queue group, takes what it was sent before, lets

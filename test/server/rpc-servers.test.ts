@@ -1,9 +1,9 @@
 import { assert, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
+import { Cause, Effect, ErrorReporter, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { RpcClient, RpcSerialization, RpcServer } from "effect/rpc"
+import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
 import { handlers, Observed, timingLayer, UserRpcs } from "../fixtures/rpcUsers.ts"
 
@@ -143,6 +143,37 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.include(String(Cause.squash(exit.cause)), "boom")
       yield* seen.open
       assert.strictEqual(yield* Fiber.join(waiting), "a 1")
+    }))
+
+  it.effect("a handler that dies: its caller gets the message without the stack, and the server's reporter is told", () =>
+    Effect.gen(function*() {
+      const nats = NatsClient.layer({ servers: yield* url })
+      const Dying = RpcGroup.make(Rpc.make("die"))
+      for (const disableFatalDefects of [false, true]) {
+        const subject = `dying-${disableFatalDefects}`
+        const reported: Array<unknown> = []
+        yield* Layer.build(
+          RpcServer.layer(Dying, { disableFatalDefects }).pipe(
+            Layer.provide(Dying.toLayer({ die: () => Effect.die(new RangeError("too far")) })),
+            Layer.provide(NatsRpc.layerServerProtocol({ subject })),
+            Layer.provide([RpcSerialization.layerJson, nats]),
+            Layer.provide(ErrorReporter.layer([ErrorReporter.make(({ error }) => void reported.push(error))]))
+          )
+        )
+        const exit = yield* Effect.gen(function*() {
+          const client = yield* RpcClient.make(Dying)
+          return yield* Effect.exit(client.die())
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(Layer.provide(NatsRpc.layerClientProtocol({ subject }), [RpcSerialization.layerJson, nats]))
+        )
+        assert(Exit.isFailure(exit))
+        const defect = Cause.squash(exit.cause)
+        assert(defect instanceof Error)
+        assert.strictEqual(`${defect.name}: ${defect.message}`, "RangeError: too far")
+        assert.notInclude(defect.stack, "rpc-servers.test")
+        assert.deepStrictEqual(reported.map(String), ["RangeError: too far"])
+      }
     }))
 
   it.effect("a shutdown answers what is in flight, takes nothing new, and the other server goes on", () =>
