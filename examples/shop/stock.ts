@@ -1,8 +1,8 @@
 /**
  * Knows what is there: reserves it for orders, and ships it when one is placed.
  */
-import { Context, Effect, Fiber, Layer, Stream } from "effect"
-import { NatsClient, type NatsMessage, NatsTracing } from "effect-nats"
+import { Context, Effect, Layer } from "effect"
+import { NatsListener, type NatsMessage } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { OrderPlaced, OrderShipped, OutOfStock, Stock } from "./contracts.ts"
 
@@ -41,23 +41,12 @@ const ship = Effect.fnUntraced(function*(message: NatsMessage.NatsMessage) {
   yield* OrderShipped.publish({ id }, { item, quantity }, { subjectTemplate: OrderShipped.template.template })
 })
 
-// Events are shared by the instances, as requests are: each goes to one member of the queue group.
-const shipping = Layer.effectDiscard(Effect.gen(function*() {
-  const nats = yield* NatsClient.NatsClient
-  const queue = "shipping"
-  const { drain, stream } = yield* nats.subscription(OrderPlaced.template.pattern, { queue })
-  const reader = yield* stream.pipe(
-    Stream.runForEach((message) =>
-      ship(message).pipe(
-        Effect.catch((error) => Effect.logError("An order is not shipped", error)),
-        NatsTracing.withMessageSpan(message, { subjectTemplate: OrderPlaced.template.template, queue })
-      )
-    ),
-    Effect.forkScoped
-  )
-  // An instance that goes handles the events that it was given. Without this they would go with it.
-  yield* Effect.addFinalizer(() => Effect.andThen(drain, Fiber.await(reader)))
-}))
+// Events are shared by the instances, as requests are: each goes to one member of the queue group. An instance that goes
+// handles what it was given.
+const shipping = NatsListener.layer(OrderPlaced.template.pattern, ship, {
+  queue: "shipping",
+  subjectTemplate: OrderPlaced.template.template
+})
 
 /** One instance. It needs a connection of its own. */
 export const instance = Layer.merge(endpoints, shipping)
