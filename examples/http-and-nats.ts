@@ -39,9 +39,7 @@ const Http = HttpRouter.use(Effect.fnUntraced(function*(router) {
       const reply = yield* nats.request(subject, yield* request.text, { timeout: "2 seconds" })
       return HttpServerResponse.text(reply.text)
     }).pipe(
-      Effect.catchTag("InvalidSubject", failed(400)),
-      Effect.catchTag("NoResponders", failed(503)),
-      Effect.catchTag("RequestTimedOut", failed(504))
+      Effect.catchTags({ InvalidSubject: failed(400), NoResponders: failed(503), RequestTimedOut: failed(504) })
     ))
 
   yield* router.add("POST", "/orders", (request) =>

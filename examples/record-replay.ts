@@ -32,8 +32,11 @@ const program = Effect.gen(function*() {
 
   // The answers are messages on the callers' inboxes. When the layer is closed, everything is in the file.
   yield* traffic.pipe(
-    Effect.provide(prices("prices.get", { pen: 12, ink: 7 })),
-    Effect.provide(NatsRecorder.layerFile(file, ["prices.>", "_INBOX.>"]))
+    Effect.provide(
+      prices("prices.get", { pen: 12, ink: 7 }).pipe(
+        Layer.provideMerge(NatsRecorder.layerFile(file, ["prices.>", "_INBOX.>"]))
+      )
+    )
   )
   const lines = (yield* fs.readFileString(file)).trimEnd().split("\n")
   for (const part of ["\"pen\"", "\"12\""]) {

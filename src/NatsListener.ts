@@ -46,12 +46,20 @@ import type { NatsMessage } from "./NatsMessage.ts"
 import { withMessageSpan } from "./NatsTracing.ts"
 
 /**
- * Handles one message. What it fails with is reported and stops nothing.
+ * Handles one message. What it fails with is reported and stops nothing. Its branches can give different effects.
  *
  * @category models
  * @since 0.1.0
  */
-export type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, R>
+export type Handler<Handled extends Effect.Effect<unknown, unknown, unknown>> = (message: NatsMessage) => Handled
+
+/**
+ * What answers a message: a text, bytes, or nothing for an empty answer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Answer = string | Uint8Array | void
 
 /**
  * @category options
@@ -96,45 +104,12 @@ export interface Listener {
  * @category constructors
  * @since 0.1.0
  */
-export const make: <E, R>(
+export const make = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
   subjects: string | ReadonlyArray<string>,
-  handler: Handler<E, R>,
-  options?: Options
-) => Effect.Effect<Listener, SubscribeError, NatsClient | Scope.Scope | R> = Effect.fnUntraced(function*<E, R>(
-  subjects: string | ReadonlyArray<string>,
-  handler: Handler<E, R>,
+  handler: Handler<Handled>,
   options: Options = {}
-) {
-  const nats = yield* NatsClient
-  const patterns = typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
-  const subscriptions = yield* Effect.forEach(
-    patterns,
-    (pattern) => Effect.map(nats.subscription(pattern, options), (open) => ({ pattern, open })),
-    { concurrency: "unbounded" }
-  )
-  const fiber = yield* Effect.forEach(
-    subscriptions,
-    ({ open, pattern }) => work(open, guarded(pattern, handler, options), options.concurrency ?? 1),
-    { concurrency: "unbounded", discard: true }
-  ).pipe(
-    // One subject that fails ends the listener; what the others would still receive has nobody to handle it.
-    Effect.ensuring(Effect.forEach(subscriptions, ({ open }) => open.unsubscribe, { discard: true })),
-    Effect.forkScoped
-  )
-  const left = Effect.forEach(subscriptions, ({ open }) => open.drain, { concurrency: "unbounded", discard: true })
-  const stop = left.pipe(
-    Effect.andThen(Fiber.await(fiber)),
-    Effect.timeoutOption(options.drainTimeout ?? "10 seconds"),
-    Effect.andThen(Fiber.interrupt(fiber))
-  )
-  yield* Effect.addFinalizer(() => stop)
-  return {
-    stop,
-    ended: Effect.catchCause(Fiber.join(fiber), (cause) =>
-      // Handlers that a stop could not wait for.
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.failCause(cause))
-  }
-})
+): Effect.Effect<Listener, SubscribeError, NatsClient | Scope.Scope | Effect.Services<Handled>> =>
+  listen(subjects, handler as Handler<Effect.Effect<unknown, unknown, Effect.Services<Handled>>>, options)
 
 /**
  * Listens for as long as the layer lives: see `make`.
@@ -145,11 +120,11 @@ export const make: <E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <E, R>(
+export const layer = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
   subjects: string | ReadonlyArray<string>,
-  handler: Handler<E, R>,
+  handler: Handler<Handled>,
   options?: Options
-): Layer.Layer<never, SubscribeError, NatsClient | Exclude<R, Scope.Scope>> =>
+): Layer.Layer<never, SubscribeError, NatsClient | Exclude<Effect.Services<Handled>, Scope.Scope>> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const listener = yield* make(subjects, handler, options)
     const failed = yield* Failed
@@ -192,16 +167,17 @@ export const launch = <ROut, E, RIn>(
  * @since 0.1.0
  */
 export const replying =
-  <E, R>(handler: (message: NatsMessage) => Effect.Effect<string | Uint8Array | void, E, R>) =>
-  (message: NatsMessage): Effect.Effect<void, E | RespondError, R> => {
-    const handled = Effect.suspend(() => handler(message))
+  <Handled extends Effect.Effect<Answer, unknown, unknown>>(handler: Handler<Handled>) =>
+  (message: NatsMessage): Effect.Effect<void, Effect.Error<Handled> | RespondError, Effect.Services<Handled>> => {
+    const handled: Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>> = Effect.suspend(() =>
+      handler(message) as Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>>
+    )
     if (message.reply === undefined) return Effect.asVoid(handled)
     return handled.pipe(
       Effect.flatMap((answer) => message.respond(answer ?? "")),
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.failCause(cause)
-          : Effect.andThen(Effect.ignore(refuse(message, refusalOf(cause))), Effect.failCause(cause))
+      Effect.tapCauseIf(
+        (cause) => !Cause.hasInterruptsOnly(cause),
+        (cause) => Effect.ignore(refuse(message, refusalOf(cause)))
       ),
       // In a fiber of its own: an answer can have to wait for a connection, an interruption must not.
       Effect.onInterrupt(() =>
@@ -251,6 +227,41 @@ const Failed: Context.Reference<Deferred.Deferred<never, SubscriptionError> | un
 
 const unavailable = 503
 
+const listen = Effect.fnUntraced(function*<R>(
+  subjects: string | ReadonlyArray<string>,
+  handler: Handler<Effect.Effect<unknown, unknown, R>>,
+  options: Options
+): Effect.fn.Return<Listener, SubscribeError, NatsClient | Scope.Scope | R> {
+  const nats = yield* NatsClient
+  const patterns = typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
+  const subscriptions = yield* Effect.forEach(
+    patterns,
+    (pattern) => Effect.map(nats.subscription(pattern, options), (open) => ({ pattern, open })),
+    { concurrency: "unbounded" }
+  )
+  const fiber = yield* Effect.forEach(
+    subscriptions,
+    ({ open, pattern }) => work(open, guarded(pattern, handler, options), options.concurrency ?? 1),
+    { concurrency: "unbounded", discard: true }
+  ).pipe(
+    // One subject that fails ends the listener; what the others would still receive has nobody to handle it.
+    Effect.ensuring(Effect.forEach(subscriptions, ({ open }) => open.unsubscribe, { discard: true })),
+    Effect.forkScoped
+  )
+  const left = Effect.forEach(subscriptions, ({ open }) => open.drain, { concurrency: "unbounded", discard: true })
+  const stop = left.pipe(
+    Effect.andThen(Fiber.await(fiber)),
+    Effect.timeoutOption(options.drainTimeout ?? "10 seconds"),
+    Effect.andThen(Fiber.interrupt(fiber))
+  )
+  yield* Effect.addFinalizer(() => stop)
+  return {
+    stop,
+    // Handlers that a stop could not wait for are interrupted.
+    ended: Effect.catchCauseIf(Fiber.join(fiber), Cause.hasInterruptsOnly, () => Effect.void)
+  }
+})
+
 const work = <R>(
   subscription: Subscription,
   handle: (message: NatsMessage) => Effect.Effect<void, never, R>,
@@ -261,7 +272,7 @@ const work = <R>(
     : Stream.runDrain(Stream.mapEffect(subscription.stream, handle, { concurrency, unordered: true }))
 
 const guarded =
-  <E, R>(pattern: string, handler: Handler<E, R>, options: Options) =>
+  <R>(pattern: string, handler: Handler<Effect.Effect<unknown, unknown, R>>, options: Options) =>
   (message: NatsMessage): Effect.Effect<void, never, R> =>
     Effect.suspend(() => handler(message)).pipe(
       withMessageSpan(message, { subjectTemplate: options.subjectTemplate ?? pattern, queue: options.queue }),

@@ -346,10 +346,10 @@ const send = (
   const recorded = answers.get(entry.reply)
   return nats.request(subject, payload, { headers, timeout: options.timeout }).pipe(
     Effect.map((answer) => ({ entry, subject, answer: Result.succeed(answer), ...compared(answer, recorded) })),
-    Effect.catch((error): Effect.Effect<Replayed, PublishError> =>
-      error._tag === "ConnectionClosed"
-        ? Effect.fail(error)
-        : Effect.succeed({
+    Effect.catchIf(
+      (error) => error._tag !== "ConnectionClosed",
+      (error) =>
+        Effect.succeed({
           entry,
           subject,
           answer: Result.fail(error),

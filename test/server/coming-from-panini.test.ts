@@ -46,8 +46,11 @@ const run = Effect.fnUntraced(function*(line: number, code: string) {
   const capturing: Console.Console = Object.assign(Object.create(console), { log: print, error: print, info: print })
   const exit = yield* program.pipe(
     Effect.scoped,
-    Effect.provide(Layer.mergeAll(Layer.fresh(NatsClient.layer({ servers: server.url })), NodeServices.layer)),
-    Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ NATS_URL: server.url }))),
+    Effect.provide([
+      Layer.fresh(NatsClient.layer({ servers: server.url })),
+      NodeServices.layer,
+      ConfigProvider.layer(ConfigProvider.fromUnknown({ NATS_URL: server.url }))
+    ]),
     Effect.provideService(Console.Console, capturing),
     Effect.exit
   )

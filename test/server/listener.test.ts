@@ -56,7 +56,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
   it.effect("answers every request once: with a value, with nothing, or with why not", () =>
     Effect.gen(function*() {
       const nats = yield* client()
-      const Order = Schema.Struct({ id: Schema.String, total: Schema.Number })
+      const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
       const { logger, messages } = recordingLogs()
       yield* NatsListener.make(
         "answers.*",
@@ -75,7 +75,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
                 new NatsError.ServiceError({ subject: message.subject, code: 404, description: "no such order" })
               )
             case "fail":
-              return Effect.fail(new Error("a secret"))
+              return Effect.fail("a secret")
             case "die":
               return Effect.die("a secret")
             case "interrupt":
@@ -86,7 +86,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
               throw new Error("a secret")
           }
         })
-      ).pipe(Effect.provide(Layer.succeed(NatsClient.NatsClient, nats)), Effect.provide(logger))
+      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger))
       const one = (name: string, payload = "") => nats.request(`answers.${name}`, payload)
       assert.strictEqual((yield* one("value", "7")).text, "got 7")
       assert.deepStrictEqual([...(yield* one("bytes")).data], [1, 2])
@@ -151,7 +151,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const member = Effect.gen(function*() {
         const nats = yield* client()
         return yield* NatsListener.make("shared", (message) => heard.add(message.text), { queue: "members" }).pipe(
-          Effect.provide(Layer.succeed(NatsClient.NatsClient, nats))
+          Effect.provideService(NatsClient.NatsClient, nats)
         )
       })
       yield* member
@@ -178,7 +178,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
           yield* Deferred.succeed(first, undefined)
           yield* Deferred.await(gate)
           handled.push(message.text)
-        })).pipe(Effect.provide(Layer.succeed(NatsClient.NatsClient, nats)))
+        })).pipe(Effect.provideService(NatsClient.NatsClient, nats))
       for (const text of ["a", "b", "c"]) yield* nats.publish("stopping", text)
       yield* Deferred.await(first)
       const stopping = yield* Effect.forkChild(listener.stop, { startImmediately: true })
@@ -200,7 +200,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         "endless",
         NatsListener.replying(() => Effect.andThen(Deferred.succeed(began, undefined), Effect.never)),
         { drainTimeout: "50 millis" }
-      ).pipe(Effect.provide(Layer.succeed(NatsClient.NatsClient, nats)), Scope.provide(scope))
+      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Scope.provide(scope))
       const asking = yield* Effect.forkChild(nats.request("endless"))
       yield* Deferred.await(began)
       yield* Scope.close(scope, Exit.void)
@@ -290,6 +290,18 @@ it.live("what ends one listener ends a launched program with its cause, and is l
     if (Exit.isFailure(ended)) {
       assert.deepInclude(Cause.squash(ended.cause), { _tag: "PermissionsViolation", subject: "b" })
     }
+  }))
+
+it.live("a reconnect keeps a listener", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    yield* NatsListener.make("a", NatsListener.replying((message) => Effect.succeed(message.text))).pipe(
+      Effect.provideService(NatsClient.NatsClient, nats)
+    )
+    yield* server.restart
+    assert.strictEqual((yield* nats.request("a", "again")).text, "again")
+    assert.strictEqual((yield* nats.stats).reconnects, 1)
   }))
 
 it.live("the end of the client is the end of a launched program", () =>
