@@ -140,6 +140,8 @@ export interface Subscription<A, Values, E, R> {
   readonly stream: Stream.Stream<Received<A, Values>, SubscriptionError | E, R>
   /** Takes no more messages. What was received can still be read; then the stream ends. */
   readonly unsubscribe: Effect.Effect<void>
+  /** Leaves without losing a message: as `drain` of `NatsClient.Subscription`. */
+  readonly drain: Effect.Effect<void>
   /** Messages dropped so far by `overflow`. */
   readonly dropped: Effect.Effect<number>
 }

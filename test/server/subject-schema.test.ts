@@ -224,6 +224,20 @@ it.layer(Live, { timeout: "30 seconds", excludeTestServices: true })("a typed su
       assert.deepStrictEqual(all.map(({ value }) => value.n), [1])
       assert.strictEqual(yield* opened.dropped, 0)
     }))
+
+  it.effect("and when it is drained, after what the server had sent, or has its max", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      const drained = yield* Event.subscription()
+      const limited = yield* Event.subscription({ max: 2 })
+      for (const n of [1, 2, 3]) yield* Event.publish({ id: "a", kind: "b" }, { n })
+      yield* drained.drain
+      const values = (opened: typeof drained) =>
+        Effect.map(Stream.runCollect(opened.stream), (all) => all.map(({ value }) => value.n))
+      assert.deepStrictEqual(yield* values(drained), [1, 2, 3])
+      assert.deepStrictEqual(yield* values(limited), [1, 2])
+      assert.strictEqual((yield* nats.stats).subscriptions, 0)
+    }))
 })
 
 class Prefix extends Context.Service<Prefix, string>()("test/Prefix") {}

@@ -96,6 +96,7 @@ const makeReceiver = <S extends Schema.Constraint>(address: Address, schema: S, 
             Effect.map(nats.subscription(subject, options), (messages: Messages) => ({
               stream: decoded<SubscriptionError>(messages.stream, options),
               unsubscribe: messages.unsubscribe,
+              drain: messages.drain,
               dropped: messages.dropped
             }))
         )
