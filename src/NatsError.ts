@@ -271,9 +271,9 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
       JSON.stringify(this.description)
     }): correct the request, or see the service's log.`
   }
-  /** `true` for codes from 500, which are the service's own faults. */
+  /** `true` for 503, a service that is stopping. A 500 may have done half of its work. */
   get isRetryable(): boolean {
-    return this.code >= 500
+    return this.code === 503
   }
 }
 

@@ -55,7 +55,8 @@ const makePublish = <S extends Schema.Constraint>(address: Address, schema: S, {
       return Effect.flatMapEager(address.subject(values), (subject) =>
         Effect.flatMapEager(
           encode(subject, value),
-          (payload): Effect.Effect<void, PublishError> => nats.publish(subject, payload, { ...options, headers })
+          (payload): Effect.Effect<void, PublishError> =>
+            nats.publish(subject, payload, { subjectTemplate: address.name, ...options, headers })
         ))
     })
 }
@@ -162,7 +163,7 @@ const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E ext
       const subject = yield* address.subject(values)
       const body = yield* encode(subject, value)
       const headers = withContentType(settings.codec.contentType, options?.headers)
-      const reply = yield* nats.request(subject, body, { ...options, headers })
+      const reply = yield* nats.request(subject, body, { subjectTemplate: address.name, ...options, headers })
       yield* readError(subject, reply)
       return yield* decode(reply, subject)
     }))

@@ -134,7 +134,8 @@ export const serve = Effect.fnUntraced(function*<R>(
     Effect.forkScoped
   )
   yield* Effect.addFinalizer(() =>
-    subscription.unsubscribe.pipe(
+    // What the server sent before it knew is answered, too: a queue group gives it to nobody else.
+    subscription.drain.pipe(
       Effect.andThen(Fiber.await(fiber)),
       Effect.timeoutOption(options.drainTimeout ?? Duration.seconds(10))
     )
