@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsError, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
+import { TestClock } from "effect/testing"
 
 const client = (options?: Partial<NatsClient.Options>) =>
   Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url, ...options }))
@@ -196,14 +197,23 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const nats = yield* client()
       const scope = yield* Scope.make()
       const began = yield* Deferred.make<void>()
-      yield* NatsListener.make(
-        "endless",
-        NatsListener.replying(() => Effect.andThen(Deferred.succeed(began, undefined), Effect.never)),
-        { drainTimeout: "50 millis" }
-      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Scope.provide(scope))
-      const asking = yield* Effect.forkChild(nats.request("endless"))
-      yield* Deferred.await(began)
-      yield* Scope.close(scope, Exit.void)
+      const asking = yield* Effect.gen(function*() {
+        yield* NatsListener.make(
+          "endless",
+          NatsListener.replying(() => Effect.andThen(Deferred.succeed(began, undefined), Effect.never)),
+          { drainTimeout: "1 minute" }
+        ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Scope.provide(scope))
+        const asking = yield* Effect.forkScoped(nats.request("endless"))
+        yield* Deferred.await(began)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* nats.flush
+        yield* TestClock.adjust("59 seconds")
+        yield* nats.flush
+        assert.isUndefined(asking.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(closing)
+        return asking
+      }).pipe(Effect.provide(TestClock.layer()))
       assert.deepStrictEqual(codes(yield* Fiber.join(asking)), ["503", "interrupted"])
     }))
 
