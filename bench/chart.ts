@@ -3,7 +3,7 @@
  */
 import { isMet, type Result, targetOf } from "./table.ts"
 
-const left = 430
+const left = 480
 const plot = 420
 const line = 20
 const top = 64
@@ -79,7 +79,7 @@ export const toChart = (results: ReadonlyArray<Result>, instructions: boolean): 
     `<title>Cost of this package in relation to nats.js, with targets</title>`,
     style,
     `<text x="${left - 10}" y="22" text-anchor="end" class="title">Cost, nats.js is 1</text>`,
-    `<text x="${left}" y="22" class="quiet">shorter is better, the mark is the target</text>`,
+    `<text x="${left}" y="22" class="quiet">shorter is better, the mark is the target, red misses it</text>`,
     ...scale,
     ...parts,
     "</svg>",

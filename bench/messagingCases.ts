@@ -19,16 +19,18 @@ const runs: Runs = {
   "receive 128/for await": scripted("raw", "receive-iterator", 300_000, 800_000),
   "receive 128/map and filter": scripted("ours", "receive-map-filter", 300_000, 800_000),
   "wait/each": scripted("ours", "receive-wait", 150_000, 400_000),
+  "wait/each, callback": scripted("ours", "receive-wait-callback", 150_000, 400_000),
   "wait/consume 16": scripted("ours", "consume-wait-16", 150_000, 400_000),
+  "wait/consume 16, callback": scripted("ours", "consume-wait-callback-16", 150_000, 400_000),
   "wait/for await": scripted("raw", "receive-wait", 150_000, 400_000),
   ...receive("receive 16", "scripted", 16, 300_000, 800_000),
   "receive 16/for await": { server: "scripted", job: job("raw", "receive-iterator", 16, 300_000, 800_000) },
   ...receive("receive 4096", "scripted", 4096, 20_000, 60_000),
   ...both("publish", "scripted", "publish", 128, 100_000, 400_000),
   "publish/batch": scripted("ours", "publish-batch", 100_000, 400_000),
-  ...both("request", "scripted", "request", 128, 30_000, 60_000),
-  "request/raw, no traces": scripted("raw", "request-no-traces", 30_000, 60_000),
-  ...both("request 1000", "scripted", "request", 128, 30_000, 60_000, 1_000),
+  ...both("request", "scripted", "request", 128, 20_000, 40_000),
+  "request/raw, no traces": scripted("raw", "request-no-traces", 20_000, 40_000),
+  ...both("request 1000", "scripted", "request", 128, 20_000, 40_000, 1_000),
   ...both("one by one", "scripted", "request-one-by-one", 128, 2_000, 4_000),
   "json/decode": scripted("ours", "decode", 150_000, 400_000),
   "json/parse": scripted("raw", "parse", 150_000, 400_000),
@@ -54,12 +56,24 @@ const messaging: ReadonlyArray<Row> = [
   row("Receive 128 B", "each, `Effect.sync`", "receive 128/each", "receive 128/raw", { target: 0.5 }),
   row("Receive 128 B", "each, against `for await`", "receive 128/each", "receive 128/for await", { target: 0.3 }),
   row("Receive 128 B", "map and filter, each", "receive 128/map and filter", "receive 128/raw", { target: 0.6 }),
-  row("Receive 128 B", "each with one wait, against `for await` with `await`", "wait/each", "wait/for await", {
+  row("Receive 128 B", "each with `Effect.promise`, against `for await` with `await`", "wait/each", "wait/for await", {
     target: 0.5
   }),
-  row("Receive 128 B", "16 handlers with one wait, against the same", "wait/consume 16", "wait/for await", {
+  row("Receive 128 B", "each with `Effect.callback`, against the same", "wait/each, callback", "wait/for await", {
     target: 0.5
   }),
+  row("Receive 128 B", "16 handlers with `Effect.promise`, against the same", "wait/consume 16", "wait/for await", {
+    target: 0.5
+  }),
+  row(
+    "Receive 128 B",
+    "16 handlers with `Effect.callback`, against the same",
+    "wait/consume 16, callback",
+    "wait/for await",
+    {
+      target: 0.5
+    }
+  ),
   row("Receive 16 B", "arrays", "receive 16/arrays", "receive 16/raw", { target: 0.35 }),
   row("Receive 16 B", "each, `Effect.sync`", "receive 16/each", "receive 16/raw", { target: 0.5 }),
   row("Receive 16 B", "each, against `for await`", "receive 16/each", "receive 16/for await", { target: 0.3 }),

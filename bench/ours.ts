@@ -35,6 +35,14 @@ const eachOf = (goal: Goal) => (message: Message) => Effect.sync(() => goal.take
 const waitingOf = (goal: Goal) => (message: Message) =>
   Effect.map(Effect.promise(shortWait), () => goal.take(message.data))
 
+const waitingForCallbackOf = (goal: Goal) => (message: Message) =>
+  Effect.callback<void>((resume) =>
+    queueMicrotask(() => {
+      goal.take(message.data)
+      resume(Exit.void)
+    })
+  )
+
 const readers: Record<string, Reader> = {
   "receive-arrays": (goal) =>
     Stream.runForEachArray((messages) =>
@@ -44,6 +52,7 @@ const readers: Record<string, Reader> = {
     ),
   "receive-each": (goal) => Stream.runForEach(eachOf(goal)),
   "receive-wait": (goal) => Stream.runForEach(waitingOf(goal)),
+  "receive-wait-callback": (goal) => Stream.runForEach(waitingForCallbackOf(goal)),
   "receive-map-filter": (goal) => (messages) =>
     messages.pipe(
       Stream.map((message) => message.data),
@@ -187,6 +196,7 @@ const works: Record<string, (nats: Client, job: Job) => Effect.Effect<Work, unkn
   "hold-idle-read": holdIdle,
   "consume": consume(eachOf, 1),
   "consume-wait-16": consume(waitingOf, 16),
+  "consume-wait-callback-16": consume(waitingForCallbackOf, 16),
   decode,
   publish,
   "publish-batch": publishBatch,

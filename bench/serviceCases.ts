@@ -10,11 +10,11 @@ const of = (work: string, server: Run["server"], inFlight: number, warm: number,
 })
 
 const runs: Runs = {
-  ...both("service", "scripted", "service", 0, 40_000, 100_000, 50),
-  "service/rpc": of("service-rpc", "scripted", 50, 20_000, 40_000),
+  ...both("service", "scripted", "service", 0, 30_000, 60_000, 50),
+  "service/rpc": of("service-rpc", "scripted", 50, 15_000, 30_000),
   ...both("service one by one", "scripted", "service", 0, 3_000, 6_000, 1),
-  ...both("real service", "real", "service", 0, 20_000, 50_000, 50),
-  "real service/rpc": of("service-rpc", "real", 50, 20_000, 30_000),
+  ...both("real service", "real", "service", 0, 20_000, 40_000, 50),
+  "real service/rpc": of("service-rpc", "real", 50, 12_000, 20_000),
   "rpc/stream": of("service-rpc-stream", "real", 1, 100_000, 100_000),
   "rpc/unary": of("service-rpc-unary", "real", 50, 10_000, 20_000),
   "rolling restart": { ...of("service-rolling", "real", 50, 5_000, 100_000), rounds: 1 }

@@ -45,8 +45,8 @@ export const evaluate = (sections: ReadonlyArray<Section>, samples: Samples): Re
 
 const plain = (value: number, unit: string): string => {
   const size = Math.abs(value)
-  const text = unit === "" || size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : value.toFixed(2)
-  return unit === "" ? text : `${text} ${unit}`
+  const digits = unit === "" || size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.1 ? 2 : 3
+  return unit === "" ? value.toFixed(0) : `${value.toFixed(digits)} ${unit}`
 }
 
 const cell = ({ by }: Row, value: number, unit: string): string =>
