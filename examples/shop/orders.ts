@@ -13,7 +13,7 @@ const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
     call,
     ServiceError.isCallError,
     (error) =>
-      error.isRetryable && !(error._tag === "ServiceError" && error.code === 500)
+      error.isRetryable
         ? Effect.fail(new Unavailable({ service, cause: error._tag }))
         : Effect.die(error)
   )

@@ -153,7 +153,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         assert.deepStrictEqual(answer, { code: "500", description: "internal error", body: "" }, id)
         const error = yield* Effect.flip(orders.get({ id }))
         assert(error._tag === "ServiceError")
-        assert.deepStrictEqual([error.code, error.isRetryable], [500, true])
+        assert.deepStrictEqual([error.code, error.isRetryable], [500, false])
       }
       assert.strictEqual(logged.length, 8)
       assert.match(logged[0], /^Error A request died .*hunter2/)
