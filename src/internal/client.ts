@@ -20,6 +20,8 @@ import { consume } from "./consume.ts"
 import { isStaticAuth, resolveAuthSource } from "./credentials.ts"
 import type { Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import * as Operations from "./operations.ts"
+import * as Publish from "./publish.ts"
+import * as Request from "./request.ts"
 import { type ReconnectSettings, Supervisor } from "./supervisor.ts"
 import { collectorOf } from "./telemetry/collector.ts"
 import { countedOf } from "./telemetry/counted.ts"
@@ -55,7 +57,7 @@ export const makeClient = <R>(
         fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))
       },
       events,
-      responder: { publish: (subject, payload, options) => Operations.respond(connection, subject, payload, options) },
+      responder: { publish: (subject, payload, options) => Publish.respond(connection, subject, payload, options) },
       tracing: Context.get(context, TracingEnabled)
         ? new Tracing(config.inboxPrefix, () => connection.session?.server)
         : undefined,
@@ -122,11 +124,11 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
     )
   return {
     [TypeId]: TypeId,
-    publish: (subject: string, payload?: string | Uint8Array, options?: Operations.PublishOptions) =>
+    publish: (subject: string, payload?: string | Uint8Array, options?: Publish.PublishOptions) =>
       // The overloads tell `confirm` apart; without it the server's refusal has no operation to fail.
-      Operations.publish(connection, subject, payload, options) as Effect.Effect<void, never>,
+      Publish.publish(connection, subject, payload, options) as Effect.Effect<void, never>,
     request: (subject, payload, options) =>
-      Operations.request(
+      Request.request(
         connection,
         subject,
         payload,
@@ -134,7 +136,7 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
         options
       ),
     requestMany: (subject, payload, options) =>
-      Operations.requestMany(
+      Request.requestMany(
         connection,
         subject,
         payload,

@@ -1,0 +1,131 @@
+/**
+ * Publishing: at once where there is a connection, else by the policy for when there is none.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
+import { InvalidHeader, type PublishError, type RespondError } from "../NatsError.ts"
+import type { Input } from "../NatsHeaders.ts"
+import type { ConfirmWatch, Connection, HeldPublish } from "./connection.ts"
+import { subjectProblem } from "./protocol/subject.ts"
+import {
+  available,
+  drained,
+  empty,
+  headerBlock,
+  invalidSubject,
+  oversize,
+  roundTrip,
+  within,
+  write
+} from "./sending.ts"
+import { withTrace } from "./telemetry/traceContext.ts"
+import { isTraced } from "./telemetry/tracing.ts"
+
+export interface PublishOptions {
+  readonly headers?: Input | undefined
+  readonly reply?: string | undefined
+  readonly confirm?: boolean | undefined
+  readonly timeout?: Duration.Input | undefined
+  readonly subjectTemplate?: string | undefined
+}
+
+export const publish = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  options?: PublishOptions | undefined
+): Effect.Effect<void, PublishError> =>
+  Effect.withFiber((fiber) => {
+    const { tracing } = connection.settings
+    if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
+      return publishNow(connection, subject, payload, options, undefined)
+    }
+    const sent = { subject, payload, template: options?.subjectTemplate }
+    return tracing.send(
+      fiber,
+      "publish",
+      sent,
+      (span) => publishNow(connection, subject, payload, options, span)
+    )
+  })
+
+/** Publishes an answer. It belongs to the span of what is answered and has none of its own. */
+export const respond = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  options?: { readonly headers?: Input | undefined } | undefined
+): Effect.Effect<void, RespondError> =>
+  // Without `confirm` a refusal has no operation to fail.
+  Effect.suspend(() =>
+    publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
+  )
+
+const publishNow = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  options: PublishOptions | undefined,
+  span: Tracer.Span | undefined
+): Effect.Effect<void, PublishError> => {
+  const problem = subjectProblem(subject)
+  if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  let reply = ""
+  let headers: Uint8Array | undefined
+  if (options !== undefined) {
+    if (options.reply !== undefined) {
+      reply = options.reply
+      const replyProblem = subjectProblem(reply)
+      if (replyProblem !== undefined) return Exit.fail(invalidSubject("reply", reply, replyProblem))
+    }
+    const block = headerBlock(options.headers)
+    if (block instanceof InvalidHeader) return Exit.fail(block)
+    headers = block
+  }
+  if (span !== undefined) headers = withTrace(headers, span, options?.headers)
+  const tooLarge = oversize(connection, subject, headers, payload)
+  if (tooLarge !== undefined) return Exit.fail(tooLarge)
+  const session = connection.session
+  if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload }, options.timeout)
+  if (session === undefined || connection.isCongested(session)) {
+    return within(connection, options?.timeout, whenPossible(connection, { subject, reply, headers, payload }))
+  }
+  session.writer.publish(subject, reply, headers, payload)
+  connection.messagesOut++
+  return Exit.void
+}
+
+/** A publish that finds no session, or one that has too much to send. */
+const whenPossible = (connection: Connection, held: HeldPublish): Effect.Effect<void, PublishError> => {
+  const session = connection.session
+  if (session !== undefined) {
+    if (!connection.isCongested(session)) return Effect.sync(() => write(connection, session, held))
+    return Effect.flatMap(drained(session), () => whenPossible(connection, held))
+  }
+  const policy = connection.settings.whileDisconnected
+  if (connection.ended !== undefined || policy === "fail") return Effect.fail(connection.unavailable)
+  if (policy === "wait") return Effect.flatMap(connection.awaitSession, () => whenPossible(connection, held))
+  // Not `slice`, which shares the memory of a Buffer.
+  const payload = typeof held.payload === "string" ? held.payload : new Uint8Array(held.payload)
+  return connection.hold({ ...held, payload }, policy.buffer) ? Effect.void : Effect.fail(connection.unavailable)
+}
+
+const confirmed = (
+  connection: Connection,
+  held: HeldPublish,
+  timeout: Duration.Input | undefined
+): Effect.Effect<void, PublishError> =>
+  Effect.flatMap(within(connection, timeout, available(connection)), (session) =>
+    Effect.suspend(() => {
+      const watch: ConfirmWatch = { subject: held.subject, denied: undefined }
+      connection.watches.add(watch)
+      write(connection, session, held)
+      return roundTrip(session).pipe(
+        Effect.flatMap((): Effect.Effect<void, PublishError> =>
+          watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
+        ),
+        Effect.ensuring(Effect.sync(() => connection.watches.delete(watch)))
+      )
+    }))

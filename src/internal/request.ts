@@ -1,0 +1,159 @@
+/**
+ * Requests with one reply or many.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
+import {
+  type ConnectionClosed,
+  type ConnectionLost,
+  InvalidHeader,
+  type InvalidSubject,
+  type MaxPayloadExceeded,
+  type RequestError,
+  type RequestManyError
+} from "../NatsError.ts"
+import type { Input } from "../NatsHeaders.ts"
+import type { NatsMessage } from "../NatsMessage.ts"
+import type { Connection, HeldPublish } from "./connection.ts"
+import { pullReplies, type RepliesLimit } from "./delivery/replies.ts"
+import { awaitReply } from "./delivery/requests.ts"
+import { subjectProblem } from "./protocol/subject.ts"
+import { atLeastOne } from "./ranges.ts"
+import { available, drained, empty, headerBlock, invalidSubject, oversize, within, write } from "./sending.ts"
+import type { Session } from "./session.ts"
+import { withTrace } from "./telemetry/traceContext.ts"
+import { isTraced } from "./telemetry/tracing.ts"
+
+export interface RequestOptions {
+  readonly headers?: Input | undefined
+  readonly subjectTemplate?: string | undefined
+}
+
+/** A request as it is sent, or what is wrong with it. */
+const prepare = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  headers: Input | undefined,
+  span: Tracer.Span | undefined
+): Exit.Exit<HeldPublish, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
+  const problem = subjectProblem(subject)
+  if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  const own = headerBlock(headers)
+  if (own instanceof InvalidHeader) return Exit.fail(own)
+  const block = span === undefined ? own : withTrace(own, span, headers)
+  const tooLarge = oversize(connection, subject, block, payload)
+  return tooLarge === undefined
+    ? Exit.succeed({ subject, reply: "", headers: block, payload })
+    : Exit.fail(tooLarge)
+}
+
+export const request = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  timeoutMillis: number,
+  options: RequestOptions | undefined
+): Effect.Effect<NatsMessage, RequestError> =>
+  Effect.withFiber((fiber) => {
+    const { tracing } = connection.settings
+    const headers = options?.headers
+    if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
+      return requestNow(connection, subject, payload, timeoutMillis, headers, undefined)
+    }
+    return tracing.send(
+      fiber,
+      "request",
+      { subject, payload, template: options?.subjectTemplate },
+      (span) => requestNow(connection, subject, payload, timeoutMillis, headers, span)
+    )
+  })
+
+const requestNow = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array,
+  timeoutMillis: number,
+  headers: Input | undefined,
+  span: Tracer.Span | undefined
+): Effect.Effect<NatsMessage, RequestError> => {
+  const prepared = prepare(connection, subject, payload, headers, span)
+  const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
+    ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
+    : Exit.failCause(prepared.cause)
+  const { meter } = connection.settings
+  return meter === undefined ? outcome : meter.timeRequest(outcome)
+}
+
+const send = (
+  connection: Connection,
+  session: Session,
+  held: HeldPublish,
+  timeoutMillis: number
+): Effect.Effect<NatsMessage, RequestError> => {
+  connection.ensureInbox(session)
+  return awaitReply(
+    connection.mux,
+    held.subject,
+    timeoutMillis,
+    (reply) => write(connection, session, { ...held, reply })
+  )
+}
+
+// The wait for a session is part of the request's time. A request that was never sent did not time out: the connection
+// was away.
+const sendWhenPossible = <A, E, R>(
+  connection: Connection,
+  timeoutMillis: number,
+  send: (session: Session, left: number) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed, R> => {
+  const now = connection.session
+  if (now !== undefined && !connection.isCongested(now)) return send(now, timeoutMillis)
+  if (connection.ended !== undefined) return Effect.fail(connection.ended)
+  const { clock } = connection.settings
+  const started = clock.currentTimeMillisUnsafe()
+  const ready = Effect.suspend(() => available(connection)).pipe(
+    Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void)
+  )
+  return within(connection, timeoutMillis, ready).pipe(
+    Effect.flatMap(() =>
+      sendWhenPossible(connection, Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started)), send)
+    )
+  )
+}
+
+export const requestMany = (
+  connection: Connection,
+  subject: string,
+  payload: string | Uint8Array = empty,
+  timeoutMillis: number,
+  options: RequestOptions | undefined,
+  limit: RepliesLimit
+): Stream.Stream<NatsMessage, RequestManyError> => {
+  const headers = options?.headers
+  const replies = (span: Tracer.Span | undefined) =>
+    Effect.flatMap(
+      prepare(connection, subject, payload, headers, span),
+      (held) =>
+        sendWhenPossible(connection, timeoutMillis, (session, left) => {
+          connection.ensureInbox(session)
+          const send = (reply: string): void => write(connection, session, { ...held, reply })
+          return Effect.map(
+            pullReplies(connection.mux, subject, left, limit, send),
+            (pull) => Stream.fromPull(Effect.succeed(pull))
+          )
+        })
+    )
+  return Stream.unwrap(Effect.withFiber((fiber) => {
+    atLeastOne("count", limit.count)
+    const { tracing } = connection.settings
+    if (tracing === undefined || !isTraced(fiber)) return replies(undefined)
+    return tracing.requestScoped(
+      fiber,
+      { subject, payload, template: options?.subjectTemplate },
+      replies
+    )
+  }))
+}

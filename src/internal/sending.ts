@@ -1,0 +1,96 @@
+/**
+ * What every operation that sends has in common: the checks before it, and the wait for a connection that takes it.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import {
+  type ConnectionClosed,
+  ConnectionLost,
+  type FlushError,
+  InvalidHeader,
+  InvalidSubject,
+  MaxPayloadExceeded
+} from "../NatsError.ts"
+import type { Input } from "../NatsHeaders.ts"
+import { afterReadLoop } from "./afterReadLoop.ts"
+import type { Connection, HeldPublish } from "./connection.ts"
+import { encodeHeaders } from "./protocol/headers.ts"
+import type { SubjectProblem } from "./protocol/subject.ts"
+import { payloadSize } from "./protocol/writer.ts"
+import type { Session } from "./session.ts"
+
+export const empty = new Uint8Array(0)
+
+export const invalidSubject = (
+  what: InvalidSubject["what"],
+  subject: string,
+  problem: SubjectProblem
+): InvalidSubject =>
+  new InvalidSubject({
+    what,
+    subject: String(subject).slice(0, 128),
+    problem: problem.problem,
+    ...(problem.token === undefined ? {} : { token: problem.token })
+  })
+
+const invalidHeader = (found: { readonly header: string; readonly problem: string }): InvalidHeader =>
+  new InvalidHeader({ header: found.header.slice(0, 128), problem: found.problem })
+
+/** A header block ready for the wire, `undefined` without headers, or what is wrong with them. */
+export const headerBlock = (headers: Input | undefined): Uint8Array | undefined | InvalidHeader => {
+  if (headers === undefined) return undefined
+  const encoded = encodeHeaders(headers)
+  return encoded instanceof Uint8Array ? encoded : invalidHeader(encoded)
+}
+
+/** The server's limit is kept here: over it the server would close the connection. */
+export const oversize = (
+  connection: Connection,
+  subject: string,
+  headers: Uint8Array | undefined,
+  payload: string | Uint8Array
+): MaxPayloadExceeded | undefined => {
+  const limit = connection.info!.max_payload
+  const headerSize = headers === undefined ? 0 : headers.length
+  // No UTF-16 unit needs more than three bytes.
+  if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
+  const size = headerSize + payloadSize(payload)
+  return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
+}
+
+export const write = (
+  connection: Connection,
+  session: Session,
+  { headers, payload, reply, subject }: HeldPublish
+): void => {
+  session.writer.publish(subject, reply, headers, payload)
+  connection.messagesOut++
+}
+
+/** The wait before something is sent. What is not sent in its time never is. */
+export const within = <A, E>(
+  connection: Connection,
+  timeout: Duration.Input | undefined,
+  wait: Effect.Effect<A, E>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
+  timeout === undefined
+    ? wait
+    : Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
+
+export const drained = (session: Session): Effect.Effect<void> =>
+  Effect.callback((resume) => session.drained(() => afterReadLoop(resume)(Effect.void)))
+
+/** The session to use now, by the policy for when there is none. */
+export const available = (connection: Connection): Effect.Effect<Session, FlushError> =>
+  connection.session === undefined && connection.settings.whileDisconnected === "fail"
+    ? Effect.fail(connection.unavailable)
+    : connection.awaitSession
+
+/** Waits until the server has handled everything written so far on this session. */
+export const roundTrip = (session: Session): Effect.Effect<void, ConnectionLost> =>
+  Effect.callback((resume) => {
+    session.ping((reason) =>
+      afterReadLoop(resume)(reason === undefined ? Exit.void : Exit.fail(new ConnectionLost({ reason })))
+    )
+  })
