@@ -12,7 +12,7 @@ const of = (work: string, server: Run["server"], inFlight: number, warm: number,
 const runs: Runs = {
   ...both("service", "scripted", "service", 0, 30_000, 60_000, 50),
   "service/rpc": of("service-rpc", "scripted", 50, 15_000, 30_000),
-  ...both("service one by one", "scripted", "service", 0, 3_000, 6_000, 1),
+  ...both("service one by one", "scripted", "service", 0, 8_000, 10_000, 1),
   ...both("real service", "real", "service", 0, 20_000, 40_000, 50),
   "real service/rpc": of("service-rpc", "real", 50, 12_000, 20_000),
   "rpc/stream": of("service-rpc-stream", "real", 1, 100_000, 100_000),
