@@ -75,11 +75,10 @@ const program = Effect.gen(function*() {
   yield* get("/health/live")
 })
 
-program.pipe(
-  Effect.provide(probes),
-  // A client of that server, for the program to ask.
-  Effect.provide(Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)),
-  Effect.provide(http),
-  Effect.provide(TestNatsServer.layerClient({}, { reconnect: { initialDelay: "200 millis" } })),
-  NodeRuntime.runMain
+// The probes, a client that asks them, and under both the HTTP server and the client of NATS.
+const app = Layer.mergeAll(probes, Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)).pipe(
+  Layer.provideMerge(http),
+  Layer.provideMerge(TestNatsServer.layerClient({}, { reconnect: { initialDelay: "200 millis" } }))
 )
+
+program.pipe(Effect.provide(app), NodeRuntime.runMain)

@@ -66,12 +66,14 @@ const http = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
 // Times are measured only where they are asked for; without this the histograms are not there.
 const nats = TestNatsServer.layerClient().pipe(Layer.provide(Layer.succeed(NatsMetrics.Collect, "everything")))
 
+// The metrics, a client that asks for them, and under both the HTTP server and the client of NATS.
+const app = Layer.mergeAll(metrics, Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)).pipe(
+  Layer.provideMerge(http),
+  Layer.provideMerge(nats)
+)
+
 program.pipe(
-  Effect.provide(metrics),
-  // A client of that server, for the program to ask.
-  Effect.provide(Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)),
-  Effect.provide(http),
-  Effect.provide(nats),
+  Effect.provide(app),
   // The failing handler is reported, too; here that is told by its metric.
   Effect.provideService(References.MinimumLogLevel, "Fatal"),
   NodeRuntime.runMain

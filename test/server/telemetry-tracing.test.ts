@@ -437,7 +437,7 @@ it.layer(
             servers: `nats://svc:canary-4d1f09@127.0.0.1:${server.port}`
           })
           yield* consuming(nats, "work", (message) =>
-            message.text === "bad" ? Effect.fail(new Error("broken")) : message.respond())
+            message.text === "bad" ? Effect.die(new Error("broken")) : message.respond())
           yield* nats.request("work")
           yield* nats.publish("work", "bad")
           yield* Effect.flip(nats.request("nobody"))
