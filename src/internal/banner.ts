@@ -46,14 +46,15 @@ export const showBanner = (
     }
     const rows = Object.entries({
       "client id": fields.id,
-      name: fields.name,
+      "client name": fields.name,
       brokers: fields.brokers.join(", "),
       server: fields.server,
       account: fields.account,
       auth: fields.auth,
       JetStream: fields.jetstream ? "yes" : "no"
-    }).map(([label, value]) => `${`${label}:`.padEnd(11)} ${value}`)
-    const lines = ["Connected to NATS", ...rows]
+    }).map(([label, value]) => `${`${label}:`.padEnd(12)} ${value}`)
+    const title = config.name === undefined ? "Connected to NATS" : `${config.name} is connected to NATS`
+    const lines = [title, ...rows]
     const width = Math.max(...lines.map((line) => line.length))
     const edge = "═".repeat(width + 2)
     yield* Console.log(
