@@ -239,7 +239,9 @@ export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("Nats
 }) {
   override get message(): string {
     const all = this.problems.map(({ path, problem }) => (path === "" ? `it ${problem}` : `${path}: ${problem}`))
-    return `The NATS configuration (${this.source}) is invalid: ${all.join("; ")}.`
+    const text = all.join("; ")
+    // A problem can end with a question, such as "did you mean `servers`?".
+    return `The NATS configuration (${this.source}) is invalid: ${text}${text.endsWith("?") ? "" : "."}`
   }
   /** `false`: the same configuration is refused again. */
   get isRetryable(): boolean {

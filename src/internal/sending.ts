@@ -55,6 +55,10 @@ export const oversize = (
   const headerSize = headers === undefined ? 0 : headers.length
   // No UTF-16 unit needs more than three bytes.
   if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
+  if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
+    // Without types, anything can come here; on the wire it would break the connection.
+    throw new TypeError("a payload must be a string or a Uint8Array")
+  }
   const size = headerSize + payloadSize(payload)
   return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { until } from "../fixtures/following.ts"
@@ -152,6 +152,15 @@ it.layer(TestNatsServer.layer(users), { timeout: "30 seconds", excludeTestServic
         { _tag: "InvalidSubject", what: "queue" }
       )
       yield* nats.flush
+    }))
+
+  it.effect("a payload that is neither text nor bytes is a defect of the program, and the connection stays", () =>
+    Effect.gen(function*() {
+      const nats = yield* as("all")
+      const exit = yield* Effect.exit(nats.publish("odd", 5 as never))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      yield* nats.flush
+      assert.strictEqual((yield* nats.stats).reconnects, 0)
     }))
 
   it.effect("a payload over the server's limit fails before it is sent, and the connection stays", () =>
