@@ -6,10 +6,8 @@ import type * as Schema from "effect/Schema"
 import { ServiceError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headers.ts"
 import { json, type Payload } from "./codec.ts"
-
-const errorHeader = "Nats-Service-Error"
-const codeHeader = "Nats-Service-Error-Code"
 
 export const badRequest = 400
 export const failed = 422
@@ -21,8 +19,8 @@ const oneLine = (text: string): string =>
   text.slice(0, 256).replace(/[\u0000-\u001f\u007f]/g, " ").toWellFormed()
 
 export const errorHeaders = (code: number, description: string): Input => ({
-  [errorHeader]: oneLine(description),
-  [codeHeader]: String(code)
+  [serviceErrorHeader]: oneLine(description),
+  [serviceErrorCodeHeader]: String(code)
 })
 
 /** The words for an error of the contract: its message, else its tag. Its fields are in the body. */
@@ -41,8 +39,8 @@ export const makeErrorReader = <E extends Schema.Constraint>(
 ): (subject: string, reply: NatsMessage) => Effect.Effect<void, E["Type"] | ServiceError, E["DecodingServices"]> => {
   const decode = schema.ast._tag === "Never" ? undefined : json.decoder(schema)
   return (subject, reply) => {
-    const code = reply.header(codeHeader)
-    const description = reply.header(errorHeader)
+    const code = reply.header(serviceErrorCodeHeader)
+    const description = reply.header(serviceErrorHeader)
     if (code === undefined && description === undefined) return Effect.void
     const error = new ServiceError({
       subject,

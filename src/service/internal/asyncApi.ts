@@ -4,9 +4,10 @@
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { AsyncApiInfo } from "../NatsService.ts"
 import type { EndpointContract } from "./contract.ts"
-import { codeHeader, errorHeader, failureSchema } from "./failure.ts"
+import { failureSchema } from "./failure.ts"
 import { isVoid } from "./text.ts"
 
 /** Plain data. */
@@ -93,10 +94,10 @@ const addEndpoint = ({ name, queue, rpc, subject }: EndpointContract, parts: Par
 const errorHeaders: Document = {
   type: "object",
   properties: {
-    [errorHeader]: { type: "string", description: "What went wrong." },
-    [codeHeader]: { type: "string", pattern: "^[0-9]+$", description: "The number of the error." }
+    [serviceErrorHeader]: { type: "string", description: "What went wrong." },
+    [serviceErrorCodeHeader]: { type: "string", pattern: "^[0-9]+$", description: "The number of the error." }
   },
-  required: [errorHeader, codeHeader]
+  required: [serviceErrorHeader, serviceErrorCodeHeader]
 }
 
 /** A reference to the schema among the components, `undefined` where there is no payload. */

@@ -11,12 +11,13 @@ import { type Request, RequestId } from "effect/rpc/RpcMessage"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
 import { describeIssue } from "../../internal/delivery/decodeProblem.ts"
+import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { NatsClient, RequestOptions } from "../../NatsClient.ts"
 import { MessageDecodeError, MessageEncodeError, ServiceError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { CallOptions } from "../NatsService.ts"
 import { type EndpointContract, service } from "./contract.ts"
-import { codeHeader, errorHeader, failureSchema } from "./failure.ts"
+import { failureSchema } from "./failure.ts"
 import { type Decode, type Encode, isExit, makeDecode, makeEncode, type Problem } from "./text.ts"
 
 type Send = (request: Request<Rpc.Any>) => Effect.Effect<unknown, unknown>
@@ -53,8 +54,8 @@ export const makeCall = (
   const unfit = (problem: Problem): MessageEncodeError => new MessageEncodeError({ subject, ...problem })
 
   const read = (reply: NatsMessage): Effect.Effect<unknown, unknown> => {
-    const description = reply.header(errorHeader)
-    const code = reply.header(codeHeader)
+    const description = reply.header(serviceErrorHeader)
+    const code = reply.header(serviceErrorCodeHeader)
     if (description === undefined && code === undefined) {
       return Effect.mapErrorEager(decode(reply.text), (problem) => new MessageDecodeError({ subject, ...problem }))
     }

@@ -8,11 +8,9 @@ import * as Exit from "effect/Exit"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import { makeEncode, type Problem } from "./text.ts"
-
-export const errorHeader = "Nats-Service-Error"
-export const codeHeader = "Nats-Service-Error-Code"
 
 export interface Refusal {
   readonly code: number
@@ -40,8 +38,8 @@ const control = /[\u0000-\u001f\u007f]+/g
 const oneLine = (text: string): string => text.replace(control, " ").trim().slice(0, longestDescription).toWellFormed()
 
 export const headersOf = ({ code, description }: Refusal): Input => ({
-  [errorHeader]: description,
-  [codeHeader]: String(code)
+  [serviceErrorHeader]: description,
+  [serviceErrorCodeHeader]: String(code)
 })
 
 const refusal = (code: number, description: string, body = ""): Refusal => ({
