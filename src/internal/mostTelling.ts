@@ -3,38 +3,39 @@
  */
 import type { Attempt, ConnectError } from "../ConnectError.ts"
 
-// From the most telling to the least: what the user has to change comes before what may pass by itself.
-const order: ReadonlyArray<ConnectError["_tag"]> = [
-  "CredentialsInvalid",
-  "CredentialsExpired",
-  "CredentialsUnavailable",
-  "TlsConfigInvalid",
-  "AuthenticationRevoked",
-  "AuthenticationExpired",
-  "AccountAuthenticationExpired",
-  "AuthorizationViolation",
-  "AuthenticationTimeout",
-  "MaxConnectionsExceeded",
-  "TlsHandshakeRejected",
-  "TlsCertificateInvalid",
-  "TlsUnavailable",
-  "TlsRequired",
-  "TlsHandshakeFailed",
-  "WrongPort",
-  "ServerRejected",
-  "NotANatsServer",
-  "StaleConnection",
-  "ConnectTimedOut",
-  "ConnectionReset",
-  "ServerNotFound",
-  "ConnectionRefused"
-]
+// From the most telling to the least: what the user has to change comes before what may pass by itself. A record, so that
+// the compiler asks for the rank of every error.
+const ranks: { readonly [Tag in ConnectError["_tag"]]: number } = {
+  CredentialsInvalid: 1,
+  CredentialsExpired: 2,
+  CredentialsUnavailable: 3,
+  TlsConfigInvalid: 4,
+  AuthenticationRevoked: 5,
+  AuthenticationExpired: 6,
+  AccountAuthenticationExpired: 7,
+  AuthorizationViolation: 8,
+  AuthenticationTimeout: 9,
+  MaxConnectionsExceeded: 10,
+  TlsHandshakeRejected: 11,
+  TlsCertificateInvalid: 12,
+  TlsUnavailable: 13,
+  TlsRequired: 14,
+  TlsHandshakeFailed: 15,
+  WrongPort: 16,
+  ServerRejected: 17,
+  NotANatsServer: 18,
+  StaleConnection: 19,
+  ConnectTimedOut: 20,
+  ConnectionReset: 21,
+  ServerNotFound: 22,
+  ConnectionRefused: 23
+}
 
 /** The error to raise for a round over several servers. With more than one attempt it carries them all. */
 export const mostTelling = (attempts: ReadonlyArray<Attempt>): ConnectError => {
   let best = attempts[0].error
   for (const { error } of attempts) {
-    if (order.indexOf(error._tag) < order.indexOf(best._tag)) best = error
+    if (ranks[error._tag] < ranks[best._tag]) best = error
   }
   return attempts.length === 1 ? best : withAttempts(best, attempts)
 }
