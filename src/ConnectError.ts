@@ -359,7 +359,7 @@ export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("Conn
  */
 export class TlsUnavailable extends Schema.TaggedError<TlsUnavailable>()("TlsUnavailable", atServer) {
   override get message(): string {
-    return `${this.server} does not offer TLS and this client requires it: configure TLS on the server, or use nats:// without \`tls.mode: "require"\`.`
+    return `${this.server} does not offer TLS and this client requires it, by a tls:// or wss:// URL, by its \`tls\` settings, or since it had TLS before: configure TLS on the server. Only with a nats:// URL and \`tls.mode: "prefer"\` is everything sent in clear.`
   }
   get isRetryable(): boolean {
     return false
@@ -412,11 +412,20 @@ export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("Tl
 export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInvalid>()("TlsCertificateInvalid", {
   ...atServer,
   /** The verification code, such as `UNABLE_TO_VERIFY_LEAF_SIGNATURE` or `ERR_TLS_CERT_ALTNAME_INVALID`. */
-  code: Schema.String
+  code: Schema.String,
+  /**
+   * The hosts of which it had to be valid for one, where that is not just the one that was dialled: `tls.serverName`, or
+   * for a server that another one named the host that was configured for that one.
+   */
+  hosts: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   override get message(): string {
     const remedy = this.code === "ERR_TLS_CERT_ALTNAME_INVALID"
-      ? "it is for another name; dial a name it has, or set `tls.serverName`"
+      ? this.hosts === undefined
+        ? "it is for another name; dial a name it has, or set `tls.serverName`"
+        : `it is not for ${
+          this.hosts.join(" or ")
+        }; give it that name, list the server in \`servers\`, or set \`tls.serverName\``
       : this.code === "CERT_HAS_EXPIRED"
       ? "it has expired; renew it on the server"
       : "set `tls.ca` or `tls.caFile` to the authority that issued it"

@@ -82,6 +82,7 @@ export type WhileDisconnected = "wait" | "fail" | { readonly buffer: number }
  */
 export interface NatsConfig {
   readonly servers: readonly [Server, ...Array<Server>]
+  readonly discoverServers: boolean
   readonly name?: string | undefined
   readonly auth: NatsAuth.NatsAuth
   readonly tls: NatsTls.NatsTls
@@ -144,6 +145,9 @@ export interface Input {
   /**
    * One URL, several separated by commas, or an array. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
    * `host:port`. User info becomes `auth`. Default `nats://127.0.0.1:4222`.
+   *
+   * All servers get the same credentials. So `host:port` has the scheme of the others in the list (and that scheme's
+   * port), and `nats://` or `ws://` beside `tls://` or `wss://` is refused.
    */
   readonly servers?:
     | string
@@ -151,6 +155,14 @@ export interface Input {
     | Server
     | ReadonlyArray<string | Redacted.Redacted | Server>
     | undefined
+  /**
+   * Whether to dial also the servers that a server of the list names: those of its cluster. Default `true`.
+   *
+   * With TLS their certificates are verified. An address that came in clear, before the TLS handshake, has to have a
+   * certificate for the host that was configured; one that came inside TLS for itself, or, where it is an IP address, for
+   * that host. (Before 2.15 a server names its cluster inside TLS only when the cluster changes.)
+   */
+  readonly discoverServers?: boolean | undefined
   /** The name that the server shows for this client. At most 1024 characters. */
   readonly name?: string | undefined
   /** Who this client is: a form of `NatsAuth`. Default: anonymous. */
@@ -198,6 +210,7 @@ export interface ClientInput<R = never> extends Omit<Input, "auth"> {
  */
 export interface Encoded {
   readonly servers: ReadonlyArray<string>
+  readonly discoverServers: boolean
   readonly name?: string | undefined
   readonly auth: NatsAuth.Encoded
   readonly tls: NatsTls.Encoded

@@ -33,9 +33,9 @@ import type { Secret } from "./NatsAuth.ts"
  */
 export interface NatsTls {
   /**
-   * `"prefer"`, the default: TLS if the server offers or requires it, or the URL is `tls://`. `"require"`: nothing is sent
-   * in clear, and a server without TLS fails with `TlsUnavailable`. `"disable"`: a server that requires TLS fails with
-   * `TlsRequired`.
+   * `"prefer"`: TLS if the server offers or requires it, or the URL is `tls://`; a server whose session had TLS needs it
+   * from then on. `"require"`: nothing is sent in clear, and a server without TLS fails with `TlsUnavailable`.
+   * `"disable"`: a server that requires TLS fails with `TlsRequired`.
    */
   readonly mode: "disable" | "prefer" | "require"
   /** Handshake before the server's greeting, for a server with `handshake_first`. Implies TLS. Default `false`. */
@@ -64,7 +64,10 @@ export interface NatsTls {
  * @since 0.1.0
  */
 export interface Input {
-  /** Default `"prefer"`. A `tls://` or `wss://` URL makes it `"require"` for that server. */
+  /**
+   * Default `"require"` where any of the other settings is given, else `"prefer"`. A `tls://` or `wss://` URL requires TLS
+   * in any case.
+   */
   readonly mode?: "disable" | "prefer" | "require" | undefined
   /** TLS before the server's greeting, for a server with `handshake_first`. Default `false`. */
   readonly handshakeFirst?: boolean | undefined

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { formatServer } from "../src/internal/protocol/serverAddress.ts"
 
 const problemsOf = (input: unknown): ReadonlyArray<readonly [string, string]> => {
   const decoded = NatsConfig.decodeResult(input)
@@ -22,6 +23,7 @@ describe("a configuration", () => {
       const config = yield* NatsConfig.decode({})
       const expected: NatsConfig.NatsConfig = {
         servers: [{ scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }],
+        discoverServers: true,
         auth: { _tag: "Anonymous" },
         tls: { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false },
         connectTimeout: Duration.seconds(5),
@@ -58,16 +60,85 @@ describe("a configuration", () => {
 
   it.effect("takes several servers as text or as an array, and what it decoded before", () =>
     Effect.gen(function*() {
-      const text = yield* NatsConfig.decode({ servers: "nats://a, tls://b:5222" })
+      const text = yield* NatsConfig.decode({ servers: "tls://a, tls://b:5222" })
       assert.deepStrictEqual(text.servers.map(({ host, port, scheme }) => [scheme, host, port]), [
-        ["nats", "a", 4222],
+        ["tls", "a", 4222],
         ["tls", "b", 5222]
       ])
       const array = yield* NatsConfig.decode({
-        servers: ["nats://a", { scheme: "tls", host: "b", port: 5222, path: "" }]
+        servers: ["tls://a", { scheme: "tls", host: "b", port: 5222, path: "" }]
       })
       assert.deepStrictEqual(array.servers, text.servers)
     }))
+
+  // A list is one trust domain: all its servers get the same credentials.
+  const lists: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    ["a,b:5222", ["nats://a:4222", "nats://b:5222"]],
+    ["nats://a,b", ["nats://a:4222", "nats://b:4222"]],
+    ["tls://a,b", ["tls://a:4222", "tls://b:4222"]],
+    ["a,tls://b", ["tls://a:4222", "tls://b:4222"]],
+    ["tls://a,b:1,tls://c", ["tls://a:4222", "tls://b:1", "tls://c:4222"]],
+    ["a,TLS://b , [::1]", ["tls://a:4222", "tls://b:4222", "tls://[::1]:4222"]],
+    ["wss://a,b", ["wss://a:443", "wss://b:443"]],
+    ["a,wss://b/nats,c:8443", ["wss://a:443", "wss://b:443/nats", "wss://c:8443"]],
+    ["ws://a,b", ["ws://a:80", "ws://b:80"]],
+    ["tls://a,wss://b", ["tls://a:4222", "wss://b:443"]],
+    ["nats://a,ws://b", ["nats://a:4222", "ws://b:80"]],
+    ["tls://john:pw@a,b", ["tls://a:4222", "tls://b:4222"]],
+    ["john:pw@a,wss://b", ["wss://a:443", "wss://b:443"]]
+  ]
+  for (const [list, expected] of lists) {
+    it.effect(`takes ${list} as servers of one kind, in one text, an array and a variable`, () =>
+      Effect.gen(function*() {
+        const parts = list.split(",").map((part) => part.trim())
+        const env = ConfigProvider.fromEnv({ env: { NATS_URL: list } })
+        const configs = [
+          yield* NatsConfig.decode({ servers: list }),
+          yield* NatsConfig.decode({ servers: parts }),
+          yield* NatsConfig.decode({ servers: parts.map((part) => Redacted.make(part)) }),
+          yield* Effect.provideService(NatsConfig.fromEnv(), ConfigProvider.ConfigProvider, env)
+        ]
+        for (const config of configs) {
+          assert.deepStrictEqual(config.servers.map(formatServer), expected)
+          assert.isTrue(Equal.equals(yield* NatsConfig.decode(config), config))
+        }
+      }))
+  }
+
+  const mixed: ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, RegExp]>]> = [
+    ["nats://a, tls://b", [["servers[0]", /nats:\/\/ beside tls:\/\/.*use tls:\/\//]]],
+    ["tls://a,nats://b,c", [["servers[1]", /nats:\/\/ beside tls/], ["servers[2]", /no scheme beside tls.* and nats/]]],
+    ["wss://a,ws://b", [["servers[1]", /ws:\/\/ beside wss:\/\/.*use wss:\/\//]]],
+    ["tls://a,ws://b", [["servers[1]", /ws:\/\/ beside tls/]]],
+    ["nats://a,wss://b", [["servers[0]", /nats:\/\/ beside wss/]]],
+    ["tls://a,wss://b,c", [["servers[2]", /no scheme beside tls:\/\/ and wss/]]],
+    ["a,nats://b,ws://c", [["servers[0]", /no scheme beside nats:\/\/ and ws/]]]
+  ]
+  for (const [list, expected] of mixed) {
+    it(`refuses ${list}, in one text and as an array`, () => {
+      for (const servers of [list, list.split(",")]) {
+        const problems = problemsOf({ servers })
+        assert.deepStrictEqual(problems.map(([path]) => path), expected.map(([path]) => path))
+        for (const [index, [, pattern]] of expected.entries()) {
+          assert.match(problems[index][1], pattern)
+        }
+      }
+    })
+  }
+
+  it("refuses a server that was decoded before, beside one that is better protected", () => {
+    const servers = [{ scheme: "nats", host: "a", port: 4222, path: "" }, "tls://b"]
+    assert.deepStrictEqual(problemsOf({ servers }).map(([path]) => path), ["servers[0]"])
+  })
+
+  const commas = ["u:123,w@host", "u:123,w@host,other", "to,ken@host", "nats://a,u:1@b", "u:12,34,5@host", "a,b@c,d"]
+  for (const list of commas) {
+    it(`refuses ${list}, where a comma may be part of a password`, () => {
+      const [[path, problem], ...more] = problemsOf({ servers: list })
+      assert.deepStrictEqual([path, more], ["servers", []])
+      assert.match(problem, /"@" behind a comma .* %2C/)
+    })
+  }
 
   it.effect("turns user info of its URLs into auth, and keeps none of it", () =>
     Effect.gen(function*() {
@@ -170,6 +241,11 @@ describe("a configuration of the environment", () => {
       "NATS_TLS_CERT_FILE: needs its private key: set NATS_TLS_KEY or NATS_TLS_KEY_FILE"
     ]],
     ["a wrong port in a list", { NATS_URL: "a,b:0" }, ["NATS_URL[1]: has a port"]],
+    ["a comma in a password", { NATS_URL: "u:123,w@host" }, ["NATS_URL: has an \"@\" behind a comma"]],
+    ["TLS for a part of a list", { NATS_URL: "tls://a,nats://b" }, ["NATS_URL[1]: is nats:// beside tls://"]],
+    ["an authority for ws://", { NATS_URL: "ws://a", NATS_TLS_CA_FILE: "/ca.pem" }, [
+      "NATS_TLS_CA_FILE: requires TLS and clashes with ws:// in NATS_URL: use wss://"
+    ]],
     ["no number", { NATS_MAX_PING_OUT: "two" }, ["NATS_MAX_PING_OUT: must be a whole number"]],
     ["reconnecting off and on", { NATS_RECONNECT: "false", NATS_RECONNECT_FACTOR: "3" }, [
       "NATS_RECONNECT: clashes with NATS_RECONNECT_FACTOR"

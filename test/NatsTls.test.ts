@@ -135,6 +135,40 @@ layer(pki)("TLS settings", (it) => {
     }))
 })
 
+describe("the mode", () => {
+  const given: ReadonlyArray<readonly [string, NatsTls.Input]> = [
+    ["caFile", { caFile: "/ca.pem" }],
+    ["certFile and keyFile", { certFile: "/cert.pem", keyFile: "/key.pem" }],
+    ["a passphrase", { certFile: "/cert.pem", keyFile: "/key.pem", passphrase: "open sesame" }],
+    ["serverName", { serverName: "nats.example.com" }],
+    ["handshakeFirst", { handshakeFirst: true }],
+    ["dangerouslyDisableVerification", { dangerouslyDisableVerification: true }]
+  ]
+  for (const [name, tls] of given) {
+    it.effect(`is "require" where ${name} is given, unless it is written`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* NatsConfig.decode({ tls })).tls.mode, "require")
+        assert.strictEqual((yield* NatsConfig.decode({ tls: { ...tls, mode: undefined } })).tls.mode, "require")
+        assert.strictEqual((yield* NatsConfig.decode({ tls: { ...tls, mode: "prefer" } })).tls.mode, "prefer")
+      }))
+  }
+
+  it.effect("is \"require\" where an authority or a certificate is given as text", () =>
+    Effect.gen(function*() {
+      const authority = yield* TestCertificates.authority()
+      const client = yield* authority.issue({ commonName: "john" })
+      assert.strictEqual((yield* NatsConfig.decode({ tls: { ca: authority.cert } })).tls.mode, "require")
+      assert.strictEqual((yield* NatsConfig.decode({ tls: client })).tls.mode, "require")
+    }))
+
+  it.effect("is \"prefer\" where nothing is given, or only what is so anyway", () =>
+    Effect.gen(function*() {
+      for (const tls of [{}, { handshakeFirst: false }, { dangerouslyDisableVerification: false }]) {
+        assert.strictEqual((yield* NatsConfig.decode({ tls })).tls.mode, "prefer")
+      }
+    }))
+})
+
 describe("TLS settings that clash", () => {
   const cases: ReadonlyArray<readonly [string, NatsTls.Input, string, RegExp]> = [
     ["a certificate without a key", { certFile: "/c" }, "nats://a", /^tls\.certFile: needs its private key/],
@@ -154,8 +188,10 @@ describe("TLS settings that clash", () => {
       /^tls\.handshakeFirst: clashes/
     ],
     ["no TLS and tls://", { mode: "disable" }, "tls://a", /^tls\.mode: .*tls:\/\//],
-    ["no TLS and wss://", { mode: "disable" }, "nats://b,wss://a", /^tls\.mode: .*wss:\/\//],
-    ["TLS required and ws://", { mode: "require" }, "ws://a", /^tls\.mode: .*use wss/]
+    ["no TLS and wss://", { mode: "disable" }, "b,wss://a", /^tls\.mode: .*wss:\/\//],
+    ["TLS required and ws://", { mode: "require" }, "ws://a", /^tls\.mode: is "require".*use wss/],
+    ["an authority and ws://", { caFile: "/ca" }, "ws://a", /^tls\.caFile: requires TLS.*use wss/],
+    ["a name to verify and ws://", { serverName: "a" }, "nats://b,ws://a", /^tls\.serverName: requires TLS.*use wss/]
   ]
   for (const [name, tls, servers, expected] of cases) {
     it(`(${name}) are an error that names the option`, () => {

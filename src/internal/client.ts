@@ -65,6 +65,7 @@ export const makeClient = <R>(
     })
     const supervisor = new Supervisor(connection, {
       servers: config.servers,
+      discoverServers: config.discoverServers,
       name: config.name,
       noEcho: config.noEcho,
       connectTimeout: Duration.toMillis(config.connectTimeout),

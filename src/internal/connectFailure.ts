@@ -7,6 +7,8 @@ import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
 /** Whom an error is about. */
 export interface Peer {
   readonly server: string
+  /** Whom its certificate must be for, where that is not just the host that is dialled. */
+  readonly hosts: ReadonlyArray<string>
   readonly method: ConnectError.AuthMethod
   readonly timeoutMillis: number
 }
@@ -108,7 +110,8 @@ export const fromEnd = (
   if (tls !== undefined && stage !== "up") {
     if (tls.certificateFault !== undefined || codeOf(error) === "ERR_TLS_CERT_ALTNAME_INVALID") {
       const code = tls.certificateFault ?? codeOf(error)
-      return new ConnectError.TlsCertificateInvalid({ server, code, ...causeOf(error) })
+      const hosts = peer.hosts.length === 0 ? {} : { hosts: peer.hosts }
+      return new ConnectError.TlsCertificateInvalid({ server, code, ...hosts, ...causeOf(error) })
     }
     if (error !== undefined) {
       const code = codeOf(error)

@@ -7,7 +7,7 @@ import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connect
 import { connectAndPing } from "./protocol/connectLine.ts"
 import { bannerOf, Greeting } from "./protocol/greeting.ts"
 import type { ServerInfo } from "./protocol/info.ts"
-import { formatServer } from "./protocol/serverAddress.ts"
+import { formatServer, isWebSocket, requiresTls } from "./protocol/serverAddress.ts"
 import { connectAuth } from "./protocol/userAuth.ts"
 import type { DialOptions, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
@@ -63,6 +63,7 @@ const nothing = Buffer.alloc(0)
 
 class Dialling implements TransportListener {
   readonly #options: DialOptions
+  readonly #hosts: readonly [string, ...Array<string>]
   readonly #peer: Peer
   readonly #tlsRequired: boolean
   readonly #tlsWanted: boolean
@@ -74,6 +75,7 @@ class Dialling implements TransportListener {
   #secure = false
   #greeting = new Greeting()
   #info: ServerInfo | undefined
+  #infoInsideTls = false
   /** Bytes in clear after an INFO that is to be followed by TLS. */
   #rest: Buffer = nothing
   #session: WireSession | undefined
@@ -83,15 +85,17 @@ class Dialling implements TransportListener {
 
   constructor(options: DialOptions) {
     this.#options = options
+    const { server, tls } = options
+    this.#hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
     this.#peer = {
-      server: formatServer(options.server),
+      server: formatServer(server),
+      hosts: this.#hosts.length === 1 && this.#hosts[0] === server.host ? [] : this.#hosts,
       method: options.credentials.method,
       timeoutMillis: options.connectTimeout
     }
-    const { scheme } = options.server
-    this.#webSocket = scheme === "ws" || scheme === "wss"
-    this.#tlsRequired = scheme === "tls" || scheme === "wss" || options.tls.mode === "require"
-    this.#tlsWanted = this.#tlsRequired || (options.tls.mode === "prefer" && !this.#webSocket)
+    this.#webSocket = isWebSocket(server.scheme)
+    this.#tlsRequired = requiresTls(server.scheme) || options.requireTls || tls.mode === "require"
+    this.#tlsWanted = this.#tlsRequired || (tls.mode === "prefer" && !this.#webSocket)
   }
 
   start(outcome: Outcome): void {
@@ -204,6 +208,7 @@ class Dialling implements TransportListener {
       return this.#fail(this.#notNats(""))
     }
     this.#info = info
+    this.#infoInsideTls = this.#secure
     const rest = this.#greeting.rest
     const offered = info.tls_required === true || info.tls_available === true
     const { server } = this.#peer
@@ -250,7 +255,7 @@ class Dialling implements TransportListener {
 
   #upgrade(secured: () => void): void {
     this.#stage = "tls"
-    const made = tlsOptions(this.#options.server.host, this.#options.tls)
+    const made = tlsOptions(this.#hosts, this.#options.tls)
     if (made instanceof ConnectError.TlsConfigInvalid) {
       return this.#fail(made)
     }
@@ -286,6 +291,7 @@ class Dialling implements TransportListener {
       transport,
       peer: this.#peer,
       info,
+      infoInsideTls: this.#infoInsideTls,
       tls: this.#secure ? () => this.#tlsState() : undefined,
       handler,
       settled: (reason) => {

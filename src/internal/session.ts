@@ -28,6 +28,10 @@ export interface SessionHandler {
 
 export interface DialOptions {
   readonly server: ServerAddress
+  /** Where the server has TLS, its certificate must be valid for one of these; `serverName` of `tls` wins over them. */
+  readonly hosts: readonly [string, ...Array<string>]
+  /** Nothing is sent in clear, whatever the scheme and `tls` say. */
+  readonly requireTls: boolean
   readonly credentials: Credentials
   readonly tls: TlsMaterial
   readonly name?: string | undefined
@@ -46,6 +50,8 @@ export interface Session {
   readonly isOpen: boolean
   /** The wire is protected by TLS. */
   readonly encrypted: boolean
+  /** The latest INFO came inside TLS. The first one comes in clear where TLS follows it. */
+  readonly infoInsideTls: boolean
   /** Bytes and messages received so far. */
   readonly bytesIn: number
   readonly messagesIn: number

@@ -16,7 +16,7 @@ import { mostTelling } from "./mostTelling.ts"
 import { type Backoff, delayBefore } from "./protocol/backoff.ts"
 import type { ServerInfo } from "./protocol/info.ts"
 import { formatServer, type ServerAddress } from "./protocol/serverAddress.ts"
-import { ServerPool } from "./serverPool.ts"
+import { type PooledServer, ServerPool } from "./serverPool.ts"
 import type { Session, SessionHandler } from "./session.ts"
 import { increment, isAuthFailure } from "./telemetry/collector.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
@@ -33,6 +33,8 @@ export interface ReconnectSettings extends Backoff {
 
 export interface SupervisorSettings {
   readonly servers: ReadonlyArray<ServerAddress>
+  /** Whether those that a server names are dialled, too. */
+  readonly discoverServers: boolean
   readonly name: string | undefined
   readonly noEcho: boolean
   readonly connectTimeout: number
@@ -98,7 +100,7 @@ export class Supervisor {
   constructor(connection: Connection, settings: SupervisorSettings) {
     this.connection = connection
     this.settings = settings
-    this.pool = new ServerPool(settings.servers)
+    this.pool = new ServerPool(settings.servers, settings.discoverServers)
   }
 
   /** The first connect: one round, or as many as `reconnect` allows with `onFirstConnect`. */
@@ -189,12 +191,12 @@ export class Supervisor {
       if (Result.isSuccess(result)) return result.success
       this.noteAuth(result.failure)
       if (isLocal(result.failure)) return yield* result.failure
-      attempts.push({ server: formatServer(server), error: result.failure })
+      attempts.push({ server: formatServer(server.address), error: result.failure })
     }
     return yield* mostTelling(attempts)
   })
 
-  private readonly dialOne = (server: ServerAddress): Effect.Effect<Lost, ConnectError> =>
+  private readonly dialOne = (server: PooledServer): Effect.Effect<Lost, ConnectError> =>
     Effect.gen({ self: this }, function*() {
       const { connectTimeout, name, noEcho } = this.settings
       const credentials = yield* this.resolve
@@ -203,8 +205,9 @@ export class Supervisor {
       const handler = new Handler(this.connection, this.pool, server, credentials.method, lost)
       this.dials++
       // The handler takes the session before `dial` returns, so that an interruption just then cannot lose it.
+      const { address, hadTls, hosts } = server
       yield* Effect.ensuring(
-        dial({ server, credentials, tls, name, noEcho, connectTimeout, handler }),
+        dial({ server: address, hosts, requireTls: hadTls, credentials, tls, name, noEcho, connectTimeout, handler }),
         readLoopLeft
       )
       this.lastGood = credentials
@@ -289,11 +292,11 @@ class Handler implements SessionHandler {
   private session: Session | undefined
   private readonly connection: Connection
   private readonly pool: ServerPool
-  private readonly server: ServerAddress
+  private readonly server: PooledServer
   private readonly method: AuthMethod
   private readonly lost: Lost
 
-  constructor(connection: Connection, pool: ServerPool, server: ServerAddress, method: AuthMethod, lost: Lost) {
+  constructor(connection: Connection, pool: ServerPool, server: PooledServer, method: AuthMethod, lost: Lost) {
     this.connection = connection
     this.pool = pool
     this.server = server
@@ -305,7 +308,7 @@ class Handler implements SessionHandler {
 
   opened = (session: Session): void => {
     this.session = session
-    this.pool.used(this.server)
+    this.pool.used(this.server, session.encrypted)
     this.learn(session, session.info)
     if (this.connection.ended !== undefined) return session.close()
     this.connection.attach(session, this.method)
@@ -325,9 +328,9 @@ class Handler implements SessionHandler {
     queueMicrotask(() => Deferred.doneUnsafe(this.lost, Effect.succeed(reason)))
   }
 
-  private learn(session: Session, info: ServerInfo): void {
-    const isWebSocket = this.server.scheme === "ws" || this.server.scheme === "wss"
-    const urls = isWebSocket ? info.ws_connect_urls : info.connect_urls
-    if (urls !== undefined) this.pool.learn(this.server, session.encrypted, urls)
+  // To a WebSocket client the server tells the WebSocket addresses in this field (2.9 to 2.15; `ws_connect_urls` is for
+  // servers among themselves).
+  private learn({ encrypted, infoInsideTls }: Session, { connect_urls: urls }: ServerInfo): void {
+    if (urls !== undefined) this.pool.learn(this.server, urls, { encrypted, insideTls: infoInsideTls })
   }
 }

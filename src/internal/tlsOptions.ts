@@ -11,14 +11,13 @@ import type { TlsMaterial } from "./tlsMaterial.ts"
 /**
  * `resolveTls` has checked the material, so that hardly anything is left to go wrong here.
  *
- * The name to verify is the one that was dialled, or `serverName`, for addresses too; without a name node would verify
- * `localhost` (P25). An address must not be sent as the server name of the handshake.
+ * The certificate must be valid for one of `hosts`, names and addresses alike; without them node would verify `localhost`
+ * (P25). An address must not be sent as the server name of the handshake.
  */
 export const tlsOptions = (
-  host: string,
+  hosts: readonly [string, ...Array<string>],
   tls: TlsMaterial
 ): Tls.ConnectionOptions | ConnectError.TlsConfigInvalid => {
-  const name = tls.serverName ?? host
   const pem = {
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.cert === undefined ? {} : { cert: tls.cert }),
@@ -27,8 +26,9 @@ export const tlsOptions = (
   }
   try {
     return {
-      host: name,
-      servername: Net.isIP(name) === 0 ? name : "",
+      host: hosts[0],
+      servername: hosts.find((host) => Net.isIP(host) === 0) ?? "",
+      checkServerIdentity: (_, certificate) => identityFault(hosts, certificate),
       secureContext: lazyTls().createSecureContext(pem),
       rejectUnauthorized: !tls.insecureSkipVerify
     }
@@ -40,4 +40,10 @@ export const tlsOptions = (
       cause
     })
   }
+}
+
+/** Why the certificate is valid for none of the hosts. */
+const identityFault = (hosts: ReadonlyArray<string>, certificate: Tls.PeerCertificate): Error | undefined => {
+  const faults = hosts.map((host) => lazyTls().checkServerIdentity(host, certificate))
+  return faults.includes(undefined) ? undefined : faults[0]
 }

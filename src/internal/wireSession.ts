@@ -17,6 +17,8 @@ export interface WireSessionOptions {
   readonly transport: Transport
   readonly peer: Peer
   readonly info: ServerInfo
+  /** `info` came inside TLS. */
+  readonly infoInsideTls: boolean
   /** What is known of TLS, for judging an end that no `-ERR` explains. Absent when the wire is in clear. */
   readonly tls: (() => TlsState) | undefined
   readonly handler: SessionHandler
@@ -34,6 +36,7 @@ export class WireSession implements Session {
   readonly #writer: BufferedWriter
   readonly #parser: Parser
   #info: ServerInfo
+  #infoInsideTls: boolean
   #stage: "connect" | "up" | "ended" = "connect"
   /** The handler has taken it: from here on an end is told to the handler, before that to the dial. */
   #owned = false
@@ -51,6 +54,7 @@ export class WireSession implements Session {
     this.#transport = options.transport
     this.#handler = options.handler
     this.#info = options.info
+    this.#infoInsideTls = options.infoInsideTls
     this.#writer = new BufferedWriter((bytes) => {
       this.#sent += bytes.length
       this.#transport.write(bytes)
@@ -59,6 +63,7 @@ export class WireSession implements Session {
       target: (sid) => this.#handler.target(sid),
       info: (info) => {
         this.#info = info
+        this.#infoInsideTls = this.encrypted
         if (this.#stage === "up") {
           this.#handler.info(info)
         }
@@ -87,6 +92,10 @@ export class WireSession implements Session {
 
   get encrypted(): boolean {
     return this.#options.tls !== undefined
+  }
+
+  get infoInsideTls(): boolean {
+    return this.#infoInsideTls
   }
 
   get bytesIn(): number {

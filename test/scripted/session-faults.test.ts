@@ -51,8 +51,9 @@ describe("the first write", () => {
     const handler = new Recorder()
     const session = new WireSession({
       transport,
-      peer: { server: "nats://test:4222", method: "Anonymous", timeoutMillis: 1000 },
+      peer: { server: "nats://test:4222", hosts: [], method: "Anonymous", timeoutMillis: 1000 },
       info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
+      infoInsideTls: false,
       tls: undefined,
       handler,
       settled: () => {}

@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { NatsAuth } from "../../NatsAuth.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"
 import { NatsTls } from "../../NatsTls.ts"
+import { requiresTls } from "../protocol/serverAddress.ts"
 import { decodePlain } from "./codec.ts"
 import { decodeConfig } from "./config.ts"
 import type { Problem } from "./problems.ts"
@@ -19,6 +20,7 @@ const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
 /** What generated values are made of. The clashes between fields are taken out before it is decoded. */
 const Encodable = Schema.Struct({
   servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
+  discoverServers: Schema.Boolean,
   name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
   auth: NatsAuth,
   tls: NatsTls,
@@ -54,8 +56,13 @@ const Encodable = Schema.Struct({
 export const Recipe = Schema.toType(Encodable)
 
 export const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig, ReadonlyArray<Problem>> => {
-  const secure = { disable: { tls: "nats", wss: "ws" }, prefer: {}, require: { ws: "wss" } }[recipe.tls.mode]
-  const schemes: { readonly [scheme: string]: string } = secure
+  const [first] = recipe.servers
+  const { mode } = recipe.tls
+  const schemes: { readonly [scheme: string]: string } = mode !== "disable" && requiresTls(first.scheme)
+    ? { nats: "tls", ws: "wss" }
+    : mode === "require"
+    ? { tls: "nats", ws: "nats", wss: "nats" }
+    : { tls: "nats", wss: "ws" }
   const reconnect = (): unknown => {
     if (recipe.reconnect === false) {
       return false

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
@@ -13,12 +14,13 @@ import { has, readBoolean, readDuration, readLiteral, readNumber, readText } fro
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { type DecodedServers, decodeServers } from "./servers.ts"
-import { decodeTls, encodeTls } from "./tls.ts"
+import { decodeTls, encodeTls, tlsMaterial } from "./tls.ts"
 
 const section: Section = {
   what: "the configuration",
   keys: [
     "servers",
+    "discoverServers",
     "name",
     "auth",
     "tls",
@@ -51,7 +53,8 @@ const section: Section = {
     ["allowreconnect", "use `reconnect`"],
     ["maxreconnectattempts", "use `reconnect.maxAttempts`"],
     ["reconnecttimewait", "use `reconnect.initialDelay`"],
-    ["waitonfirstconnect", "use `reconnect.onFirstConnect`"]
+    ["waitonfirstconnect", "use `reconnect.onFirstConnect`"],
+    ["ignoreclusterupdates", "use `discoverServers: false`"]
   ])
 }
 
@@ -158,11 +161,18 @@ const joinAuth = <A>(
     : decodeAuth(problems, [...path, "servers"], userInfo)
 }
 
+/** What in `tls` means TLS: its mode, or where that is not written the first of its other settings. */
+const requiringKey = (written: unknown): string =>
+  Predicate.isObject(written) && !("mode" in written && written.mode !== undefined)
+    ? tlsMaterial.find((key) => Object.hasOwn(written, key)) ?? "mode"
+    : "mode"
+
 const checkTls = (
   problems: Problems,
   path: Path,
   servers: DecodedServers | undefined,
-  tls: NatsTls | undefined
+  tls: NatsTls | undefined,
+  written: unknown
 ): void => {
   const schemes = new Set(servers?.servers.map((server) => server.scheme))
   for (const scheme of ["tls", "wss"] as const) {
@@ -174,7 +184,11 @@ const checkTls = (
     }
   }
   if (tls?.mode === "require" && schemes.has("ws")) {
-    problems.add([...path, "tls", "mode"], "is \"require\" and clashes with ws:// in `servers`: use wss://")
+    const key = requiringKey(written)
+    problems.add(
+      [...path, "tls", key],
+      `${key === "mode" ? "is \"require\"" : "requires TLS"} and clashes with ws:// in \`servers\`: use wss://`
+    )
   }
 }
 
@@ -200,9 +214,10 @@ const decodeWith = <A>(
     : { servers: [defaultServer] as const, userInfo: undefined }
   const auth = joinAuth(problems, path, fields.has("auth"), read("auth", readAuth), servers)
   const tls = fields.has("tls") ? read("tls", decodeTls) : defaultTls
-  checkTls(problems, path, servers, tls)
+  checkTls(problems, path, servers, tls, fields.get("tls"))
   const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
   const config = {
+    discoverServers: read("discoverServers", readBoolean) ?? true,
     connectTimeout: read("connectTimeout", readDuration) ?? Duration.seconds(5),
     requestTimeout: read("requestTimeout", readDuration) ?? Duration.seconds(10),
     pingInterval: read("pingInterval", readDuration) ?? Duration.seconds(30),

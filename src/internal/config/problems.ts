@@ -28,8 +28,12 @@ export class Problems {
     return undefined
   }
 
+  get count(): number {
+    return this.list.length + this.more
+  }
+
   get none(): boolean {
-    return this.list.length === 0
+    return this.count === 0
   }
 
   /** The problems as errors show them: a last one tells how many are not listed. */

@@ -2,7 +2,14 @@
  * Decodes `servers`, and the user info in them.
  */
 import * as Redacted from "effect/Redacted"
-import { parseServer, type ServerAddress, type UserInfo } from "../protocol/serverAddress.ts"
+import {
+  parseServer,
+  requiresTls,
+  type Scheme,
+  type ServerAddress,
+  type UserInfo,
+  writtenScheme
+} from "../protocol/serverAddress.ts"
 import { readText } from "./fields.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 
@@ -59,11 +66,60 @@ const urlsOf = (
   if (urls.length === 0 || urls.length > most) {
     return problems.add(path, `must have at most ${most} servers`)
   }
-  // A comma in a password splits a URL in two, of which the second may look like a token and a host.
-  if (urls[0].includes("://") && urls.some((url) => url.includes("@") && !url.includes("://"))) {
-    return problems.add(path, "has an \"@\" in a part without a scheme: percent-encode a comma in user info as %2C")
+  // A comma in a password splits a URL in two, of which the first may look like a host and a port, and the second like a
+  // token and a host.
+  if (urls.some((url, index) => index > 0 && url.includes("@") && !url.includes("://"))) {
+    return problems.add(
+      path,
+      "has an \"@\" behind a comma in a part without a scheme: percent-encode a comma in user info as %2C, or write the scheme"
+    )
   }
   return urls.map((url, index) => [urls.length === 1 ? path : [...path, index], url] as const)
+}
+
+/** One server of the list, as text. */
+interface Written {
+  readonly at: Path
+  /** Absent where it is no text, which has been told. */
+  readonly text: string | undefined
+  readonly scheme: Scheme | undefined
+}
+
+const written = (problems: Problems, at: Path, value: unknown): Written => {
+  const plain = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  const text = typeof plain === "object" && plain !== null && isAddress(plain)
+    ? readAddress(plain) ?? problems.add(at, "is no server address")
+    : readText(problems, at, plain, 4096)
+  return { at, text, scheme: text === undefined ? undefined : writtenScheme(text) }
+}
+
+const quotedSchemes = (schemes: ReadonlyArray<Scheme>): string => schemes.map((scheme) => `${scheme}://`).join(" and ")
+
+/**
+ * A list of servers is one trust domain: the same credentials go to all of them. So they all have TLS by their scheme or
+ * none has, and one without a scheme has that of the others. Gives the scheme of those without one.
+ */
+const schemeOfList = (problems: Problems, list: ReadonlyArray<Written>): Scheme | undefined => {
+  const schemes = [...new Set(list.flatMap(({ scheme }) => scheme ?? []))]
+  const protecting = schemes.filter(requiresTls)
+  for (const { at, scheme } of list) {
+    if (scheme !== undefined && protecting.length > 0 && !requiresTls(scheme)) {
+      problems.add(
+        at,
+        `is ${scheme}:// beside ${quotedSchemes(protecting)} and would get the same credentials without TLS: ` +
+          `use ${scheme === "ws" ? "wss" : "tls"}://, or leave the scheme out`
+      )
+    }
+  }
+  if (schemes.length <= 1) {
+    return schemes[0] ?? "nats"
+  }
+  for (const { at, text } of list) {
+    if (text !== undefined && !text.includes("://")) {
+      problems.add(at, `has no scheme beside ${quotedSchemes(schemes)}: write the one that is meant`)
+    }
+  }
+  return undefined
 }
 
 export const decodeServers = (problems: Problems, path: Path, input: unknown): DecodedServers | undefined => {
@@ -71,31 +127,27 @@ export const decodeServers = (problems: Problems, path: Path, input: unknown): D
   if (urls === undefined) {
     return undefined
   }
+  const before = problems.count
+  const list = urls.map(([at, value]) => written(problems, at, value))
+  const bareScheme = schemeOfList(problems, list)
   const servers: Array<ServerAddress> = []
   let userInfo: UserInfo | undefined
-  let failed = false
-  for (const [at, value] of urls) {
-    const plain = Redacted.isRedacted(value) ? Redacted.value(value) : value
-    const url = typeof plain === "object" && plain !== null && isAddress(plain)
-      ? readAddress(plain) ?? problems.add(at, "is no server address")
-      : readText(problems, at, plain, 4096)
-    const parsed = url === undefined ? undefined : parseServer(url)
+  for (const { at, text } of list) {
+    const parsed = text === undefined ? undefined : parseServer(text, bareScheme)
     if (typeof parsed === "string") {
       problems.add(at, parsed)
     }
     if (parsed === undefined || typeof parsed === "string") {
-      failed = true
       continue
     }
     servers.push(parsed.address)
     if (parsed.userInfo !== undefined) {
       if (userInfo !== undefined && !sameUser(userInfo, parsed.userInfo)) {
         problems.add(at, "has other user info than another server: give the credentials once, as `auth`")
-        failed = true
       }
       userInfo = parsed.userInfo
     }
   }
   const [first, ...rest] = servers
-  return failed ? undefined : { servers: [first, ...rest], userInfo }
+  return problems.count > before ? undefined : { servers: [first, ...rest], userInfo }
 }

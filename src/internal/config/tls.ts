@@ -9,21 +9,23 @@ import { parseCertificates, parseKey } from "./pem.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 
+/** Whoever gives one of these means TLS. */
+export const tlsMaterial = [
+  "handshakeFirst",
+  "serverName",
+  "ca",
+  "cert",
+  "key",
+  "caFile",
+  "certFile",
+  "keyFile",
+  "passphrase",
+  "dangerouslyDisableVerification"
+] as const
+
 const section: Section = {
   what: "`tls`",
-  keys: [
-    "mode",
-    "handshakeFirst",
-    "serverName",
-    "ca",
-    "cert",
-    "key",
-    "caFile",
-    "certFile",
-    "keyFile",
-    "passphrase",
-    "dangerouslyDisableVerification"
-  ],
+  keys: ["mode", ...tlsMaterial],
   secretive: true,
   hints: new Map([
     ["rejectunauthorized", "the server is always verified; what turns that off is `dangerouslyDisableVerification`"],
@@ -46,7 +48,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   if (fields === undefined) {
     return undefined
   }
-  const before = problems.list.length
+  const before = problems.count
   const read = <A>(key: string, reader: (path: Path, value: unknown) => A | undefined): A | undefined => {
     const value = fields.get(key)
     return value === undefined ? undefined : reader([...path, key], value)
@@ -54,8 +56,9 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   const pem = (at: Path, value: unknown) => readSecret(problems, at, value, has.document, true)
   const file = (key: string) => read(key, (at, value) => readPath(problems, at, value, `\`${key.slice(0, -4)}\``))
 
+  const given = tlsMaterial.some((key) => fields.has(key) && fields.get(key) !== false)
   const mode = read("mode", (at, value) => readLiteral(problems, at, value, ["disable", "prefer", "require"])) ??
-    "prefer"
+    (given ? "require" : "prefer")
   const handshakeFirst = read("handshakeFirst", (at, value) => readBoolean(problems, at, value)) ?? false
   const dangerouslyDisableVerification =
     read("dangerouslyDisableVerification", (at, value) => readBoolean(problems, at, value)) ?? false
@@ -91,7 +94,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
     problems.add([...path, "handshakeFirst"], "clashes with `mode` \"disable\"")
   }
   checkPem(problems, path, ca, cert, key, passphrase)
-  if (problems.list.length > before) {
+  if (problems.count > before) {
     return undefined
   }
   return {

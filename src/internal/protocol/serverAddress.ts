@@ -29,10 +29,16 @@ export interface ParsedServer {
   readonly userInfo: UserInfo | undefined
 }
 
-const schemes = ["nats", "tls", "ws", "wss"] as const
+export type Scheme = ServerAddress["scheme"]
 
-export const defaultPort = (scheme: ServerAddress["scheme"]): number =>
-  scheme === "ws" ? 80 : scheme === "wss" ? 443 : 4222
+const schemes: ReadonlyArray<Scheme> = ["nats", "tls", "ws", "wss"]
+
+export const isWebSocket = (scheme: Scheme): boolean => scheme === "ws" || scheme === "wss"
+
+/** Whether the scheme says that nothing goes in clear. */
+export const requiresTls = (scheme: Scheme): boolean => scheme === "tls" || scheme === "wss"
+
+export const defaultPort = (scheme: Scheme): number => scheme === "ws" ? 80 : scheme === "wss" ? 443 : 4222
 
 /** A host name in ASCII and lower case or an address, or `undefined`. */
 export const normalHost = (host: string): string | undefined => {
@@ -67,11 +73,24 @@ const parseUserInfo = (text: string): UserInfo | string => {
   return colon < 0 ? { _tag: "Token", token: user } : { _tag: "UserPassword", user, password }
 }
 
+const splitScheme = (text: string): { readonly name: string | undefined; readonly rest: string } => {
+  const end = text.indexOf("://")
+  return end < 0
+    ? { name: undefined, rest: text }
+    : { name: text.slice(0, end).toLowerCase(), rest: text.slice(end + 3) }
+}
+
+/** The scheme that is written in front of a server, `undefined` for none and for one that is not known. */
+export const writtenScheme = (input: string): Scheme | undefined => {
+  const { name } = splitScheme(input.trim())
+  return schemes.find((known) => known === name)
+}
+
 /**
  * Parses one server, or says what is wrong without showing any of it: what looks like a host may be part of a password
- * that was not percent-encoded.
+ * that was not percent-encoded. `bareScheme` is the scheme of a server that is written without one.
  */
-export const parseServer = (input: string): ParsedServer | string => {
+export const parseServer = (input: string, bareScheme: Scheme = "nats"): ParsedServer | string => {
   const text = input.trim()
   if (text === "") {
     return "is empty"
@@ -79,13 +98,11 @@ export const parseServer = (input: string): ParsedServer | string => {
   if (text.length > 4096) {
     return "must have at most 4096 characters"
   }
-  const schemeEnd = text.indexOf("://")
-  const name = schemeEnd < 0 ? "nats" : text.slice(0, schemeEnd).toLowerCase()
-  const scheme = schemes.find((known) => known === name)
+  const { name, rest } = splitScheme(text)
+  const scheme = name === undefined ? bareScheme : writtenScheme(text)
   if (scheme === undefined) {
     return "has a scheme that is not known: use nats://, tls://, ws:// or wss://"
   }
-  const rest = schemeEnd < 0 ? text : text.slice(schemeEnd + 3)
   const slash = rest.search(/[/?#]/)
   const authority = slash < 0 ? rest : rest.slice(0, slash)
   const tail = slash < 0 ? "" : rest.slice(slash)
@@ -95,7 +112,7 @@ export const parseServer = (input: string): ParsedServer | string => {
   if (/[?#]/.test(tail)) {
     return "has a query or a fragment, which a server's URL cannot have"
   }
-  if (scheme === "nats" || scheme === "tls" ? tail !== "" && tail !== "/" : !/^[\w/.~%-]*$/.test(tail)) {
+  if (isWebSocket(scheme) ? !/^[\w/.~%-]*$/.test(tail) : tail !== "" && tail !== "/") {
     return "has a path that a server's URL cannot have"
   }
   const at = authority.lastIndexOf("@")
