@@ -58,9 +58,11 @@ export class ServerPool {
 
   /** Every server once. The one that was used last comes last: it has just ended a session. */
   order(): ReadonlyArray<PooledServer> {
-    const all = [...this.configured, ...this.learned].map((entry) => ({
-      ...entry,
-      hadTls: this.withTls.has(keyOf(entry.address))
+    const all = [...this.configured, ...this.learned].map(({ address, configuredHost, hosts }) => ({
+      address,
+      configuredHost,
+      hosts,
+      hadTls: this.withTls.has(keyOf(address))
     }))
     const last = this.last === undefined ? undefined : formatServer(this.last)
     const index = last === undefined ? -1 : all.findIndex(({ address }) => formatServer(address) === last)

@@ -33,7 +33,10 @@ describe("dialling", () => {
       const authority = yield* TestCertificates.authority()
       for (const tls of [undefined, yield* authority.issue()]) {
         const server = yield* TestNatsServer.make({ maxConnections: 1, tls })
-        const options: NatsClient.Options = { servers: server.url, tls: { ca: authority.cert } }
+        const options: NatsClient.Options = {
+          servers: server.url,
+          ...(tls === undefined ? {} : { tls: { ca: authority.cert } })
+        }
         yield* NatsClient.make(options)
         for (let time = 0; time < 10; time++) {
           assert.strictEqual(tagOf(yield* atOnce(options)), "MaxConnectionsExceeded: maximum connections exceeded")

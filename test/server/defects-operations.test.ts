@@ -13,6 +13,7 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { recordStatus } from "../fixtures/clients.ts"
+import { oneTurn } from "../fixtures/following.ts"
 
 const quick = { initialDelay: "10 millis", maxDelay: "50 millis" } as const
 
@@ -274,6 +275,8 @@ describe("operations", () => {
       }
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "ConnectionClosed")
       assert.deepStrictEqual(yield* Fiber.join(reader), [])
+      // What was dialled just before is accepted in the next turn of the event loop.
+      yield* oneTurn
       // A dial that goes on would be seen here: twenty of them in this time.
       const dials = yield* proxy.accepted
       yield* Effect.sleep("100 millis")
