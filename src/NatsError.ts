@@ -209,7 +209,8 @@ export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsum
 }
 
 /**
- * A message's payload does not fit the schema.
+ * A message's payload does not fit the schema, or makes its decoder throw: one that is nested too deeply for a recursive
+ * schema, some thousands of levels, or that a transformation does not survive.
  *
  * @category errors
  * @since 0.1.0
@@ -231,7 +232,7 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
 }
 
 /**
- * A value does not fit the schema of the message it is for. Nothing was sent.
+ * A value does not fit the schema of the message it is for, or makes its encoder throw. Nothing was sent.
  *
  * @category errors
  * @since 0.1.0

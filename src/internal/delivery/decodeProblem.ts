@@ -1,4 +1,17 @@
+/**
+ * What is wrong with a payload, or with a value that is to become one: where, and why. Never any of it.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+
+export interface Problem {
+  /** Such as `items[2].price`. Empty for the whole. */
+  readonly path: string
+  readonly problem: string
+}
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -9,8 +22,56 @@ const renderPath = (path: ReadonlyArray<unknown>): string =>
   }, "")
 
 /** Where a value does not fit its schema, and what was expected there. Schema keeps the value itself out of it. */
-export const describeIssue = (issue: SchemaIssue.Issue): { readonly path: string; readonly problem: string } => {
+export const describeIssue = (issue: SchemaIssue.Issue): Problem => {
   const first = format(issue).issues[0]
   const path = (first.path ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
   return { path: renderPath(path), problem: first.message }
+}
+
+export const describeSchemaError = (error: Schema.SchemaError): Problem => describeIssue(error.issue)
+
+/** The words for what a codec threw: its own message may quote the payload. */
+export const describeThrown = (thrown: unknown): Problem => {
+  // A recursive schema takes a few frames of the stack for each level of the payload.
+  if (thrown instanceof RangeError && /call stack/i.test(thrown.message)) {
+    return { path: "", problem: "it is nested too deeply" }
+  }
+  const what = thrown instanceof Error && /^\w{1,64}$/.test(thrown.name) ? thrown.name : "something"
+  return { path: "", problem: `its codec threw ${what}` }
+}
+
+/**
+ * A decoder or an encoder that never throws or dies: a payload that makes it do so is a payload that does not fit, and
+ * must neither end a stream nor leave a request without its answer. The result is an `Exit` wherever that of `run` is.
+ * `describe` gives the failure for one of `run`, `wrap` for what `run` threw.
+ */
+export const neverThrowing = <Input extends ReadonlyArray<unknown>, A, E, R, P>(
+  run: (...input: Input) => Effect.Effect<A, E, R>,
+  describe: (error: E) => P,
+  wrap: (thrown: Problem) => P
+): (...input: Input) => Effect.Effect<A, P, R> => {
+  const explain = (cause: Cause.Cause<E>): Exit.Exit<never, P> => {
+    const found = Cause.findErrorOption(cause)
+    if (found._tag === "None") {
+      return Cause.hasInterrupts(cause)
+        ? Exit.failCause(cause as Cause.Cause<never>)
+        : Exit.fail(wrap(describeThrown(Cause.squash(cause))))
+    }
+    try {
+      return Exit.fail(describe(found.value))
+    } catch (thrown) {
+      // What is wrong is so deep within the payload that it cannot be put into words.
+      return Exit.fail(wrap(describeThrown(thrown)))
+    }
+  }
+  return (...input) => {
+    let result: Effect.Effect<A, E, R>
+    try {
+      result = run(...input)
+    } catch (thrown) {
+      return Exit.fail(wrap(describeThrown(thrown)))
+    }
+    if (!Exit.isExit(result)) return Effect.catchCause(result, explain)
+    return Exit.isSuccess(result) ? result as Exit.Exit<A, never> : explain(result.cause as Cause.Cause<E>)
+  }
 }

@@ -10,8 +10,7 @@ import type { NatsMessage } from "../../NatsMessage.ts"
 import { decodeHeaders, getHeader } from "../protocol/headers.ts"
 import { remoteSpan } from "../telemetry/traceContext.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
-import { describeIssue } from "./decodeProblem.ts"
-import { jsonDecoder } from "./jsonDecoder.ts"
+import { jsonTextDecoder } from "./jsonDecoder.ts"
 
 /** Who sends the answers of a subscription's messages. */
 export interface Responder {
@@ -146,19 +145,12 @@ export class Message implements NatsMessage {
   }
 
   decode<S extends Schema.Top>(schema: S): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> {
-    return Effect.suspend(() => {
-      let value: unknown
-      try {
-        value = JSON.parse(this.text)
-      } catch {
-        // The parser's own message quotes the payload.
-        return Effect.fail(new MessageDecodeError({ subject: this.subject, path: "", problem: "it is not JSON" }))
-      }
-      return Effect.mapErrorEager(
-        jsonDecoder(schema)(value),
-        (error) => new MessageDecodeError({ subject: this.subject, ...describeIssue(error.issue) })
+    return Effect.suspend(() =>
+      Effect.mapErrorEager(
+        jsonTextDecoder(schema)(this.text),
+        (problem) => new MessageDecodeError({ subject: this.subject, ...problem })
       )
-    })
+    )
   }
 
   toJSON(): unknown {

@@ -4,21 +4,17 @@
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
-import { describeIssue } from "../delivery/decodeProblem.ts"
-import { jsonDecoder } from "../delivery/jsonDecoder.ts"
+import { describeSchemaError as describe, type Problem } from "../delivery/decodeProblem.ts"
+import { jsonTextDecoder } from "../delivery/jsonDecoder.ts"
 
-/** Where a value does not fit, and why. Never the value. */
-export interface Problem {
-  readonly path: string
-  readonly problem: string
-}
+export type { Problem } from "../delivery/decodeProblem.ts"
 
 export interface Payload {
   readonly data: Uint8Array
   readonly text: string
 }
 
-/** `Encoded` is what schemas must encode to. */
+/** `Encoded` is what schemas must encode to. What encoders and decoders throw is for the caller to catch. */
 export interface Codec<in Encoded> {
   /** Holds the type only. */
   readonly "~encoded"?: ((encoded: Encoded) => void) | undefined
@@ -34,10 +30,6 @@ export interface Codec<in Encoded> {
     schema: S
   ): (payload: Payload) => Effect.Effect<S["Type"], Problem, S["DecodingServices"]>
 }
-
-const describe = (error: Schema.SchemaError): Problem => describeIssue(error.issue)
-
-const notJson: Effect.Effect<never, Problem> = Effect.fail({ path: "", problem: "it is not JSON" })
 
 const isVoid = (schema: Schema.Constraint): boolean => schema.ast._tag === "Void" && schema.ast.encoding === undefined
 
@@ -55,17 +47,8 @@ export const json: Codec<unknown> = {
   },
   decoder: (schema) => {
     if (isVoid(schema)) return () => Effect.void
-    const decode = jsonDecoder(schema)
-    return (payload) => {
-      let value: unknown
-      try {
-        value = JSON.parse(payload.text)
-      } catch {
-        // The parser's own message quotes the payload.
-        return notJson
-      }
-      return Effect.mapErrorEager(decode(value), describe)
-    }
+    const decode = jsonTextDecoder(schema)
+    return (payload) => decode(payload.text)
   }
 }
 

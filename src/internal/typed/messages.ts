@@ -2,10 +2,12 @@
  * Values of a schema as messages: what a message must be before it is decoded, and its headers.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Schema from "effect/Schema"
 import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { neverThrowing } from "../delivery/decodeProblem.ts"
 import { Message } from "../delivery/message.ts"
 import type { Address, Values } from "./address.ts"
 import type { Codec, Problem } from "./codec.ts"
@@ -25,7 +27,7 @@ export const encodeFor = <S extends Schema.Constraint>(
   subject: string,
   value: S["Type"]
 ) => Effect.Effect<string | Uint8Array, MessageEncodeError, S["EncodingServices"]> => {
-  const encode = codec.encoder(schema)
+  const encode = neverThrowing(codec.encoder(schema), identity<Problem>, identity<Problem>)
   return (subject, value) =>
     Effect.mapErrorEager(encode(value), (problem) => new MessageEncodeError({ subject, ...problem }))
 }
@@ -53,7 +55,7 @@ export const decodeFor = <S extends Schema.Constraint>(
   settings: Settings<S["Encoded"]>,
   schema: S
 ): (message: NatsMessage, subject?: string) => Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> => {
-  const decode = settings.codec.decoder(schema)
+  const decode = neverThrowing(settings.codec.decoder(schema), identity<Problem>, identity<Problem>)
   const refusal = refusalOf(settings)
   return (message, subject) => {
     const refused = refusal(message)

@@ -4,13 +4,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcClient from "effect/rpc/RpcClient"
 import { type Request, RequestId } from "effect/rpc/RpcMessage"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
-import { describeIssue } from "../../internal/delivery/decodeProblem.ts"
+import { describeIssue, neverThrowing } from "../../internal/delivery/decodeProblem.ts"
 import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { NatsClient, RequestOptions } from "../../NatsClient.ts"
 import { MessageDecodeError, MessageEncodeError, ServiceError } from "../../NatsError.ts"
@@ -50,6 +51,7 @@ export const makeCall = (
     return client === undefined ? [] : [client]
   })
   const payload = rpc.payloadSchema as Schema.Top & { readonly "~type.make.in": unknown }
+  const makePayload = neverThrowing((input: unknown) => payload.makeEffect(input as never), describeIssue, identity)
 
   const unfit = (problem: Problem): MessageEncodeError => new MessageEncodeError({ subject, ...problem })
 
@@ -89,7 +91,7 @@ export const makeCall = (
 
   const call = (input: unknown, options: CallOptions | undefined): Effect.Effect<unknown, unknown> =>
     Effect.flatMap(
-      Effect.mapErrorEager(payload.makeEffect(input as never), (issue) => unfit(describeIssue(issue))),
+      Effect.mapErrorEager(makePayload(input), unfit),
       (payload) => {
         const timeout = options?.timeout ?? defaults.timeout
         return Effect.withFiber((fiber) => {

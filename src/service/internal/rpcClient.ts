@@ -16,6 +16,7 @@ import { NatsClient } from "../../NatsClient.ts"
 import { ConnectionClosed, ConnectionLost, NoResponders, type SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
+import { neverThrowingCodecs } from "./rpcCodec.ts"
 import { clientError, protocolError, type RpcFailure, RpcServerLost } from "./rpcFailure.ts"
 import { Frames, handleEach, withoutSpans } from "./rpcFrames.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
@@ -55,7 +56,7 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
         send: (clientId: number, message: FromClientEncoded) => made.send(clientId, message),
         supportsAck: true,
         supportsTransferables: false,
-        codecFor: serialization.codecFor
+        codecFor: neverThrowingCodecs(serialization.codecFor)
       }
     }))
     return RpcClient.Protocol.of({

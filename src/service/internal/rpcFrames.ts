@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Parser from "effect/rpc/RpcSerialization"
 import * as Stream from "effect/Stream"
+import { describeThrown } from "../../internal/delivery/decodeProblem.ts"
 import { TracingEnabled } from "../../internal/telemetry/switches.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
@@ -45,8 +46,13 @@ export class Frames {
     return { problem }
   }
 
+  /** Throws, in words that can be shown to who waits for the message, where it cannot be written. */
   encode(message: unknown): string | Uint8Array | undefined {
-    return this.parser.encode(message)
+    try {
+      return this.parser.encode(message)
+    } catch (cause) {
+      throw new MalformedFrame(`The message cannot be written: ${describeThrown(cause).problem}.`, { cause })
+    }
   }
 }
 

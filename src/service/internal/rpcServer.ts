@@ -1,6 +1,7 @@
 /**
  * The server's side of the transport: see `rpcWire.ts` for what is sent.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -17,6 +18,7 @@ import { subjectProblem } from "../../internal/protocol/subject.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import { InvalidSubject, type PublishError, type SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { neverThrowingCodecs } from "./rpcCodec.ts"
 import { Frames, handleEach, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
 import { decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
@@ -90,7 +92,7 @@ export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
     supportsTransferables: false,
     supportsSpanPropagation: true,
     supportsNotifications: true,
-    codecFor: serialization.codecFor
+    codecFor: neverThrowingCodecs(serialization.codecFor)
   }
 })
 
@@ -181,13 +183,30 @@ class Server {
     const call = new HeldCall(frame.id, token, reply, this.round)
     this.clients.hold(client, call)
     return Effect.andThen(
-      this.handle(client.id, frame),
+      this.handleCall(client, call, frame),
       Effect.sync(() => {
         if (call.announced || client.byRequest.get(call.requestId) !== call) return
         this.waiting.push([client, call])
         this.unannounced.openUnsafe()
       })
     )
+  }
+
+  /** A call that RpcServer does not take, whatever it is that makes it fail, is answered with that. */
+  private handleCall(client: RemoteClient, call: HeldCall, frame: FromClientEncoded): Effect.Effect<void> {
+    const refuse = (cause: Cause.Cause<never>): Effect.Effect<void> => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+      this.clients.release(client, call)
+      return Effect.andThen(
+        Effect.logError("NatsRpc: a call was not handled", cause),
+        this.refuse(call.reply, client, Cause.squash(cause))
+      )
+    }
+    try {
+      return Effect.catchCause(this.handle(client.id, frame), refuse)
+    } catch (defect) {
+      return refuse(Cause.die(defect))
+    }
   }
 
   private onFollowUp(message: NatsMessage): Effect.Effect<void> {
