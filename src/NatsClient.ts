@@ -99,7 +99,8 @@ export interface PublishOptions {
   readonly confirm?: boolean | undefined
   /**
    * How long it may wait before it is sent: for a connection, with `whileDisconnected: "wait"`, and for room while more
-   * than 8 MiB are unsent. Then it fails with `ConnectionLost`, and is never sent. Default: no bound.
+   * than 8 MiB are unsent. Then it fails with `ConnectionLost`, and is never sent. Default: no bound, but `drainTimeout` of
+   * the config where it cannot be interrupted, as in a finalizer.
    */
   readonly timeout?: Duration.Input | undefined
   /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
@@ -206,7 +207,8 @@ export interface Subscription {
  * its scope was closed, or, with a `reason`, when it gave up to reconnect.
  *
  * While there is no connection, operations do what `whileDisconnected` of the config says: wait (the default), fail with
- * `ConnectionLost`, or, for publishes, be kept up to a bound.
+ * `ConnectionLost`, or, for publishes, be kept up to a bound. Where a wait cannot be interrupted, as in a finalizer, it
+ * lasts `drainTimeout` of the config and fails with `ConnectionLost` then: a program whose server is away can be shut down.
  *
  * @category models
  * @since 0.1.0

@@ -328,8 +328,8 @@ export type RequestError =
 export type RequestManyError = Exclude<RequestError, RequestTimedOut> | SlowConsumer
 
 /**
- * What opening a subscription can fail with. `ConnectionLost` occurs with `whileDisconnected: "fail"` only: otherwise
- * opening waits for the next session.
+ * What opening a subscription can fail with. `ConnectionLost` occurs with `whileDisconnected: "fail"`, and where the
+ * opening cannot be interrupted: otherwise it waits for the next session.
  *
  * @category errors
  * @since 0.1.0

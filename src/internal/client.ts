@@ -52,6 +52,7 @@ export const makeClient = <R>(
     const connection: Connection = new Connection({
       inbox: `${config.inboxPrefix}.${randomBytes(12).toString("hex")}`,
       whileDisconnected: config.whileDisconnected,
+      drainTimeout: config.drainTimeout,
       clock,
       fork: (effect) => {
         fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))

@@ -7,6 +7,7 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
@@ -35,6 +36,8 @@ export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
   readonly inbox: string
   readonly whileDisconnected: "wait" | "fail" | { readonly buffer: number }
+  /** Also how long something waits for the connection where it cannot be interrupted. */
+  readonly drainTimeout: Duration.Duration
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly events: PubSub.PubSub<StatusEvent>

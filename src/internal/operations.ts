@@ -13,10 +13,13 @@ import type { Connection } from "./connection.ts"
 import type { Subscription, SubscriptionSettings } from "./delivery/subscription.ts"
 import { patternProblem, queueProblem } from "./protocol/subject.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
-import { available, invalidSubject, roundTrip } from "./sending.ts"
+import { available, bounded, invalidSubject, roundTrip, within } from "./sending.ts"
 
 export const flush = (connection: Connection): Effect.Effect<void, FlushError> =>
-  Effect.suspend(() => Effect.flatMap(available(connection), roundTrip))
+  Effect.flatMap(
+    within(connection, undefined, Effect.suspend(() => available(connection))),
+    (session) => roundTrip(connection, session)
+  )
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
   atLeastOne("capacity", settings.capacity)
@@ -48,12 +51,15 @@ export const subscribe = (
         (subscription) => Effect.sync(() => close(connection, subscription))
       ),
       (subscription) =>
-        Effect.callback<void, SubscribeError>((resume) => {
-          subscription.onConfirmed((error) => {
-            // A buffer that overflowed before anyone could read it is the stream's to report.
-            afterReadLoop(resume)(error === undefined || error._tag === "SlowConsumer" ? Exit.void : Exit.fail(error))
+        bounded(
+          connection,
+          Effect.callback<void, SubscribeError>((resume) => {
+            subscription.onConfirmed((error) => {
+              // A buffer that overflowed before anyone could read it is the stream's to report.
+              afterReadLoop(resume)(error === undefined || error._tag === "SlowConsumer" ? Exit.void : Exit.fail(error))
+            })
           })
-        })
+        )
     )
   })
 
@@ -89,7 +95,9 @@ const finished = (subscription: Subscription): Effect.Effect<void> =>
   Effect.callback((resume) => subscription.onFinished(() => resume(Effect.void)))
 
 const roundTripOrEnd = (connection: Connection): Effect.Effect<void> =>
-  Effect.suspend(() => connection.session === undefined ? Effect.void : Effect.ignore(roundTrip(connection.session)))
+  Effect.suspend(() =>
+    connection.session === undefined ? Effect.void : Effect.ignore(roundTrip(connection, connection.session))
+  )
 
 /**
  * Ends the client on purpose: no more intake, what was received is handled, what handlers answer is sent. Whatever is
@@ -126,7 +134,7 @@ export const reconnect = (connection: Connection, patience: Duration.Input): Eff
     const session = connection.session
     if (session === undefined) return Effect.asVoid(connection.awaitSession)
     const { server } = session
-    return Effect.ignore(roundTrip(session)).pipe(
+    return Effect.ignore(roundTrip(connection, session)).pipe(
       Effect.timeoutOption(patience),
       Effect.andThen(Effect.sync(() => session.fail(new ConnectionReset({ server, stage: "up", requested: true })))),
       Effect.andThen(connection.awaitSession),

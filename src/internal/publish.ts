@@ -122,7 +122,7 @@ const confirmed = (
       const watch: ConfirmWatch = { subject: held.subject, denied: undefined }
       connection.watches.add(watch)
       write(connection, session, held)
-      return roundTrip(session).pipe(
+      return roundTrip(connection, session).pipe(
         Effect.flatMap((): Effect.Effect<void, PublishError> =>
           watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
         ),

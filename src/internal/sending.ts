@@ -4,6 +4,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import {
   type ConnectionClosed,
   ConnectionLost,
@@ -72,15 +74,36 @@ export const write = (
   connection.messagesOut++
 }
 
+/** Effect does not type it: whether the fiber is where an interruption has to wait, as in a finalizer. */
+const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  Predicate.hasProperty(fiber, "interruptible") && fiber.interruptible === false
+
+const limited = <A, E>(
+  connection: Connection,
+  timeout: Duration.Input,
+  wait: Effect.Effect<A, E>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
+  Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
+
+/**
+ * A wait for the connection. It has an end where nothing else can end it: a finalizer that waits for a server that is away
+ * would keep its program from ever stopping. There it is `drainTimeout`.
+ */
+export const bounded = <A, E>(
+  connection: Connection,
+  wait: Effect.Effect<A, E>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
+  Effect.withFiber((fiber): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
+    isUninterruptible(fiber) ? limited(connection, connection.settings.drainTimeout, wait) : wait
+  )
+
 /** The wait before something is sent. What is not sent in its time never is. */
 export const within = <A, E>(
   connection: Connection,
   timeout: Duration.Input | undefined,
   wait: Effect.Effect<A, E>
 ): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
-  timeout === undefined
-    ? wait
-    : Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
+  timeout === undefined ? bounded(connection, wait) : limited(connection, timeout, wait)
 
 export const drained = (session: Session): Effect.Effect<void> =>
   Effect.callback((resume) => session.drained(() => afterReadLoop(resume)(Effect.void)))
@@ -92,9 +115,12 @@ export const available = (connection: Connection): Effect.Effect<Session, FlushE
     : connection.awaitSession
 
 /** Waits until the server has handled everything written so far on this session. */
-export const roundTrip = (session: Session): Effect.Effect<void, ConnectionLost> =>
-  Effect.callback((resume) => {
-    session.ping((reason) =>
-      afterReadLoop(resume)(reason === undefined ? Exit.void : Exit.fail(new ConnectionLost({ reason })))
-    )
-  })
+export const roundTrip = (connection: Connection, session: Session): Effect.Effect<void, FlushError> =>
+  bounded(
+    connection,
+    Effect.callback<void, ConnectionLost>((resume) => {
+      session.ping((reason) =>
+        afterReadLoop(resume)(reason === undefined ? Exit.void : Exit.fail(new ConnectionLost({ reason })))
+      )
+    })
+  )

@@ -20,8 +20,7 @@ import { neverThrowingCodecs } from "./rpcCodec.ts"
 import { clientError, protocolError, type RpcFailure, RpcServerLost } from "./rpcFailure.ts"
 import { Frames, handleEach, withoutSpans } from "./rpcFrames.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
-import { checkSubject } from "./rpcServer.ts"
-import { callsPerPing, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
+import { callsPerPing, checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
 export interface ClientSettings {
   readonly subject: string

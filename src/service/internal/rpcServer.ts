@@ -2,6 +2,7 @@
  * The server's side of the transport: see `rpcWire.ts` for what is sent.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -14,14 +15,13 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomBytes } from "node:crypto"
-import { subjectProblem } from "../../internal/protocol/subject.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
-import { InvalidSubject, type PublishError, type SubscribeError } from "../../NatsError.ts"
+import type { PublishError, SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
 import { Frames, handleEach, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
-import { decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
+import { checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
 export interface ServerSettings {
   readonly subject: string
@@ -38,20 +38,6 @@ const announceAfter = Duration.millis(50)
 /** Beats of `clientTimeout` after which a silent client is given up. */
 const beats = 4
 
-/** Both sides want a subject without wildcards. */
-export const checkSubject = (subject: string): Effect.Effect<void, InvalidSubject> => {
-  const problem = subjectProblem(subject)
-  if (problem === undefined) return Effect.void
-  return Effect.fail(
-    new InvalidSubject({
-      what: "subject",
-      subject: String(subject).slice(0, 128),
-      problem: problem.problem,
-      ...(problem.token === undefined ? {} : { token: problem.token })
-    })
-  )
-}
-
 export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
   RpcServer.Protocol["Service"],
   SubscribeError,
@@ -62,7 +48,7 @@ export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
   const serialization = yield* RpcSerialization.RpcSerialization
   const scope = yield* Effect.scope
   const disconnects = yield* Queue.make<number>()
-  const server = new Server(nats, serialization, settings, disconnects)
+  const server = new Server(nats, yield* Clock.Clock, serialization, settings, disconnects)
 
   // What must not wait is open before the first call can come. A full buffer loses messages, which the beats find out.
   const follows = yield* nats.subscription(`${server.base}.>`, { overflow: "dropNewest" })
@@ -109,14 +95,19 @@ class Server {
   private readonly unannounced = Latch.makeUnsafe(false)
   private waiting: Array<readonly [client: RemoteClient, call: HeldCall]> = []
   private handle: Handle = () => Effect.void
+  private readonly clock: Clock.Clock
+  /** When the time of a shutdown is over, in milliseconds of the monotonic clock. Absent before one. */
+  private endsAt: number | undefined
 
   constructor(
     nats: NatsClient,
+    clock: Clock.Clock,
     serialization: RpcSerialization.RpcSerialization["Service"],
     settings: ServerSettings,
     disconnects: Queue.Queue<number>
   ) {
     this.nats = nats
+    this.clock = clock
     this.settings = settings
     this.disconnects = disconnects
     this.base = `${settings.subject}.${randomBytes(12).toString("hex")}`
@@ -131,6 +122,7 @@ class Server {
     follows: Subscription
   ): Effect.Effect<never, never, Scope.Scope> {
     this.handle = handle
+    this.endsAt = undefined
     const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkScoped(Effect.interruptible(effect))
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function*() {
@@ -138,7 +130,10 @@ class Server {
         const followUps = yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
         yield* fork(this.watchClients)
         yield* fork(this.announce)
-        const finish = calls.drain.pipe(
+        const finish = Effect.sync(() => {
+          this.endsAt = this.now + Duration.toMillis(this.settings.shutdownTimeout)
+        }).pipe(
+          Effect.andThen(calls.drain),
           Effect.andThen(Fiber.await(intake)),
           Effect.andThen(Effect.callback<void>((resume) => this.clients.whenIdle(() => resume(Effect.void)))),
           Effect.timeoutOption(this.settings.shutdownTimeout)
@@ -266,15 +261,30 @@ class Server {
   }
 
   private post(to: string, payload: string | Uint8Array | undefined, client: RemoteClient): Effect.Effect<void> {
-    return ignored(this.publish(to, payload, client))
+    return ignored(this.publish(to, payload, client, this.patience))
   }
 
   private publish(
     to: string,
     payload: string | Uint8Array | undefined,
-    client: RemoteClient
+    client: RemoteClient,
+    timeout?: Duration.Duration
   ): Effect.Effect<void, PublishError> {
-    return withoutSpans(this.nats.publish(to, payload, { reply: client.subject }))
+    return withoutSpans(this.nats.publish(to, payload, { reply: client.subject, timeout }))
+  }
+
+  private get now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  /**
+   * How long an answer may wait for a connection. RpcServer sends it where nothing can interrupt it, and its shutdown waits
+   * for that: an answer that waited longer than a shutdown may take would hold it up.
+   */
+  private get patience(): Duration.Duration {
+    return this.endsAt === undefined
+      ? this.settings.shutdownTimeout
+      : Duration.millis(Math.max(0, this.endsAt - this.now))
   }
 
   send(clientId: number, response: FromServerEncoded): Effect.Effect<void> {
@@ -304,7 +314,9 @@ class Server {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const frame = client.frames.encode(response)
-      const sent = frame === undefined ? Effect.void : Effect.orDie(this.publish(call.reply, frame, client))
+      // A chunk is not the last word: the stream waits, and an interruption ends the wait.
+      const timeout = response._tag === "Chunk" ? undefined : this.patience
+      const sent = frame === undefined ? Effect.void : Effect.orDie(this.publish(call.reply, frame, client, timeout))
       return Effect.map(sent, () => {
         if (response._tag === "Exit") return this.clients.release(client, call)
         call.chunks++
@@ -325,7 +337,7 @@ class Server {
       const tell = (call: HeldCall): Effect.Effect<void> =>
         frame === undefined ? Effect.void : ignored(
           Effect.catchTag(
-            this.publish(call.reply, frame, client),
+            this.publish(call.reply, frame, client, this.patience),
             "MaxPayloadExceeded",
             (error) => this.refuse(call.reply, client, error)
           )

@@ -18,7 +18,25 @@
  * NATS may lose messages. A ping carries how many acks the client has sent for each call, and a pong how many chunks the
  * server has; messages of one connection keep their order, so whoever has seen less has lost some.
  */
+import * as Effect from "effect/Effect"
+import { subjectProblem } from "../../internal/protocol/subject.ts"
+import { InvalidSubject } from "../../NatsError.ts"
+
 export const pingToken = "p"
+
+/** Both sides want a subject without wildcards. */
+export const checkSubject = (subject: string): Effect.Effect<void, InvalidSubject> => {
+  const problem = subjectProblem(subject)
+  if (problem === undefined) return Effect.void
+  return Effect.fail(
+    new InvalidSubject({
+      what: "subject",
+      subject: String(subject).slice(0, 128),
+      problem: problem.problem,
+      ...(problem.token === undefined ? {} : { token: problem.token })
+    })
+  )
+}
 
 /** A call, and how many acks (in a ping) or chunks (in a pong) were sent for it. */
 export type Count = readonly [call: number, count: number]

@@ -1,0 +1,254 @@
+/** A program that is told to stop while its broker is away stops: whatever is sent in somebody's finalizer is bounded. */
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { NatsClient, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
+import { NatsRpc, NatsService } from "effect-nats/service"
+import { TestNatsServer } from "effect-nats/testing"
+import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import * as os from "node:os"
+import * as path from "node:path"
+
+const patience = "300 millis"
+
+const Slow = Rpc.make("slow", { success: Schema.String })
+const Ticks = Rpc.make("ticks", { success: Schema.String, stream: true })
+const Group = RpcGroup.make(Slow, Ticks)
+const Unary = RpcGroup.make(Slow)
+
+/** What a part needs: its own client, another one, and a way to hold its handlers until the broker is away. */
+interface Situation {
+  readonly nats: NatsClient.NatsClient
+  readonly other: NatsClient.NatsClient
+  /** Tells that a handler has begun. */
+  readonly begun: Effect.Effect<void>
+  /** Waits until the broker is away. */
+  readonly away: Effect.Effect<void>
+  /** The scope of what is not told to stop. */
+  readonly outside: Scope.Scope
+}
+
+type Part = (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scope>
+
+const withNats = (nats: NatsClient.NatsClient) => Effect.provideService(NatsClient.NatsClient, nats)
+
+/** A handler that has begun when the broker goes away, and answers then. */
+const handler = ({ away, begun }: Situation) => Effect.as(Effect.andThen(begun, away), "done")
+
+/** Something that a program of the user's does when its scope closes. */
+const finalizer =
+  (effect: (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scope>): Part => (situation) =>
+    Effect.andThen(
+      Effect.addFinalizer(() => Effect.ignore(Effect.scoped(effect(situation)))),
+      situation.begun
+    )
+
+const asked = (situation: Situation, subject: string) =>
+  Effect.forkScoped(Effect.ignore(situation.other.request(subject, "", { timeout: "20 seconds" })))
+
+const rpcServer = (situation: Situation) =>
+  Layer.build(
+    RpcServer.layer(Group).pipe(
+      Layer.provide(Group.toLayer({
+        slow: () => handler(situation),
+        ticks: () => Stream.concat(Stream.make("first"), Stream.forever(Stream.fromEffect(handler(situation))))
+      })),
+      Layer.provide(NatsRpc.layerServerProtocol({ subject: "rpc", shutdownTimeout: patience })),
+      Layer.provide([RpcSerialization.layerJson, Layer.succeed(NatsClient.NatsClient, situation.nats)])
+    )
+  )
+
+const rpcClient = (nats: NatsClient.NatsClient) =>
+  Effect.gen(function*() {
+    const protocol = yield* NatsRpc.makeClientProtocol({ subject: "rpc" }).pipe(
+      withNats(nats),
+      Effect.provide(RpcSerialization.layerJson)
+    )
+    return yield* Effect.provideService(RpcClient.make(Group), RpcClient.Protocol, protocol)
+  })
+
+const parts: Readonly<Record<string, Part>> = {
+  "consume": (situation) =>
+    Effect.andThen(
+      Effect.forkScoped(
+        situation.nats.consume("work", (message) => Effect.flatMap(handler(situation), (text) => message.respond(text)))
+      ),
+      Effect.andThen(situation.nats.flush, asked(situation, "work"))
+    ),
+  "a handler that cannot be interrupted": (situation) =>
+    Effect.andThen(
+      Effect.forkScoped(situation.nats.consume("work", (message) =>
+        Effect.uninterruptible(Effect.flatMap(handler(situation), (text) =>
+          message.respond(text))))),
+      Effect.andThen(situation.nats.flush, asked(situation, "work"))
+    ),
+  "a handler that tells its end": (situation) =>
+    Effect.andThen(
+      Effect.forkScoped(situation.nats.consume("work", () =>
+        Effect.ensuring(
+          Effect.andThen(situation.begun, Effect.never),
+          Effect.ignore(situation.nats.publish("work.ended"))
+        ))),
+      Effect.andThen(situation.nats.flush, asked(situation, "work"))
+    ),
+  "a listener": (situation) =>
+    NatsListener.make("work", NatsListener.replying(() => handler(situation)), { drainTimeout: patience }).pipe(
+      withNats(situation.nats),
+      Effect.andThen(asked(situation, "work"))
+    ),
+  "a listener whose handler tells its end": (situation) =>
+    NatsListener.make("work", (message) =>
+      Effect.ensuring(
+        Effect.andThen(situation.begun, Effect.never),
+        Effect.ignore(message.respond("ended"))
+      ), { drainTimeout: patience }).pipe(
+        withNats(situation.nats),
+        Effect.andThen(asked(situation, "work"))
+      ),
+  "a typed responder": (situation) =>
+    SubjectSchema.makeRequest("work", { payload: Schema.Unknown, success: Schema.String })
+      .respond(() => handler(situation), { drainTimeout: patience }).pipe(
+        withNats(situation.nats),
+        Effect.andThen(
+          Effect.forkScoped(Effect.ignore(situation.other.request("work", "1", { timeout: "20 seconds" })))
+        )
+      ),
+  "a service": (situation) =>
+    NatsService.make(Unary, { name: "work", version: "1.0.0", drainTimeout: patience }).pipe(
+      Effect.provide(Unary.toLayer({ slow: () => handler(situation) })),
+      withNats(situation.nats),
+      Effect.andThen(asked(situation, "work.slow"))
+    ),
+  "an rpc server with a call": (situation) =>
+    Effect.andThen(
+      rpcServer(situation),
+      Effect.flatMap(rpcClient(situation.other), (client) => Effect.forkScoped(Effect.exit(client.slow())))
+    ),
+  "an rpc server with a stream": (situation) =>
+    Effect.andThen(
+      rpcServer(situation),
+      Effect.flatMap(
+        rpcClient(situation.other),
+        (client) => Effect.forkScoped(Effect.exit(Stream.runDrain(client.ticks())))
+      )
+    ),
+  "an rpc client with a call and a stream": (situation) =>
+    Effect.gen(function*() {
+      const serving = { ...situation, nats: situation.other, begun: Effect.void, away: Effect.never }
+      yield* Scope.provide(rpcServer(serving), situation.outside)
+      const client = yield* rpcClient(situation.nats)
+      yield* Effect.forkScoped(Effect.exit(client.slow()))
+      yield* Effect.forkScoped(Effect.exit(Stream.runForEach(client.ticks(), () => situation.begun)))
+    }),
+  "a recording": (situation) =>
+    Effect.gen(function*() {
+      const file = path.join(os.tmpdir(), `effect-nats-${process.pid}-${Math.random()}.jsonl`)
+      yield* Layer.build(
+        Layer.provide(NatsRecorder.layerFile(file, ">"), [
+          NodeFileSystem.layer,
+          Layer.succeed(NatsClient.NatsClient, situation.nats)
+        ])
+      )
+      yield* situation.begun
+    }),
+  "a publish in a finalizer": finalizer(({ nats }) => nats.publish("bye")),
+  "a publish in a finalizer, behind what the broker does not take": (situation) =>
+    Effect.andThen(
+      Effect.addFinalizer(() =>
+        Effect.ignore(Effect.andThen(
+          Effect.forEach(Array.from({ length: 40 }), () => situation.nats.publish("much", new Uint8Array(1_000_000))),
+          situation.nats.publish("bye")
+        ))
+      ),
+      situation.begun
+    ),
+  "a confirmed publish in a finalizer": finalizer(({ nats }) => nats.publish("bye", "", { confirm: true })),
+  "a flush in a finalizer": finalizer(({ nats }) => nats.flush),
+  "an rtt in a finalizer": finalizer(({ nats }) => nats.rtt),
+  "a request in a finalizer": finalizer(({ nats }) => nats.request("bye", "", { timeout: patience })),
+  "many replies in a finalizer": finalizer(({ nats }) =>
+    Stream.runDrain(nats.requestMany("bye", "", { timeout: patience }))
+  ),
+  "a subscription in a finalizer": finalizer(({ nats }) => nats.subscription("bye")),
+  "a drained subscription in a finalizer": (situation) =>
+    Effect.gen(function*() {
+      const { drain } = yield* situation.nats.subscription("bye")
+      yield* Effect.addFinalizer(() => drain)
+      yield* situation.begun
+    }),
+  "a drain in a finalizer": finalizer(({ nats }) => nats.drain),
+  "a typed publish in a finalizer": finalizer(({ nats }) =>
+    SubjectSchema.make("bye", Schema.String).publish("x").pipe(withNats(nats))
+  ),
+  "nothing but a client": ({ begun }) => begun
+}
+
+describe("a program that is told to stop", () => {
+  for (const how of ["kill", "pause"] as const) {
+    for (const [name, part] of Object.entries(parts)) {
+      it.live(`ends while its broker is ${how === "kill" ? "away" : "frozen"}: ${name}`, () =>
+        Effect.gen(function*() {
+          const server = yield* TestNatsServer.make()
+          const begun = yield* Deferred.make<void>()
+          const away = yield* Deferred.make<void>()
+          const options: NatsClient.Options = {
+            servers: server.url,
+            drainTimeout: patience,
+            reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
+          }
+          const scope = yield* Scope.make()
+          const nats = yield* Scope.provide(NatsClient.make(options), scope)
+          const other = yield* NatsClient.make(options)
+          yield* Scope.provide(
+            part({
+              nats,
+              other,
+              begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
+              away: Deferred.await(away),
+              outside: yield* Effect.scope
+            }),
+            scope
+          )
+          yield* Deferred.await(begun)
+          yield* server[how]
+          if (how === "kill") {
+            yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
+          }
+          yield* Deferred.succeed(away, undefined)
+          const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
+          const closed = yield* Effect.timeoutOption(Fiber.await(closing), "15 seconds")
+          yield* server.resume.pipe(Effect.ignore)
+          assert.strictEqual(closed._tag, "Some", "it has not ended")
+        }), 60_000)
+    }
+  }
+})
+
+describe("a wait for a connection that is away", () => {
+  it.live("ends with ConnectionLost where it cannot be interrupted, and only there, unless it has a time of its own", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        drainTimeout: patience,
+        reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
+      })
+      const { stream } = yield* nats.subscription("sent")
+      yield* server.kill
+      yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
+      const waiting = yield* Effect.forkChild(nats.publish("sent", "interruptible"), { startImmediately: true })
+      const patient = yield* Effect.forkChild(
+        Effect.uninterruptible(nats.publish("sent", "patient", { timeout: "20 seconds" })),
+        { startImmediately: true }
+      )
+      for (const operation of [nats.publish("sent", "never"), nats.flush, Effect.scoped(nats.subscription("sent"))]) {
+        const error = yield* Effect.flip(Effect.uninterruptible(Effect.asVoid(operation)))
+        assert(error._tag === "ConnectionLost", error._tag)
+      }
+      yield* server.restart
+      yield* Fiber.join(waiting)
+      yield* Fiber.join(patient)
+      const received = yield* Stream.runCollect(Stream.take(stream, 2))
+      assert.sameMembers(received.map(({ text }) => text), ["interruptible", "patient"])
+    }))
+})
