@@ -194,7 +194,8 @@ export class AccountAuthenticationExpired
 }
 
 /**
- * The credentials cannot be used as they are. Found locally; nothing was dialled.
+ * The credentials cannot be used as they are. Found locally; nothing was dialled, or, where `server` is there, nothing of
+ * them was sent to it: an NKey cannot prove itself to a server that sends no nonce.
  *
  * @category errors
  * @since 0.1.0
@@ -207,11 +208,15 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
   /** The line in the source that is at fault, where there is one. Counts from 1. */
   line: Schema.optionalKey(Schema.Int),
   /** What is wrong, in words that follow "the credentials are unusable:". */
-  problem: Schema.String
+  problem: Schema.String,
+  /** The server that they cannot be used with, as a URL. Absent where nothing was dialled. */
+  server: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
     const at = this.line === undefined ? this.source : `${this.source}, line ${this.line}`
-    return `The credentials from ${at} are unusable: ${this.problem}.`
+    const whom = this.server === undefined ? "" : ` with ${this.server}`
+    const remedy = this.server === undefined ? "" : ": check `servers` and the server's configuration"
+    return `The credentials from ${at} are unusable${whom}: ${this.problem}${remedy}.`
   }
   get isRetryable(): boolean {
     return false

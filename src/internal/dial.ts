@@ -8,7 +8,7 @@ import { connectAndPing } from "./protocol/connectLine.ts"
 import { bannerOf, Greeting } from "./protocol/greeting.ts"
 import type { ServerInfo } from "./protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "./protocol/serverAddress.ts"
-import { connectAuth } from "./protocol/userAuth.ts"
+import { connectAuth, lacksNonce } from "./protocol/userAuth.ts"
 import type { DialOptions, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -276,15 +276,16 @@ class Dialling implements TransportListener {
       return
     }
     const { credentials, name, noEcho, handler } = this.#options
+    if (lacksNonce(credentials, info.nonce)) {
+      return this.#fail(this.#unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
+    }
     let connect: Uint8Array
     try {
       const settings = { name, version, echo: !noEcho, tlsRequired: this.#tlsRequired }
       connect = connectAndPing(settings, connectAuth(credentials, info.nonce))
     } catch {
       // The reason is not kept: it could quote the credentials.
-      const problem = "the server's challenge cannot be signed with them"
-      const { method, source } = credentials
-      return this.#fail(new ConnectError.CredentialsInvalid({ method, source, problem }))
+      return this.#fail(this.#unusable("its challenge cannot be signed with them"))
     }
     this.#stage = "connect"
     const session = new WireSession({
@@ -306,6 +307,11 @@ class Dialling implements TransportListener {
     })
     this.#session = session
     session.start(rest, connect)
+  }
+
+  #unusable(problem: string): ConnectError.ConnectError {
+    const { method, source } = this.#options.credentials
+    return new ConnectError.CredentialsInvalid({ method, source, problem, server: this.#peer.server })
   }
 
   #tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {

@@ -75,7 +75,7 @@ const isRequested = (error: ConnectError): boolean => error._tag === "Connection
 
 // Found before anything is dialled, so that the next server would not change it.
 const isLocal = (error: ConnectError): boolean =>
-  error._tag === "CredentialsExpired" || error._tag === "CredentialsInvalid" ||
+  error._tag === "CredentialsExpired" || (error._tag === "CredentialsInvalid" && error.server === undefined) ||
   error._tag === "CredentialsUnavailable" || error._tag === "TlsConfigInvalid"
 
 /** Refusals in a row with the same credentials. */
@@ -239,9 +239,9 @@ export class Supervisor {
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (!isRefusal(error)) return false
       if (error._tag === "CredentialsExpired" && error.notYetValid) return false
-      if (error._tag !== "AuthorizationViolation" && !this.settings.credentialsVary) return true
+      if (isLocal(error) && !this.settings.credentialsVary) return true
       // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
-      if (error._tag === "AuthorizationViolation" && this.offered === undefined) return false
+      if (!isLocal(error) && this.offered === undefined) return false
       const known = this.refusals
       const same = known !== undefined && Equal.equals(known.credentials, this.offered)
       const refusals = same

@@ -4,7 +4,7 @@ import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { decodeUserSeed, encodeUserSeed, userKey } from "../../src/internal/protocol/nkey.ts"
-import { connectAuth } from "../../src/internal/protocol/userAuth.ts"
+import { connectAuth, lacksNonce } from "../../src/internal/protocol/userAuth.ts"
 
 const bytes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(
   Schema.isMinLength(32),
@@ -79,6 +79,19 @@ describe("what CONNECT says", () => {
     assert.deepStrictEqual(Object.keys(auth), ["jwt", "sig"])
     assert.isTrue(signed(auth.sig, "a-nonce"))
   })
+
+  for (const nonce of [undefined, ""]) {
+    it(`has no signature where there is nothing to sign (${JSON.stringify(nonce)})`, () => {
+      const nkey = { method: "NKey", source: "auth", seed } as const
+      const withJwt = { method: "Jwt", source: "auth", seed, jwt: Redacted.make("a.b.c") } as const
+      assert.isTrue(lacksNonce(nkey, nonce))
+      assert.deepStrictEqual(connectAuth(nkey, nonce), {})
+      assert.isFalse(lacksNonce(withJwt, nonce))
+      assert.deepStrictEqual(connectAuth(withJwt, nonce), { jwt: "a.b.c" })
+      assert.isFalse(lacksNonce(nkey, "a-nonce"))
+      assert.isFalse(lacksNonce({ method: "Token", source: "auth", token: Redacted.make("t") }, nonce))
+    })
+  }
 
   it("of a bearer JWT is the JWT alone", () => {
     const auth = connectAuth({ method: "Jwt", source: "auth", jwt: Redacted.make("a.b.c") }, "a-nonce")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { NatsClient } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -14,6 +15,7 @@ import {
   timed,
   token
 } from "../fixtures/dialling.ts"
+import { follow } from "../fixtures/following.ts"
 
 const repeats = 20
 
@@ -101,6 +103,35 @@ describe("credentials", () => {
       assert(error._tag === "MaxConnectionsExceeded")
       assert.strictEqual(error.text, "maximum connections exceeded")
       assert.isTrue(error.isRetryable)
+    }))
+
+  it.live("an NKey and a server that knows none are CredentialsInvalid, with nothing sent, and other servers are tried", () =>
+    Effect.gen(function*() {
+      const nkey = yield* TestOperator.nkey()
+      const auth = { _tag: "NKey", seed: nkey.seed } as const
+      const open = yield* TestNatsServer.make({ trace: true })
+      const error = yield* Effect.flip(NatsClient.make({ servers: open.url, auth }))
+      assert(error._tag === "CredentialsInvalid", error._tag)
+      assert.deepInclude(error, { method: "NKey", source: "auth.seed", server: open.url })
+      assert.isFalse(error.isRetryable)
+      assert.include(error.message, `unusable with ${open.url}: it sent no nonce`)
+      assert.isFalse((yield* open.logs).some((line) => line.includes("[CONNECT")))
+
+      const keyed = yield* TestNatsServer.make({ users: [{ nkey: nkey.publicKey }] })
+      const client = yield* NatsClient.make({ servers: [open.url, keyed.url], auth })
+      assert.deepInclude(yield* client.state, { _tag: "Connected", server: keyed.url })
+      // A server that knows no NKeys for a moment, as during a change of its configuration, is no end.
+      const changing = yield* NatsClient.make({
+        servers: keyed.url,
+        auth,
+        reconnect: { initialDelay: "1 second", maxDelay: "1 second", jitter: false }
+      })
+      const status = yield* follow(changing)
+      yield* keyed.reload({ users: undefined })
+      yield* status.seen("Reconnecting", 1)
+      assert.strictEqual(status.all("Reconnecting")[0].reason._tag, "CredentialsInvalid")
+      yield* keyed.reload({ users: [{ nkey: nkey.publicKey }] })
+      yield* status.connected(2)
     }))
 
   it.live("an NKey and a user JWT are let in, a JWT that has expired is an AuthorizationViolation", () =>

@@ -2,7 +2,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
-import { NatsClient, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
+import { NatsClient, type NatsError, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
@@ -241,8 +241,11 @@ describe("a wait for a connection that is away", () => {
         Effect.uninterruptible(nats.publish("sent", "patient", { timeout: "20 seconds" })),
         { startImmediately: true }
       )
-      for (const operation of [nats.publish("sent", "never"), nats.flush, Effect.scoped(nats.subscription("sent"))]) {
-        const error = yield* Effect.flip(Effect.uninterruptible(Effect.asVoid(operation)))
+      const opening = Effect.asVoid(Effect.scoped(nats.subscription("sent")))
+      for (const operation of [nats.publish("sent", "never"), nats.flush, opening]) {
+        const error = yield* Effect.flip(
+          Effect.uninterruptible<void, NatsError.SubscribeError | NatsError.RespondError, never>(operation)
+        )
         assert(error._tag === "ConnectionLost", error._tag)
       }
       yield* server.restart

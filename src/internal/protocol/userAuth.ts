@@ -14,7 +14,17 @@ export interface ConnectAuth {
   readonly sig?: string
 }
 
-/** `nonce` is the one of the server's INFO. Pure and synchronous: credentials are resolved before the dial (P7, P8). */
+/**
+ * Whether the credentials are an NKey, and the server sent nothing to sign: then it knows no NKeys, and a signature over
+ * nothing would prove nothing.
+ */
+export const lacksNonce = ({ jwt, seed }: Credentials, nonce: string | undefined): boolean =>
+  seed !== undefined && jwt === undefined && !nonce
+
+/**
+ * `nonce` is the one of the server's INFO. Pure and synchronous: credentials are resolved before the dial (P7, P8).
+ * Without one nothing is signed; a JWT goes alone then, to a server that asks for none, as in nats.go.
+ */
 export const connectAuth = (credentials: Credentials, nonce: string | undefined): ConnectAuth => {
   if (credentials.user !== undefined) {
     return {
@@ -26,7 +36,7 @@ export const connectAuth = (credentials: Credentials, nonce: string | undefined)
     return { auth_token: Redacted.value(credentials.token) }
   }
   const jwt = credentials.jwt === undefined ? {} : { jwt: Redacted.value(credentials.jwt) }
-  if (credentials.seed === undefined) {
+  if (credentials.seed === undefined || !nonce) {
     return jwt
   }
   const raw = decodeUserSeed(Redacted.value(credentials.seed))
@@ -35,6 +45,6 @@ export const connectAuth = (credentials: Credentials, nonce: string | undefined)
     return jwt
   }
   const key = userKey(raw)
-  const sig = Buffer.from(key.sign(Buffer.from(nonce ?? "", "utf8"))).toString("base64url")
+  const sig = Buffer.from(key.sign(Buffer.from(nonce, "utf8"))).toString("base64url")
   return credentials.jwt === undefined ? { nkey: key.publicKey, sig } : { ...jwt, sig }
 }
