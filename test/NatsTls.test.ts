@@ -190,7 +190,12 @@ describe("TLS settings that clash", () => {
     ["no TLS and tls://", { mode: "disable" }, "tls://a", /^tls\.mode: .*tls:\/\//],
     ["no TLS and wss://", { mode: "disable" }, "b,wss://a", /^tls\.mode: .*wss:\/\//],
     ["TLS required and ws://", { mode: "require" }, "ws://a", /^tls\.mode: is "require".*use wss/],
-    ["an authority and ws://", { caFile: "/ca" }, "ws://a", /^tls\.caFile: requires TLS.*use wss/],
+    [
+      "an authority and ws://",
+      { handshakeFirst: false, caFile: "/ca" },
+      "ws://a",
+      /^tls\.caFile: requires TLS.*use wss/
+    ],
     ["a name to verify and ws://", { serverName: "a" }, "nats://b,ws://a", /^tls\.serverName: requires TLS.*use wss/]
   ]
   for (const [name, tls, servers, expected] of cases) {

@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
@@ -14,7 +13,7 @@ import { has, readBoolean, readDuration, readLiteral, readNumber, readText } fro
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { type DecodedServers, decodeServers } from "./servers.ts"
-import { decodeTls, encodeTls, tlsMaterial } from "./tls.ts"
+import { decodeTls, encodeTls, meaningTls } from "./tls.ts"
 
 const section: Section = {
   what: "the configuration",
@@ -161,18 +160,12 @@ const joinAuth = <A>(
     : decodeAuth(problems, [...path, "servers"], userInfo)
 }
 
-/** What in `tls` means TLS: its mode, or where that is not written the first of its other settings. */
-const requiringKey = (written: unknown): string =>
-  Predicate.isObject(written) && !("mode" in written && written.mode !== undefined)
-    ? tlsMaterial.find((key) => Object.hasOwn(written, key)) ?? "mode"
-    : "mode"
-
 const checkTls = (
   problems: Problems,
   path: Path,
   servers: DecodedServers | undefined,
   tls: NatsTls | undefined,
-  written: unknown
+  written: { readonly [key: string]: unknown } | undefined
 ): void => {
   const schemes = new Set(servers?.servers.map((server) => server.scheme))
   for (const scheme of ["tls", "wss"] as const) {
@@ -184,7 +177,7 @@ const checkTls = (
     }
   }
   if (tls?.mode === "require" && schemes.has("ws")) {
-    const key = requiringKey(written)
+    const key = written?.["mode"] === undefined ? meaningTls((key) => written?.[key]) ?? "mode" : "mode"
     problems.add(
       [...path, "tls", key],
       `${key === "mode" ? "is \"require\"" : "requires TLS"} and clashes with ws:// in \`servers\`: use wss://`
@@ -214,7 +207,7 @@ const decodeWith = <A>(
     : { servers: [defaultServer] as const, userInfo: undefined }
   const auth = joinAuth(problems, path, fields.has("auth"), read("auth", readAuth), servers)
   const tls = fields.has("tls") ? read("tls", decodeTls) : defaultTls
-  checkTls(problems, path, servers, tls, fields.get("tls"))
+  checkTls(problems, path, servers, tls, fields.get("tls") as { readonly [key: string]: unknown } | undefined)
   const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
   const config = {
     discoverServers: read("discoverServers", readBoolean) ?? true,

@@ -9,8 +9,7 @@ import { parseCertificates, parseKey } from "./pem.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 
-/** Whoever gives one of these means TLS. */
-export const tlsMaterial = [
+const material = [
   "handshakeFirst",
   "serverName",
   "ca",
@@ -23,9 +22,13 @@ export const tlsMaterial = [
   "dangerouslyDisableVerification"
 ] as const
 
+/** The first setting that is given besides `mode`: whoever gives one means TLS. */
+export const meaningTls = (setting: (key: string) => unknown): string | undefined =>
+  material.find((key) => setting(key) !== undefined && setting(key) !== false)
+
 const section: Section = {
   what: "`tls`",
-  keys: ["mode", ...tlsMaterial],
+  keys: ["mode", ...material],
   secretive: true,
   hints: new Map([
     ["rejectunauthorized", "the server is always verified; what turns that off is `dangerouslyDisableVerification`"],
@@ -56,9 +59,8 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   const pem = (at: Path, value: unknown) => readSecret(problems, at, value, has.document, true)
   const file = (key: string) => read(key, (at, value) => readPath(problems, at, value, `\`${key.slice(0, -4)}\``))
 
-  const given = tlsMaterial.some((key) => fields.has(key) && fields.get(key) !== false)
   const mode = read("mode", (at, value) => readLiteral(problems, at, value, ["disable", "prefer", "require"])) ??
-    (given ? "require" : "prefer")
+    (meaningTls((key) => fields.get(key)) === undefined ? "prefer" : "require")
   const handshakeFirst = read("handshakeFirst", (at, value) => readBoolean(problems, at, value)) ?? false
   const dangerouslyDisableVerification =
     read("dangerouslyDisableVerification", (at, value) => readBoolean(problems, at, value)) ?? false
