@@ -419,8 +419,8 @@ export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInva
   /** The verification code, such as `UNABLE_TO_VERIFY_LEAF_SIGNATURE` or `ERR_TLS_CERT_ALTNAME_INVALID`. */
   code: Schema.String,
   /**
-   * The hosts of which it had to be valid for one, where that is not just the one that was dialled: `tls.serverName`, or
-   * for a server that another one named the host that was configured for that one.
+   * Of a server that another one named: the hosts of which its certificate has to be valid for one. Absent where that is
+   * the host that was dialled, or `tls.serverName`.
    */
   hosts: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
@@ -430,7 +430,7 @@ export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInva
         ? "it is for another name; dial a name it has, or set `tls.serverName`"
         : `it is not for ${
           this.hosts.join(" or ")
-        }; give it that name, list the server in \`servers\`, or set \`tls.serverName\``
+        }; give it one for that, list the server in \`servers\`, or set \`tls.serverName\``
       : this.code === "CERT_HAS_EXPIRED"
       ? "it has expired; renew it on the server"
       : "set `tls.ca` or `tls.caFile` to the authority that issued it"

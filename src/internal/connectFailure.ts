@@ -7,7 +7,7 @@ import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
 /** Whom an error is about. */
 export interface Peer {
   readonly server: string
-  /** Whom its certificate must be for, where that is not just the host that is dialled. */
+  /** Whom its certificate must be for, where that is not told by the configuration: of a server that another one named. */
   readonly hosts: ReadonlyArray<string>
   readonly method: ConnectError.AuthMethod
   readonly timeoutMillis: number

@@ -86,10 +86,11 @@ class Dialling implements TransportListener {
   constructor(options: DialOptions) {
     this.#options = options
     const { server, tls } = options
+    const isItself = options.hosts.length === 1 && options.hosts[0] === server.host
     this.#hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
     this.#peer = {
       server: formatServer(server),
-      hosts: this.#hosts.length === 1 && this.#hosts[0] === server.host ? [] : this.#hosts,
+      hosts: tls.serverName === undefined && !isItself ? options.hosts : [],
       method: options.credentials.method,
       timeoutMillis: options.connectTimeout
     }

@@ -65,8 +65,8 @@ describe("an address that comes in clear, before TLS", () => {
           const failure = yield* failureOf(client, `tls://localhost:${evil.port}`)
           assert(failure?._tag === "TlsCertificateInvalid", failure?._tag)
           assert.strictEqual(failure.code, "ERR_TLS_CERT_ALTNAME_INVALID")
-          assert.deepStrictEqual(failure.hosts, ["127.0.0.1"])
-          assert.include(failure.message, "is not for 127.0.0.1")
+          assert.deepStrictEqual(failure.hosts, serverName === undefined ? ["127.0.0.1"] : undefined)
+          assert.include(failure.message, serverName === undefined ? "is not for 127.0.0.1" : "is for another name")
           yield* middle.heal
           yield* status.connected(2)
           assert.deepInclude(yield* client.state, { server: `tls://127.0.0.1:${middle.port}` })
