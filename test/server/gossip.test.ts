@@ -122,85 +122,79 @@ describe("an address that comes in clear, before TLS", () => {
     }))
 })
 
+/** A cluster of two with TLS, which tells addresses, and a client that was told the first of them by a name. */
+const tlsCluster = Effect.fnUntraced(function*(
+  certificateFor: string,
+  tls: { readonly serverName?: string } = {},
+  webSocket = false
+) {
+  const { authority, ca, tls: certificate } = yield* pki([certificateFor])
+  const [first, second] = yield* TestNatsServer.cluster(2, {
+    users,
+    tls: certificate,
+    ...(webSocket ? { websocket: { tls: certificate } } : {})
+  })
+  const urlOf = (host: string, server: TestNatsServer.TestNatsServer) =>
+    webSocket ? `wss://${host}:${new URL(server.websocketUrl!).port}` : `tls://${host}:${server.port}`
+  const client = yield* NatsClient.make({
+    servers: urlOf("localhost", first),
+    auth,
+    tls: { ca, ...tls },
+    reconnect: fast
+  })
+  /** Waits until the server that the client is connected to tells of another, or no longer. */
+  const isTold = (server: TestNatsServer.TestNatsServer, told = true) =>
+    until(Effect.map(connectUrls(client), (urls) => urls.includes(`127.0.0.1:${server.port}`) === told))
+  const status = yield* follow(client)
+  const last = () => status.all("Connected").at(-1)?.server
+  return { authority, first, second, urlOf, status, last, isTold }
+})
+
 describe("a TLS cluster that tells IP addresses and has certificates for names", () => {
   it.live("goes on at another server when one dies", () =>
     Effect.gen(function*() {
-      const { ca, tls } = yield* pki(["localhost"])
-      const servers = yield* TestNatsServer.cluster(2, { users, tls })
-      const client = yield* NatsClient.make({
-        servers: `tls://localhost:${servers[0].port}`,
-        auth,
-        tls: { ca },
-        reconnect: fast
-      })
-      const status = yield* follow(client)
-      yield* servers[0].kill
+      const { first, isTold, last, second, status, urlOf } = yield* tlsCluster("localhost")
+      yield* first.kill
       yield* status.connected(2)
-      assert.strictEqual(status.all("Connected").at(-1)?.server, `tls://127.0.0.1:${servers[1].port}`)
+      assert.strictEqual(last(), urlOf("127.0.0.1", second))
       // And back: the name is handed on by the server that was learned.
-      yield* servers[0].restart
-      yield* until(Effect.map(connectUrls(client), (urls) => urls.includes(`127.0.0.1:${servers[0].port}`)))
-      yield* servers[1].kill
+      yield* first.restart
+      yield* isTold(first)
+      yield* second.kill
       yield* status.connected(3)
-      assert.include(
-        [`tls://localhost:${servers[0].port}`, `tls://127.0.0.1:${servers[0].port}`],
-        status.all("Connected").at(-1)?.server
-      )
+      assert.include([urlOf("localhost", first), urlOf("127.0.0.1", first)], last())
     }))
 
   it.live("and so with WebSocket", () =>
     Effect.gen(function*() {
-      const { ca, tls } = yield* pki(["localhost"])
-      const servers = yield* TestNatsServer.cluster(2, { users, tls, websocket: { tls } })
-      const [first, second] = servers.map(({ websocketUrl }) => new URL(websocketUrl!))
-      const client = yield* NatsClient.make({
-        servers: `wss://localhost:${first.port}`,
-        auth,
-        tls: { ca },
-        reconnect: fast
-      })
-      const status = yield* follow(client)
-      yield* servers[0].kill
+      const { first, last, second, status, urlOf } = yield* tlsCluster("localhost", {}, true)
+      yield* first.kill
       yield* status.connected(2)
-      assert.strictEqual(status.all("Connected").at(-1)?.server, `wss://127.0.0.1:${second.port}`)
+      assert.strictEqual(last(), urlOf("127.0.0.1", second))
     }))
 
   it.live("with a serverName, that is the name for all", () =>
     Effect.gen(function*() {
-      const { ca, tls } = yield* pki(["nats.example.com"])
-      const servers = yield* TestNatsServer.cluster(2, { users, tls })
-      const client = yield* NatsClient.make({
-        servers: `tls://localhost:${servers[0].port}`,
-        auth,
-        tls: { ca, serverName: "nats.example.com" },
-        reconnect: fast
+      const { first, last, second, status, urlOf } = yield* tlsCluster("nats.example.com", {
+        serverName: "nats.example.com"
       })
-      const status = yield* follow(client)
-      yield* servers[0].kill
+      yield* first.kill
       yield* status.connected(2)
+      assert.strictEqual(last(), urlOf("127.0.0.1", second))
     }))
 
   it.live("a server with a certificate for its address is taken once the address has come inside TLS", () =>
     Effect.gen(function*() {
-      const { authority, ca, tls } = yield* pki(["localhost"])
-      const servers = yield* TestNatsServer.cluster(2, { users, tls })
-      const client = yield* NatsClient.make({
-        servers: `tls://localhost:${servers[0].port}`,
-        auth,
-        tls: { ca },
-        reconnect: fast
-      })
-      const status = yield* follow(client)
-      yield* servers[1].reload({ tls: yield* authority.issue({ commonName: "server", names: ["127.0.0.1"] }) })
+      const { authority, first, isTold, last, second, status, urlOf } = yield* tlsCluster("localhost")
+      yield* second.reload({ tls: yield* authority.issue({ commonName: "server", names: ["127.0.0.1"] }) })
       // Before 2.15 it came in clear at first, and comes inside TLS when the cluster changes.
-      const isTold = Effect.map(connectUrls(client), (urls) => urls.includes(`127.0.0.1:${servers[1].port}`))
-      yield* servers[1].stop
-      yield* until(Effect.map(isTold, (told) => !told))
-      yield* servers[1].restart
-      yield* until(isTold)
-      yield* servers[0].kill
+      yield* second.stop
+      yield* isTold(second, false)
+      yield* second.restart
+      yield* isTold(second)
+      yield* first.kill
       yield* status.connected(2)
-      assert.strictEqual(status.all("Connected").at(-1)?.server, `tls://127.0.0.1:${servers[1].port}`)
+      assert.strictEqual(last(), urlOf("127.0.0.1", second))
     }))
 })
 
