@@ -21,10 +21,21 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { MessageDecodeError, RespondError } from "./NatsError.ts"
 import type { Input, NatsHeaders } from "./NatsHeaders.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface RespondOptions {
+  readonly headers?: Input | undefined
+  /** How long the answer may wait before it is sent: see `timeout` of a publish. */
+  readonly timeout?: Duration.Input | undefined
+}
 
 /**
  * A received message. All fields are read from the wire's bytes when they are asked for.
@@ -48,10 +59,7 @@ export interface NatsMessage {
    * Publishes to `reply`, on the current session even if the message came on an earlier one. Fails with `InvalidSubject`
    * when the message asks for no reply, else as `publish` does.
    */
-  respond(
-    payload?: string | Uint8Array,
-    options?: { readonly headers?: Input | undefined }
-  ): Effect.Effect<void, RespondError>
+  respond(payload?: string | Uint8Array, options?: RespondOptions): Effect.Effect<void, RespondError>
   /** Decodes the payload as JSON with a schema. Fails with `MessageDecodeError`, which names the path, never the payload. */
   decode<S extends Schema.Top>(schema: S): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]>
 }

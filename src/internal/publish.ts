@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
 import { InvalidHeader, type PublishError, type RespondError } from "../NatsError.ts"
 import type { Input } from "../NatsHeaders.ts"
+import type { RespondOptions } from "../NatsMessage.ts"
 import type { ConfirmWatch, Connection, HeldPublish } from "./connection.ts"
 import { subjectProblem } from "./protocol/subject.ts"
 import {
@@ -56,7 +57,7 @@ export const respond = (
   connection: Connection,
   subject: string,
   payload: string | Uint8Array = empty,
-  options?: { readonly headers?: Input | undefined } | undefined
+  options?: RespondOptions | undefined
 ): Effect.Effect<void, RespondError> =>
   // Without `confirm` a refusal has no operation to fail.
   Effect.suspend(() =>

@@ -75,8 +75,8 @@ export interface ServerOptions {
    */
   readonly clientTimeout?: Duration.Input | undefined
   /**
-   * How long the calls in flight have to end when the server is shut down. Those that have not are interrupted. Also how
-   * long an answer waits for a connection while there is none; its caller hears then that it is lost. Default 10 seconds.
+   * How long the calls in flight have to end when the server is shut down. Those that have not are interrupted, and an
+   * answer that still waits for a connection is given up. Default 10 seconds.
    */
   readonly shutdownTimeout?: Duration.Input | undefined
 }

@@ -254,4 +254,50 @@ describe("a wait for a connection that is away", () => {
       const received = yield* Stream.runCollect(Stream.take(stream, 2))
       assert.sameMembers(received.map(({ text }) => text), ["interruptible", "patient"])
     }))
+
+  // What is bounded must not be lost: these answers are made where nothing can interrupt them.
+  const answering: Readonly<Record<string, (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scope>>> = {
+    "a service": (situation) =>
+      Effect.andThen(
+        parts["a service"](situation),
+        Effect.map(situation.other.request("work.slow", "", { timeout: "20 seconds" }), ({ text }) => text)
+      ),
+    "a listener": (situation) =>
+      Effect.andThen(
+        parts["a listener"](situation),
+        Effect.map(situation.other.request("work", "", { timeout: "20 seconds" }), ({ text }) => text)
+      ),
+    "an rpc server": (situation) =>
+      Effect.andThen(rpcServer(situation), Effect.flatMap(rpcClient(situation.other), (client) => client.slow()))
+  }
+  for (const [name, ask] of Object.entries(answering)) {
+    it.live(`is waited for with an answer, for longer than a shutdown may take: ${name}`, () =>
+      Effect.gen(function*() {
+        const [first, second] = yield* TestNatsServer.cluster(2)
+        const options = {
+          drainTimeout: patience,
+          discoverServers: false,
+          reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
+        } as const
+        const nats = yield* NatsClient.make({ servers: first.url, ...options })
+        const other = yield* NatsClient.make({ servers: second.url, ...options })
+        const begun = yield* Deferred.make<void>()
+        const away = yield* Deferred.make<void>()
+        const asked = yield* Effect.forkScoped(ask({
+          nats,
+          other,
+          begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
+          away: Deferred.await(away),
+          outside: yield* Effect.scope
+        }))
+        yield* Deferred.await(begun)
+        yield* first.kill
+        yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
+        yield* Deferred.succeed(away, undefined)
+        // Longer than anything may take at the end, with nothing to wait for: the answer is on its way.
+        yield* Effect.sleep("900 millis")
+        yield* first.restart
+        assert.include(String(yield* Fiber.join(asked)), "done")
+      }))
+  }
 })

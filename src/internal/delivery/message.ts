@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import { InvalidSubject, MessageDecodeError, type RespondError } from "../../NatsError.ts"
-import type { Input, NatsHeaders } from "../../NatsHeaders.ts"
-import type { NatsMessage } from "../../NatsMessage.ts"
+import type { NatsHeaders } from "../../NatsHeaders.ts"
+import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
 import { decodeHeaders, getHeader } from "../protocol/headers.ts"
 import { remoteSpan } from "../telemetry/traceContext.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
@@ -19,7 +19,7 @@ export interface Responder {
   publish(
     subject: string,
     payload: string | Uint8Array | undefined,
-    options: { readonly headers?: Input | undefined } | undefined
+    options: RespondOptions | undefined
   ): Effect.Effect<void, RespondError>
 }
 
@@ -134,10 +134,7 @@ export class Message implements NatsMessage {
     return this.headerStart === this.payloadStart ? undefined : getHeader(this.headers, name)
   }
 
-  respond(
-    payload?: string | Uint8Array,
-    options?: { readonly headers?: Input | undefined }
-  ): Effect.Effect<void, RespondError> {
+  respond(payload?: string | Uint8Array, options?: RespondOptions): Effect.Effect<void, RespondError> {
     const reply = this.reply
     return reply === undefined
       ? Effect.fail(new InvalidSubject({ what: "reply", subject: "", problem: "the message asks for no reply" }))

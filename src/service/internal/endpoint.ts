@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ErrorReporter from "effect/ErrorReporter"
 import * as Exit from "effect/Exit"
@@ -16,7 +17,7 @@ import * as Rpc from "effect/rpc/Rpc"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import type { PublishError } from "../../NatsError.ts"
-import type { NatsMessage } from "../../NatsMessage.ts"
+import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
 import { type MessageSpanOptions, withMessageSpan } from "../../NatsTracing.ts"
 import type { EndpointContract } from "./contract.ts"
 import * as Failure from "./failure.ts"
@@ -27,6 +28,10 @@ import { type Decode, type Encode, isExit, makeDecode, makeEncode } from "./text
 type Run = Effect.Effect<unknown, unknown>
 type Handle = (payload: unknown, details: RequestDetails) => Rpc.WrapperOr<Run>
 type Middleware = (handler: Run, details: RequestDetails) => Run
+
+// Answers are sent where nothing can interrupt them, and wait for a connection as long as it takes: the stop of a service
+// does not wait for them, and the end of the client ends them.
+const patience = Duration.infinity
 
 export interface EndpointSettings {
   readonly service: string
@@ -233,7 +238,7 @@ export class Endpoint {
 
   private answer(message: NatsMessage, text: string, started: bigint): Effect.Effect<void> {
     this.processingTime += Number(this.clock.monotonicTimeNanosUnsafe() - started)
-    return Effect.catch(message.respond(text), (error) => this.unsent(message, error))
+    return Effect.catch(message.respond(text, { timeout: patience }), (error) => this.unsent(message, error))
   }
 
   private turnDown(message: NatsMessage, refusal: Failure.Refusal, started: bigint): Effect.Effect<void> {
@@ -244,12 +249,12 @@ export class Endpoint {
   private sendRefusal(message: NatsMessage, refusal: Failure.Refusal): Effect.Effect<void> {
     this.errors++
     this.lastError = `${refusal.code}:${refusal.description}`
-    const headers = Failure.headersOf(refusal)
+    const options: RespondOptions = { headers: Failure.headersOf(refusal), timeout: patience }
     return Effect.catch(
-      message.respond(refusal.body, { headers }),
+      message.respond(refusal.body, options),
       (error) =>
         error._tag === "MaxPayloadExceeded" && refusal.body !== ""
-          ? Effect.catch(message.respond("", { headers }), (error) => this.lost(error))
+          ? Effect.catch(message.respond("", options), (error) => this.lost(error))
           : this.lost(error)
     )
   }

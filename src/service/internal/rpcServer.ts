@@ -2,7 +2,7 @@
  * The server's side of the transport: see `rpcWire.ts` for what is sent.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -48,7 +48,7 @@ export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
   const serialization = yield* RpcSerialization.RpcSerialization
   const scope = yield* Effect.scope
   const disconnects = yield* Queue.make<number>()
-  const server = new Server(nats, yield* Clock.Clock, serialization, settings, disconnects)
+  const server = new Server(nats, serialization, settings, disconnects)
 
   // What must not wait is open before the first call can come. A full buffer loses messages, which the beats find out.
   const follows = yield* nats.subscription(`${server.base}.>`, { overflow: "dropNewest" })
@@ -95,19 +95,16 @@ class Server {
   private readonly unannounced = Latch.makeUnsafe(false)
   private waiting: Array<readonly [client: RemoteClient, call: HeldCall]> = []
   private handle: Handle = () => Effect.void
-  private readonly clock: Clock.Clock
-  /** When the time of a shutdown is over, in milliseconds of the monotonic clock. Absent before one. */
-  private endsAt: number | undefined
+  /** Done when the time of a shutdown is over: what still waits for a connection then is given up. */
+  private over = Deferred.makeUnsafe<void>()
 
   constructor(
     nats: NatsClient,
-    clock: Clock.Clock,
     serialization: RpcSerialization.RpcSerialization["Service"],
     settings: ServerSettings,
     disconnects: Queue.Queue<number>
   ) {
     this.nats = nats
-    this.clock = clock
     this.settings = settings
     this.disconnects = disconnects
     this.base = `${settings.subject}.${randomBytes(12).toString("hex")}`
@@ -122,7 +119,7 @@ class Server {
     follows: Subscription
   ): Effect.Effect<never, never, Scope.Scope> {
     this.handle = handle
-    this.endsAt = undefined
+    this.over = Deferred.makeUnsafe()
     const fork = <A, E>(effect: Effect.Effect<A, E>) => Effect.forkScoped(Effect.interruptible(effect))
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function*() {
@@ -130,13 +127,11 @@ class Server {
         const followUps = yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
         yield* fork(this.watchClients)
         yield* fork(this.announce)
-        const finish = Effect.sync(() => {
-          this.endsAt = this.now + Duration.toMillis(this.settings.shutdownTimeout)
-        }).pipe(
-          Effect.andThen(calls.drain),
+        const finish = calls.drain.pipe(
           Effect.andThen(Fiber.await(intake)),
           Effect.andThen(Effect.callback<void>((resume) => this.clients.whenIdle(() => resume(Effect.void)))),
-          Effect.timeoutOption(this.settings.shutdownTimeout)
+          Effect.timeoutOption(this.settings.shutdownTimeout),
+          Effect.andThen(Effect.suspend(() => Deferred.succeed(this.over, undefined)))
         )
         return yield* restore(
           // A client that has ended for good ends the server. After an intended close there is nothing more to take, and the calls that are here go on.
@@ -261,30 +256,25 @@ class Server {
   }
 
   private post(to: string, payload: string | Uint8Array | undefined, client: RemoteClient): Effect.Effect<void> {
-    return ignored(this.publish(to, payload, client, this.patience))
-  }
-
-  private publish(
-    to: string,
-    payload: string | Uint8Array | undefined,
-    client: RemoteClient,
-    timeout?: Duration.Duration
-  ): Effect.Effect<void, PublishError> {
-    return withoutSpans(this.nats.publish(to, payload, { reply: client.subject, timeout }))
-  }
-
-  private get now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    return ignored(this.publish(to, payload, client))
   }
 
   /**
-   * How long an answer may wait for a connection. RpcServer sends it where nothing can interrupt it, and its shutdown waits
-   * for that: an answer that waited longer than a shutdown may take would hold it up.
+   * RpcServer sends where nothing can interrupt it, and its shutdown waits for that: with a server that is away it would
+   * not end. So what finds no connection waits for one, or for the time of the shutdown to be over.
    */
-  private get patience(): Duration.Duration {
-    return this.endsAt === undefined
-      ? this.settings.shutdownTimeout
-      : Duration.millis(Math.max(0, this.endsAt - this.now))
+  private publish(
+    to: string,
+    payload: string | Uint8Array | undefined,
+    client: RemoteClient
+  ): Effect.Effect<void, PublishError> {
+    const publish = (timeout: Duration.Duration): Effect.Effect<void, PublishError> =>
+      withoutSpans(this.nats.publish(to, payload, { reply: client.subject, timeout }))
+    return Effect.catchTag(publish(Duration.zero), "ConnectionLost", (lost) =>
+      Effect.raceFirst(
+        publish(Duration.infinity),
+        Effect.andThen(Deferred.await(this.over), Effect.fail(lost))
+      ))
   }
 
   send(clientId: number, response: FromServerEncoded): Effect.Effect<void> {
@@ -314,9 +304,7 @@ class Server {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const frame = client.frames.encode(response)
-      // A chunk is not the last word: the stream waits, and an interruption ends the wait.
-      const timeout = response._tag === "Chunk" ? undefined : this.patience
-      const sent = frame === undefined ? Effect.void : Effect.orDie(this.publish(call.reply, frame, client, timeout))
+      const sent = frame === undefined ? Effect.void : Effect.orDie(this.publish(call.reply, frame, client))
       return Effect.map(sent, () => {
         if (response._tag === "Exit") return this.clients.release(client, call)
         call.chunks++
@@ -337,7 +325,7 @@ class Server {
       const tell = (call: HeldCall): Effect.Effect<void> =>
         frame === undefined ? Effect.void : ignored(
           Effect.catchTag(
-            this.publish(call.reply, frame, client, this.patience),
+            this.publish(call.reply, frame, client),
             "MaxPayloadExceeded",
             (error) => this.refuse(call.reply, client, error)
           )
