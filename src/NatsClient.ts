@@ -99,8 +99,8 @@ export interface PublishOptions {
   readonly confirm?: boolean | undefined
   /**
    * How long it may wait before it is sent: for a connection, with `whileDisconnected: "wait"`, and for room while more
-   * than 8 MiB are unsent. Then it fails with `ConnectionLost`, and is never sent. Default: no bound, but `drainTimeout` of
-   * the config where it cannot be interrupted, as in a finalizer.
+   * than 8 MiB are unsent. Then it fails with `ConnectionLost`, and is never sent. Default: no bound, but where it cannot
+   * be interrupted that of all waits: see `NatsClient`.
    */
   readonly timeout?: Duration.Input | undefined
   /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
@@ -207,8 +207,12 @@ export interface Subscription {
  * its scope was closed, or, with a `reason`, when it gave up to reconnect.
  *
  * While there is no connection, operations do what `whileDisconnected` of the config says: wait (the default), fail with
- * `ConnectionLost`, or, for publishes, be kept up to a bound. Where a wait cannot be interrupted, as in a finalizer, it
- * lasts `drainTimeout` of the config and fails with `ConnectionLost` then: a program whose server is away can be shut down.
+ * `ConnectionLost`, or, for publishes, be kept up to a bound.
+ *
+ * A wait for the server that cannot be interrupted, as one in a finalizer, fails with `ConnectionLost` when nothing has
+ * moved on the connection for `drainTimeout` of the config, at least a second; those that follow it then fail at once. So a
+ * program whose server is away can be shut down. Fibers that a finalizer starts itself (a race, a fork) can be interrupted
+ * and wait on: give them a `timeout`.
  *
  * @category models
  * @since 0.1.0

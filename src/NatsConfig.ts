@@ -182,8 +182,8 @@ export interface Input {
   /** `true`: the server does not send this client its own messages. Default `false`. */
   readonly noEcho?: boolean | undefined
   /**
-   * For everything that happens when the client is closed, and for each wait for a connection that cannot be interrupted,
-   * as one in a finalizer. Default 10 s.
+   * For everything that happens when the client is closed. Also how long a wait that cannot be interrupted, as one in a
+   * finalizer, bears with a connection on which nothing moves; at least a second. Default 10 s.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /** `true`: prints who is connected to what, at connect. Default `false`. */

@@ -85,7 +85,8 @@ describe("a configuration", () => {
     ["tls://a,wss://b", ["tls://a:4222", "wss://b:443"]],
     ["nats://a,ws://b", ["nats://a:4222", "ws://b:80"]],
     ["tls://john:pw@a,b", ["tls://a:4222", "tls://b:4222"]],
-    ["john:pw@a,wss://b", ["wss://a:443", "wss://b:443"]]
+    ["john:pw@a,wss://b", ["wss://a:443", "wss://b:443"]],
+    ["john:pw@a,john:pw@b:5222", ["nats://a:4222", "nats://b:5222"]]
   ]
   for (const [list, expected] of lists) {
     it.effect(`takes ${list} as servers of one kind, in one text, an array and a variable`, () =>
@@ -131,7 +132,16 @@ describe("a configuration", () => {
     assert.deepStrictEqual(problemsOf({ servers }).map(([path]) => path), ["servers[0]"])
   })
 
-  const commas = ["u:123,w@host", "u:123,w@host,other", "to,ken@host", "nats://a,u:1@b", "u:12,34,5@host", "a,b@c,d"]
+  const commas = [
+    "u:123,w@host",
+    "u:123,w@host,other",
+    "to,ken@host",
+    "nats://a,u:1@b",
+    "u:12,34,5@host",
+    "a,b@c,d",
+    "u:p@a,u:q@b",
+    "u:p@a,b,u:p@c"
+  ]
   for (const list of commas) {
     it(`refuses ${list}, where a comma may be part of a password`, () => {
       const [[path, problem], ...more] = problemsOf({ servers: list })

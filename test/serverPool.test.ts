@@ -50,6 +50,21 @@ describe("a server that another one names", () => {
     assert.deepStrictEqual(pool.order().slice(2).map(shown), ["tls://10.0.0.5:4222 as b.example.com or 10.0.0.5"])
   })
 
+  it("keeps what it may prove when its address comes in clear again, until another list comes inside TLS", () => {
+    const pool = poolOf("tls://a.example.com")
+    const [a] = pool.order()
+    pool.learn(a, ["b.example.com:4222", "10.0.0.3:4222"], insideTls)
+    pool.learn(a, ["b.example.com:4222", "10.0.0.3:4222", "evil.example:4222"], beforeTls)
+    assert.deepStrictEqual(pool.order().slice(1).map(shown), [
+      "tls://b.example.com:4222 as b.example.com",
+      "tls://10.0.0.3:4222 as a.example.com or 10.0.0.3",
+      "tls://evil.example:4222 as a.example.com"
+    ])
+    pool.learn(a, ["10.0.0.3:4222"], insideTls)
+    pool.learn(a, ["b.example.com:4222"], beforeTls)
+    assert.deepStrictEqual(pool.order().slice(1).map(shown), ["tls://b.example.com:4222 as a.example.com"])
+  })
+
   it("does not come twice, nor in place of one that was configured", () => {
     const pool = poolOf("tls://a.example.com", "tls://10.0.0.2")
     pool.learn(pool.order()[0], ["10.0.0.2:4222", "A.example.com:4222", "10.0.0.3:4222", "10.0.0.3:4222"], insideTls)

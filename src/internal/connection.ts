@@ -36,7 +36,7 @@ export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
   readonly inbox: string
   readonly whileDisconnected: "wait" | "fail" | { readonly buffer: number }
-  /** Also how long something waits for the connection where it cannot be interrupted. */
+  /** Also how long a wait that cannot be interrupted bears with a connection on which nothing moves. */
   readonly drainTimeout: Duration.Duration
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
@@ -83,6 +83,8 @@ export class Connection implements SubscriptionOwner {
   authMethod: AuthMethod | undefined
   messagesOut = 0
   handlerFailures = 0
+  /** What had moved when a wait that cannot be interrupted gave up. */
+  stoodStillAt: number | undefined
   /** Sessions after the first by the tag of what ended the one before. */
   readonly reconnectsBy = new Map<string, number>()
   private lastEnd: ConnectError["_tag"] | undefined
@@ -299,6 +301,11 @@ export class Connection implements SubscriptionOwner {
 
   get bytesOut(): number {
     return this.pastBytesOut + (this.session?.writer.bytesOut ?? 0)
+  }
+
+  /** Changes with every byte that goes over the wire, and with every session. */
+  get moved(): number {
+    return this.sessions + this.bytesIn + this.bytesOut - (this.session?.backlog ?? 0)
   }
 
   get messagesIn(): number {

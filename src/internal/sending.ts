@@ -1,7 +1,7 @@
 /**
  * What every operation that sends has in common: the checks before it, and the wait for a connection that takes it.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -78,23 +78,34 @@ export const write = (
 const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   Predicate.hasProperty(fiber, "interruptible") && fiber.interruptible === false
 
-const limited = <A, E>(
-  connection: Connection,
-  timeout: Duration.Input,
-  wait: Effect.Effect<A, E>
-): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
-  Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
+/** A round trip over a slow link takes its time also where little time is given to the end of the client. */
+const leastPatience = Duration.seconds(1)
+
+/**
+ * Fails when nothing has moved on the connection for `drainTimeout`. Time alone would not do: a slow link needs it for what
+ * was sent before. A standstill that has been waited for once is not waited for again: many finalizers would add it up.
+ */
+const standstill = (connection: Connection): Effect.Effect<never, ConnectionLost | ConnectionClosed> =>
+  Effect.suspend(() => {
+    const { moved } = connection
+    if (connection.stoodStillAt === moved) return Effect.fail(connection.unavailable)
+    return Effect.flatMap(Effect.sleep(Duration.max(connection.settings.drainTimeout, leastPatience)), () => {
+      if (connection.moved !== moved) return standstill(connection)
+      connection.stoodStillAt = moved
+      return Effect.fail(connection.unavailable)
+    })
+  })
 
 /**
  * A wait for the connection. It has an end where nothing else can end it: a finalizer that waits for a server that is away
- * would keep its program from ever stopping. There it is `drainTimeout`.
+ * would keep its program from ever stopping.
  */
 export const bounded = <A, E>(
   connection: Connection,
   wait: Effect.Effect<A, E>
 ): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
   Effect.withFiber((fiber): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
-    isUninterruptible(fiber) ? limited(connection, connection.settings.drainTimeout, wait) : wait
+    isUninterruptible(fiber) ? Effect.raceFirst(wait, standstill(connection)) : wait
   )
 
 /** The wait before something is sent. What is not sent in its time never is. */
@@ -103,7 +114,9 @@ export const within = <A, E>(
   timeout: Duration.Input | undefined,
   wait: Effect.Effect<A, E>
 ): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
-  timeout === undefined ? bounded(connection, wait) : limited(connection, timeout, wait)
+  timeout === undefined
+    ? bounded(connection, wait)
+    : Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
 
 export const drained = (session: Session): Effect.Effect<void> =>
   Effect.callback((resume) => session.drained(() => afterReadLoop(resume)(Effect.void)))

@@ -44,6 +44,8 @@ export class ServerPool {
   private readonly discovers: boolean
   private learned: ReadonlyArray<Entry> = []
   private last: ServerAddress | undefined
+  /** What must hold for those that a server last named inside TLS, by their key. */
+  private vouchedFor: ReadonlyMap<string, Entry["hosts"]> = new Map()
   /** Servers that had TLS in a session, by their key. */
   private readonly withTls = new Set<string>()
 
@@ -81,8 +83,9 @@ export class ServerPool {
    * Whom its certificate must be for depends on how its address came. In clear, a man in the middle can put in his own
    * address and have a certificate for it; what he cannot have is one for the host that was configured. Inside TLS the
    * address is the server's own word: a name counts for itself, and a certificate for an IP address may be for the
-   * configured host, too, as clusters have certificates for names and tell addresses. A learned server that names others
-   * hands the configured host on. No other field of INFO is ever a name to verify.
+   * configured host, too, as clusters have certificates for names and tell addresses. That holds on when the address comes in
+   * clear again, as it does with every session. A learned server that names others hands the configured host on. No other
+   * field of INFO is ever a name to verify.
    */
   learn(from: PooledServer, urls: ReadonlyArray<string>, { encrypted, insideTls }: Naming): void {
     if (!this.discovers) return
@@ -96,12 +99,14 @@ export class ServerPool {
       const address: ServerAddress = { scheme, ...place, path: from.address.path }
       if (known.has(keyOf(address))) continue
       known.add(keyOf(address))
-      learned.push({
-        address,
-        configuredHost,
-        hosts: !insideTls ? [configuredHost] : isIP(place.host) === 0 ? [place.host] : [configuredHost, place.host]
-      })
+      const hosts: Entry["hosts"] = !insideTls
+        ? this.vouchedFor.get(keyOf(address)) ?? [configuredHost]
+        : isIP(place.host) === 0
+        ? [place.host]
+        : [configuredHost, place.host]
+      learned.push({ address, configuredHost, hosts })
     }
     this.learned = learned
+    if (insideTls) this.vouchedFor = new Map(learned.map(({ address, hosts }) => [keyOf(address), hosts]))
   }
 }

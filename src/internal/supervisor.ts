@@ -239,6 +239,10 @@ export class Supervisor {
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (!isRefusal(error)) return false
       if (error._tag === "CredentialsExpired" && error.notYetValid) return false
+      // An NKey is of no use at this server; another one that is away just now may know it.
+      if (error._tag === "CredentialsInvalid" && error.attempts?.some((attempt) => !isRefusal(attempt.error))) {
+        return false
+      }
       if (isLocal(error) && !this.settings.credentialsVary) return true
       // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
       if (!isLocal(error) && this.offered === undefined) return false

@@ -237,4 +237,91 @@ layer(Live, { excludeTestServices: true })("a payload that makes a decoder throw
       const frame = `{"_tag":"Request","id":"1","tag":"post","payload":{"it":${wrong}},"headers":[]}`
       assert.include((yield* nats.request("wrong.rpc", frame)).text, "it is nested too deeply")
     }))
+
+  it.effect("and so does a codec of the user's own, whatever it does", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      const boom = (): never => {
+        throw new RangeError("it was boom")
+      }
+      const odd: ReadonlyArray<readonly [string, Partial<SubjectSchema.Codec<unknown>>, string]> = [
+        ["accepts", { accepts: boom }, "its codec threw RangeError"],
+        ["decoder", { decoder: () => boom }, "its codec threw RangeError"],
+        ["nothing", { decoder: () => () => undefined as never }, "its codec threw something"],
+        ["failure", { decoder: () => () => Effect.fail(undefined as never) }, "its codec does not take it"],
+        ["interrupt", { decoder: () => () => Exit.interrupt() }, "its codec threw"],
+        ["late", {
+          decoder: () => () => Effect.andThen(Effect.yieldNow, Effect.sync(boom))
+        }, "its codec threw RangeError"]
+      ]
+      for (const [name, part, problem] of odd) {
+        const codec: SubjectSchema.Codec<unknown> = { ...SubjectSchema.json, accepts: () => true, ...part }
+        const definition = SubjectSchema.make(`odd.${name}`, Schema.String, { codec })
+        const subscription = yield* definition.subscription()
+        yield* nats.publish(`odd.${name}`, "\"x\"", { headers: { "Content-Type": "text/odd" } })
+        const error = yield* Effect.flip(Stream.runDrain(subscription.stream))
+        assert(error._tag === "MessageDecodeError", error._tag)
+        assert.include(error.message, problem, name)
+        const asked = SubjectSchema.makeRequest(`odd.${name}.ask`, { payload: Schema.String, success: Schema.String }, {
+          codec
+        })
+        yield* asked.respond(() => Effect.succeed("done"))
+        const answer = yield* nats.request(`odd.${name}.ask`, "\"x\"", { headers: { "Content-Type": "text/odd" } })
+        assert.strictEqual(answer.header("Nats-Service-Error-Code"), "400", name)
+      }
+    }))
+
+  it.effect("and a path is bounded, however deep or long it is", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      const definition = SubjectSchema.make("path", Schema.Record(Schema.String, Schema.Int))
+      const subscription = yield* definition.subscription()
+      yield* nats.publish("path", JSON.stringify({ ["k".repeat(100_000)]: "x" }))
+      const error = yield* Effect.flip(Stream.runDrain(subscription.stream))
+      assert(error._tag === "MessageDecodeError", error._tag)
+      assert.match(error.path, /^k{256}…$/)
+    }))
+
+  it.effect("and rpc answers what it cannot read or take, without a word of it", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      const Group = RpcGroup.make(
+        Rpc.make("get", { success: Schema.String }),
+        Rpc.make("ping", { success: Schema.String })
+      )
+      const deepDefect = (): Error => {
+        let error = new Error("innermost")
+        for (let level = 0; level < levels; level++) error = new Error("outer", { cause: error })
+        return error
+      }
+      yield* Layer.build(
+        RpcServer.layer(Group).pipe(
+          Layer.provide(Group.toLayer({ get: () => Effect.die(deepDefect()), ping: () => Effect.succeed("pong") })),
+          Layer.provide(NatsRpc.layerServerProtocol({ subject: "odd.rpc" })),
+          Layer.provide([RpcSerialization.layerJson, Layer.succeed(NatsClient.NatsClient, nats)])
+        )
+      )
+      const canary = "hunter2secret"
+      for (const frame of [canary, `{"_tag":"Request","id":"1","tag":"ping","payload":null,"headers":"${canary}"}`]) {
+        const answer = yield* nats.request("odd.rpc", frame)
+        assert.include(answer.text, "Defect")
+        assert.notInclude(answer.text, canary)
+      }
+      // A handler that dies of what cannot be sent, and a defect from the other side that cannot be read.
+      const clientOf = (subject: string) =>
+        Effect.flatMap(
+          Effect.provide(NatsRpc.makeClientProtocol({ subject }), RpcSerialization.layerJson),
+          (protocol) => Effect.provideService(RpcClient.make(Group), RpcClient.Protocol, protocol)
+        )
+      assert.include(defectOf(yield* Effect.exit((yield* clientOf("odd.rpc")).get())), "cannot be sent")
+      const calls = yield* nats.subscription("odd.server")
+      const defect = "{\"message\":\"m\",\"cause\":".repeat(levels) + "{}" + "}".repeat(levels)
+      yield* Effect.forkScoped(Stream.runForEach(calls.stream, (message) => {
+        const { id } = JSON.parse(message.text) as { readonly id: string }
+        return nats.publish(message.reply!, `{"_tag":"Defect","requestId":${JSON.stringify(id)},"defect":${defect}}`, {
+          reply: "odd.server.server.1"
+        })
+      }))
+      assert.strictEqual((yield* Effect.exit((yield* clientOf("odd.server")).get()))._tag, "Failure")
+    }))
 })

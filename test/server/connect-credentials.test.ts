@@ -120,6 +120,19 @@ describe("credentials", () => {
       const keyed = yield* TestNatsServer.make({ users: [{ nkey: nkey.publicKey }] })
       const client = yield* NatsClient.make({ servers: [open.url, keyed.url], auth })
       assert.deepInclude(yield* client.state, { _tag: "Connected", server: keyed.url })
+      // While the one that knows the NKey is away, the other's answer is no end.
+      const both = yield* NatsClient.make({
+        servers: [keyed.url, open.url],
+        auth,
+        reconnect: { initialDelay: "20 millis", maxDelay: "20 millis" }
+      })
+      const waiting = yield* follow(both)
+      yield* keyed.kill
+      yield* waiting.seen("Reconnecting", 6)
+      assert.strictEqual(waiting.all("Reconnecting").at(-1)?.reason._tag, "CredentialsInvalid")
+      yield* keyed.restart
+      yield* waiting.connected(2)
+
       // A server that knows no NKeys for a moment, as during a change of its configuration, is no end.
       const changing = yield* NatsClient.make({
         servers: keyed.url,

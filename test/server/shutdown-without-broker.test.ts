@@ -1,13 +1,16 @@
 /** A program that is told to stop while its broker is away stops: whatever is sent in somebody's finalizer is bounded. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
-import { NatsClient, type NatsError, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { NatsClient, type NatsError, NatsListener, type NatsMessage, NatsRecorder, SubjectSchema } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import { listen } from "../../src/testing/internal/loopback.ts"
+import { until } from "../fixtures/following.ts"
 
 const patience = "300 millis"
 
@@ -32,6 +35,9 @@ type Part = (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scop
 
 const withNats = (nats: NatsClient.NatsClient) => Effect.provideService(NatsClient.NatsClient, nats)
 
+/** Waits until a client knows that its connection is gone. */
+const disconnected = (nats: NatsClient.NatsClient) => until(Effect.map(nats.state, ({ _tag }) => _tag !== "Connected"))
+
 /** A handler that has begun when the broker goes away, and answers then. */
 const handler = ({ away, begun }: Situation) => Effect.as(Effect.andThen(begun, away), "done")
 
@@ -45,6 +51,30 @@ const finalizer =
 
 const asked = (situation: Situation, subject: string) =>
   Effect.forkScoped(Effect.ignore(situation.other.request(subject, "", { timeout: "20 seconds" })))
+
+/** A consumer that has a message to handle. */
+const consuming =
+  (handle: (situation: Situation, message: NatsMessage.NatsMessage) => Effect.Effect<unknown, unknown>): Part =>
+  (situation) =>
+    Effect.gen(function*() {
+      yield* Effect.forkScoped(
+        situation.nats.consume("work", (message) => handle(situation, message)),
+        { startImmediately: true }
+      )
+      yield* situation.nats.flush
+      yield* asked(situation, "work")
+    })
+
+const listener = (situation: Situation) =>
+  withNats(situation.nats)(
+    NatsListener.make("work", NatsListener.replying(() => handler(situation)), { drainTimeout: patience })
+  )
+
+const service = (situation: Situation) =>
+  NatsService.make(Unary, { name: "work", version: "1.0.0", drainTimeout: patience }).pipe(
+    Effect.provide(Unary.toLayer({ slow: () => handler(situation) })),
+    withNats(situation.nats)
+  )
 
 const rpcServer = (situation: Situation) =>
   Layer.build(
@@ -68,34 +98,17 @@ const rpcClient = (nats: NatsClient.NatsClient) =>
   })
 
 const parts: Readonly<Record<string, Part>> = {
-  "consume": (situation) =>
-    Effect.andThen(
-      Effect.forkScoped(
-        situation.nats.consume("work", (message) => Effect.flatMap(handler(situation), (text) => message.respond(text)))
-      ),
-      Effect.andThen(situation.nats.flush, asked(situation, "work"))
-    ),
-  "a handler that cannot be interrupted": (situation) =>
-    Effect.andThen(
-      Effect.forkScoped(situation.nats.consume("work", (message) =>
-        Effect.uninterruptible(Effect.flatMap(handler(situation), (text) =>
-          message.respond(text))))),
-      Effect.andThen(situation.nats.flush, asked(situation, "work"))
-    ),
-  "a handler that tells its end": (situation) =>
-    Effect.andThen(
-      Effect.forkScoped(situation.nats.consume("work", () =>
-        Effect.ensuring(
-          Effect.andThen(situation.begun, Effect.never),
-          Effect.ignore(situation.nats.publish("work.ended"))
-        ))),
-      Effect.andThen(situation.nats.flush, asked(situation, "work"))
-    ),
-  "a listener": (situation) =>
-    NatsListener.make("work", NatsListener.replying(() => handler(situation)), { drainTimeout: patience }).pipe(
-      withNats(situation.nats),
-      Effect.andThen(asked(situation, "work"))
-    ),
+  "consume": consuming((situation, message) => Effect.flatMap(handler(situation), (text) => message.respond(text))),
+  "a handler that cannot be interrupted": consuming((situation, message) =>
+    Effect.uninterruptible(Effect.flatMap(handler(situation), (text) => message.respond(text)))
+  ),
+  "a handler that tells its end": consuming((situation) =>
+    Effect.ensuring(
+      Effect.andThen(situation.begun, Effect.never),
+      Effect.ignore(situation.nats.publish("work.ended"))
+    )
+  ),
+  "a listener": (situation) => Effect.andThen(listener(situation), asked(situation, "work")),
   "a listener whose handler tells its end": (situation) =>
     NatsListener.make("work", (message) =>
       Effect.ensuring(
@@ -113,12 +126,7 @@ const parts: Readonly<Record<string, Part>> = {
           Effect.forkScoped(Effect.ignore(situation.other.request("work", "1", { timeout: "20 seconds" })))
         )
       ),
-  "a service": (situation) =>
-    NatsService.make(Unary, { name: "work", version: "1.0.0", drainTimeout: patience }).pipe(
-      Effect.provide(Unary.toLayer({ slow: () => handler(situation) })),
-      withNats(situation.nats),
-      Effect.andThen(asked(situation, "work.slow"))
-    ),
+  "a service": (situation) => Effect.andThen(service(situation), asked(situation, "work.slow")),
   "an rpc server with a call": (situation) =>
     Effect.andThen(
       rpcServer(situation),
@@ -183,6 +191,26 @@ const parts: Readonly<Record<string, Part>> = {
   "nothing but a client": ({ begun }) => begun
 }
 
+/** A way to a server that takes a few megabytes a second in each direction. */
+const throttled = Effect.fnUntraced(function*(server: number) {
+  const sockets = new Set<net.Socket>()
+  yield* Effect.addFinalizer(() => Effect.sync(() => sockets.forEach((socket) => socket.destroy())))
+  const slowly = (from: net.Socket, to: net.Socket): void => {
+    sockets.add(from)
+    from.on("data", (chunk) => {
+      to.write(chunk)
+      from.pause()
+      setTimeout(() => from.resume(), chunk.length / 4_000)
+    }).on("error", () => {}).on("close", () => to.destroy())
+  }
+  const { port } = yield* listen((client) => {
+    const upstream = net.connect({ host: "127.0.0.1", port: server })
+    slowly(client, upstream)
+    slowly(upstream, client)
+  }, { allowHalfOpen: false })
+  return port
+})
+
 describe("a program that is told to stop", () => {
   for (const how of ["kill", "pause"] as const) {
     for (const [name, part] of Object.entries(parts)) {
@@ -211,9 +239,7 @@ describe("a program that is told to stop", () => {
           )
           yield* Deferred.await(begun)
           yield* server[how]
-          if (how === "kill") {
-            yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
-          }
+          if (how === "kill") yield* disconnected(nats)
           yield* Deferred.succeed(away, undefined)
           const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
           const closed = yield* Effect.timeoutOption(Fiber.await(closing), "15 seconds")
@@ -235,7 +261,7 @@ describe("a wait for a connection that is away", () => {
       })
       const { stream } = yield* nats.subscription("sent")
       yield* server.kill
-      yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
+      yield* disconnected(nats)
       const waiting = yield* Effect.forkChild(nats.publish("sent", "interruptible"), { startImmediately: true })
       const patient = yield* Effect.forkChild(
         Effect.uninterruptible(nats.publish("sent", "patient", { timeout: "20 seconds" })),
@@ -255,48 +281,70 @@ describe("a wait for a connection that is away", () => {
       assert.sameMembers(received.map(({ text }) => text), ["interruptible", "patient"])
     }))
 
+  it.live("is not waited for again by the next one: finalizers do not add up", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url, drainTimeout: "2 seconds" })
+      yield* server.pause
+      const wait = Effect.ignore(Effect.uninterruptible(Effect.asVoid(nats.flush)))
+      const [first] = yield* Effect.timed(wait)
+      const [others] = yield* Effect.timed(Effect.forEach([1, 2, 3, 4], () => wait))
+      assert.isBelow(Duration.toMillis(others), Duration.toMillis(first))
+      yield* server.resume
+      // It moves again, and is waited for again.
+      yield* nats.flush
+      yield* Effect.uninterruptible(nats.flush)
+    }))
+
+  it.live("goes on for as long as something moves: a slow link loses nothing", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const slow = yield* throttled(server.port)
+      const witness = yield* NatsClient.make({ servers: server.url })
+      const nats = yield* NatsClient.make({ servers: `nats://127.0.0.1:${slow}`, drainTimeout: patience })
+      const { drain, stream } = yield* nats.subscription("much")
+      // Two seconds and more on the way, of which it may wait for one without a byte.
+      for (let i = 0; i < 8; i++) yield* witness.publish("much", new Uint8Array(1_000_000))
+      yield* witness.flush
+      yield* Effect.uninterruptible(drain)
+      assert.strictEqual((yield* Stream.runCollect(stream)).length, 8)
+    }))
+
   // What is bounded must not be lost: these answers are made where nothing can interrupt them.
-  const answering: Readonly<Record<string, (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scope>>> = {
-    "a service": (situation) =>
-      Effect.andThen(
-        parts["a service"](situation),
-        Effect.map(situation.other.request("work.slow", "", { timeout: "20 seconds" }), ({ text }) => text)
-      ),
-    "a listener": (situation) =>
-      Effect.andThen(
-        parts["a listener"](situation),
-        Effect.map(situation.other.request("work", "", { timeout: "20 seconds" }), ({ text }) => text)
-      ),
-    "an rpc server": (situation) =>
-      Effect.andThen(rpcServer(situation), Effect.flatMap(rpcClient(situation.other), (client) => client.slow()))
+  const textOf = (situation: Situation, subject: string) =>
+    Effect.map(situation.other.request(subject, "", { timeout: "20 seconds" }), ({ text }) => text)
+  const answering: Readonly<Record<string, readonly [open: Part, ask: Part]>> = {
+    "a service": [service, (situation) => textOf(situation, "work.slow")],
+    "a listener": [listener, (situation) => textOf(situation, "work")],
+    "an rpc server": [rpcServer, (situation) => Effect.flatMap(rpcClient(situation.other), (client) => client.slow())]
   }
-  for (const [name, ask] of Object.entries(answering)) {
+  for (const [name, [open, ask]] of Object.entries(answering)) {
     it.live(`is waited for with an answer, for longer than a shutdown may take: ${name}`, () =>
       Effect.gen(function*() {
-        const [first, second] = yield* TestNatsServer.cluster(2)
-        const options = {
-          drainTimeout: patience,
-          discoverServers: false,
-          reconnect: { initialDelay: "20 millis", maxDelay: "50 millis" }
-        } as const
-        const nats = yield* NatsClient.make({ servers: first.url, ...options })
-        const other = yield* NatsClient.make({ servers: second.url, ...options })
+        const server = yield* TestNatsServer.make()
+        // Only the one that answers is cut off: what the other one asks and is told is with the server all the time.
+        const link = yield* TestNatsProxy.make({ port: server.port })
+        const reconnect = { initialDelay: "20 millis", maxDelay: "50 millis" } as const
+        const nats = yield* NatsClient.make({ servers: link.url, drainTimeout: patience, reconnect })
         const begun = yield* Deferred.make<void>()
         const away = yield* Deferred.make<void>()
-        const asked = yield* Effect.forkScoped(ask({
+        const situation: Situation = {
           nats,
-          other,
+          other: yield* NatsClient.make({ servers: server.url }),
           begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
           away: Deferred.await(away),
           outside: yield* Effect.scope
-        }))
+        }
+        yield* open(situation)
+        const asked = yield* Effect.forkScoped(ask(situation))
         yield* Deferred.await(begun)
-        yield* first.kill
-        yield* Effect.repeat(Effect.yieldNow, { until: () => Effect.runSync(nats.state)._tag !== "Connected" })
+        yield* link.refuse
+        yield* link.drop()
+        yield* disconnected(nats)
         yield* Deferred.succeed(away, undefined)
         // Longer than anything may take at the end, with nothing to wait for: the answer is on its way.
-        yield* Effect.sleep("900 millis")
-        yield* first.restart
+        yield* Effect.sleep("1500 millis")
+        yield* link.heal
         assert.include(String(yield* Fiber.join(asked)), "done")
       }))
   }

@@ -68,7 +68,13 @@ const urlsOf = (
   }
   // A comma in a password splits a URL in two, of which the first may look like a host and a port, and the second like a
   // token and a host.
-  if (urls.some((url, index) => index > 0 && url.includes("@") && !url.includes("://"))) {
+  const [first, ...others] = urls
+  const userInfo = first.slice(0, first.lastIndexOf("@") + 1)
+  if (
+    others.some((url) => url.includes("@") && !url.includes("://")) &&
+    // The same user info in every part is none that a comma has split.
+    (userInfo === "" || !others.every((url) => url.trim().slice(0, url.trim().lastIndexOf("@") + 1) === userInfo))
+  ) {
     return problems.add(
       path,
       "has an \"@\" behind a comma in a part without a scheme: percent-encode a comma in user info as %2C, or write the scheme"

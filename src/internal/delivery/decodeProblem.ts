@@ -15,11 +15,17 @@ export interface Problem {
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const renderPath = (path: ReadonlyArray<unknown>): string =>
-  path.reduce<string>((text, key) => {
-    if (typeof key === "number") return `${text}[${key}]`
-    return text === "" ? String(key) : `${text}.${String(key)}`
-  }, "")
+/** A path is as long as a payload is deep, and a key of a record is whatever its sender wrote. */
+const longestPath = 256
+
+const renderPath = (path: ReadonlyArray<unknown>): string => {
+  let text = ""
+  for (const key of path) {
+    text += typeof key === "number" ? `[${key}]` : `${text === "" ? "" : "."}${String(key).slice(0, longestPath + 1)}`
+    if (text.length > longestPath) return `${text.slice(0, longestPath).toWellFormed()}…`
+  }
+  return text
+}
 
 /** Where a value does not fit its schema, and what was expected there. Schema keeps the value itself out of it. */
 export const describeIssue = (issue: SchemaIssue.Issue): Problem => {
@@ -31,13 +37,17 @@ export const describeIssue = (issue: SchemaIssue.Issue): Problem => {
 export const describeSchemaError = (error: Schema.SchemaError): Problem => describeIssue(error.issue)
 
 /** The words for what a codec threw: its own message may quote the payload. */
-export const describeThrown = (thrown: unknown): Problem => {
-  // A recursive schema takes a few frames of the stack for each level of the payload.
-  if (thrown instanceof RangeError && /call stack/i.test(thrown.message)) {
-    return { path: "", problem: "it is nested too deeply" }
+export const describeThrown = (thrown: unknown): Problem => ({ path: "", problem: wordsFor(thrown) })
+
+const wordsFor = (thrown: unknown): string => {
+  try {
+    // A recursive schema takes a few frames of the stack for each level of the payload.
+    if (thrown instanceof RangeError && /call stack/i.test(thrown.message)) return "it is nested too deeply"
+    if (thrown instanceof Error && /^\w{1,64}$/.test(thrown.name)) return `its codec threw ${thrown.name}`
+  } catch {
+    // What was thrown throws when it is looked at.
   }
-  const what = thrown instanceof Error && /^\w{1,64}$/.test(thrown.name) ? thrown.name : "something"
-  return { path: "", problem: `its codec threw ${what}` }
+  return "its codec threw something"
 }
 
 /**
@@ -50,10 +60,10 @@ export const neverThrowing = <Input extends ReadonlyArray<unknown>, A, E, R, P>(
   describe: (error: E) => P,
   wrap: (thrown: Problem) => P
 ): (...input: Input) => Effect.Effect<A, P, R> => {
-  const explain = (cause: Cause.Cause<E>): Exit.Exit<never, P> => {
+  const explain = (cause: Cause.Cause<E>, mayBeInterrupted = true): Exit.Exit<never, P> => {
     const found = Cause.findErrorOption(cause)
     if (found._tag === "None") {
-      return Cause.hasInterrupts(cause)
+      return mayBeInterrupted && Cause.hasInterrupts(cause)
         ? Exit.failCause(cause as Cause.Cause<never>)
         : Exit.fail(wrap(describeThrown(Cause.squash(cause))))
     }
@@ -71,7 +81,12 @@ export const neverThrowing = <Input extends ReadonlyArray<unknown>, A, E, R, P>(
     } catch (thrown) {
       return Exit.fail(wrap(describeThrown(thrown)))
     }
-    if (!Exit.isExit(result)) return Effect.catchCause(result, explain)
-    return Exit.isSuccess(result) ? result as Exit.Exit<A, never> : explain(result.cause as Cause.Cause<E>)
+    if (Exit.isExit(result)) {
+      // Nobody has interrupted what is done at once.
+      return Exit.isSuccess(result) ? result as Exit.Exit<A, never> : explain(result.cause as Cause.Cause<E>, false)
+    }
+    return Effect.isEffect(result)
+      ? Effect.catchCause(result, (cause) => explain(cause))
+      : Exit.fail(wrap(describeThrown(result)))
   }
 }

@@ -2,7 +2,9 @@
  * Values of a schema as messages: what a message must be before it is decoded, and its headers.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
@@ -20,6 +22,12 @@ export interface Settings<Encoded> {
   readonly maxBytes: number
 }
 
+/** A codec of the user's own can fail with anything. */
+const asProblem = (failure: unknown): Problem => ({
+  path: Predicate.hasProperty(failure, "path") ? String(failure.path) : "",
+  problem: Predicate.hasProperty(failure, "problem") ? String(failure.problem) : "its codec does not take it"
+})
+
 export const encodeFor = <S extends Schema.Constraint>(
   codec: Codec<S["Encoded"]>,
   schema: S
@@ -27,7 +35,7 @@ export const encodeFor = <S extends Schema.Constraint>(
   subject: string,
   value: S["Type"]
 ) => Effect.Effect<string | Uint8Array, MessageEncodeError, S["EncodingServices"]> => {
-  const encode = neverThrowing(codec.encoder(schema), identity<Problem>, identity<Problem>)
+  const encode = neverThrowing(codec.encoder(schema), asProblem, identity<Problem>)
   return (subject, value) =>
     Effect.mapErrorEager(encode(value), (problem) => new MessageEncodeError({ subject, ...problem }))
 }
@@ -55,15 +63,21 @@ export const decodeFor = <S extends Schema.Constraint>(
   settings: Settings<S["Encoded"]>,
   schema: S
 ): (message: NatsMessage, subject?: string) => Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]> => {
-  const decode = neverThrowing(settings.codec.decoder(schema), identity<Problem>, identity<Problem>)
+  const decodePayload = settings.codec.decoder(schema)
   const refusal = refusalOf(settings)
-  return (message, subject) => {
-    const refused = refusal(message)
-    return Effect.mapErrorEager(
-      refused === undefined ? decode(message) : Effect.fail(refused),
+  const decode = neverThrowing(
+    (message: NatsMessage) => {
+      const refused = refusal(message)
+      return refused === undefined ? decodePayload(message) : Exit.fail(refused)
+    },
+    asProblem,
+    identity<Problem>
+  )
+  return (message, subject) =>
+    Effect.mapErrorEager(
+      decode(message),
       (problem) => new MessageDecodeError({ subject: subject ?? message.subject, ...problem })
     )
-  }
 }
 
 /** The values in a message's subject. */

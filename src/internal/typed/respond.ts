@@ -107,7 +107,11 @@ export const makeServe = <
       Effect.catchCause((cause) =>
         Cause.hasInterrupts(cause)
           ? Effect.interrupt
-          : Effect.logError("A request could not be answered", cause)
+          : Effect.andThen(
+            Effect.logError("A request could not be answered", cause),
+            // Its caller must not wait: where it is the connection that is gone, this fails as well.
+            message.reply === undefined ? Effect.void : Effect.ignore(reject(message, internalError, "internal error"))
+          )
       ),
       Effect.annotateLogs({ subject: address.name })
     )

@@ -93,10 +93,11 @@ class Client {
     this.inbox = `${settings.inboxPrefix}.${randomBytes(12).toString("hex")}`
     this.frames = new Frames(serialization)
     this.calls = new Calls(() => new Frames(serialization))
-    const decodeDefect = Schema.decodeUnknownEffect(serialization.codecFor(Schema.Defect()))
+    const codecFor = neverThrowingCodecs(serialization.codecFor)
+    const decodeDefect = Schema.decodeUnknownEffect(codecFor(Schema.Defect()))
     // No call's own schema is needed for a defect: RpcServer does the same for calls that it does not know.
     const encodeExit = Schema.encodeUnknownEffect(
-      serialization.codecFor(Schema.Exit(Schema.Never, Schema.Never, Schema.Defect()))
+      codecFor(Schema.Exit(Schema.Never, Schema.Never, Schema.Defect()))
     )
     this.dieExit = (defect) => Effect.flatMap(decodeDefect(defect), (defect) => encodeExit(Exit.die(defect)))
   }

@@ -5,8 +5,10 @@
  * a value that is nested too deeply. A call whose payload, answer or chunk does so is never answered, and its caller waits
  * for ever. These codecs fail instead, which `effect/rpc` tells the caller as a defect of that call.
  */
+import * as Effect from "effect/Effect"
 import type { RpcSerialization } from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
@@ -24,17 +26,23 @@ const formattable = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
   return issue
 }
 
+type Encode = (value: unknown, options: SchemaAST.ParseOptions) => Effect.Effect<unknown, SchemaIssue.Issue, never>
+
+/** A defect that cannot be sent as it is has to be told all the same: what follows it is the end of a call. */
+const withSubstitute = (encode: Encode): Encode => (defect, options) =>
+  Effect.catch(encode(defect, options), () => encode(new Error("It died of something that cannot be sent."), options))
+
 /** The same codecs, none of which throws. */
 export const neverThrowingCodecs = (codecFor: CodecFor): CodecFor => (schema) => {
   const codec = codecFor(schema)
+  const encode = neverThrowing(SchemaParser.encodeUnknownEffect(codec), formattable, toIssue)
+  const isDefect = schema.ast === Schema.Defect().ast
   return Schema.Unknown.pipe(
     Schema.decodeTo(Schema.Any, {
       decode: SchemaGetter.transformEffect(
         neverThrowing(SchemaParser.decodeUnknownEffect(codec), formattable, toIssue)
       ),
-      encode: SchemaGetter.transformEffect(
-        neverThrowing(SchemaParser.encodeUnknownEffect(codec), formattable, toIssue)
-      )
+      encode: SchemaGetter.transformEffect(isDefect ? withSubstitute(encode as Encode) : encode)
     })
   )
 }

@@ -39,8 +39,13 @@ export class Frames {
       const frames = this.parser.decode(this.isText ? message.text : message.data) as ReadonlyArray<A>
       if (frames.length > 0 && frames.every(isFrame)) return { frames }
       problem = new MalformedFrame(frames.length > 0 ? "This is no frame." : "The message ends within a frame.")
-    } catch (cause) {
-      problem = cause
+    } catch (thrown) {
+      // The parser's own message quotes the frame.
+      problem = new MalformedFrame(
+        `The message cannot be read: ${
+          thrown instanceof SyntaxError ? "it is no JSON" : describeThrown(thrown).problem
+        }.`
+      )
     }
     this.parser = this.serialization.makeUnsafe()
     return { problem }
@@ -50,8 +55,8 @@ export class Frames {
   encode(message: unknown): string | Uint8Array | undefined {
     try {
       return this.parser.encode(message)
-    } catch (cause) {
-      throw new MalformedFrame(`The message cannot be written: ${describeThrown(cause).problem}.`, { cause })
+    } catch (thrown) {
+      throw new MalformedFrame(`The message cannot be written: ${describeThrown(thrown).problem}.`)
     }
   }
 }

@@ -15,11 +15,12 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomBytes } from "node:crypto"
+import { describeThrown } from "../../internal/delivery/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { PublishError, SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
-import { Frames, handleEach, survive, withoutSpans } from "./rpcFrames.ts"
+import { Frames, handleEach, MalformedFrame, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
 import { checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
@@ -110,7 +111,7 @@ class Server {
     this.base = `${settings.subject}.${randomBytes(12).toString("hex")}`
     this.frames = new Frames(serialization)
     this.clients = new RemoteClients(this.base, () => new Frames(serialization))
-    this.encodeDefect = Schema.encodeSync(serialization.codecFor(Schema.Defect()))
+    this.encodeDefect = Schema.encodeSync(neverThrowingCodecs(serialization.codecFor)(Schema.Defect()))
   }
 
   run(
@@ -187,9 +188,11 @@ class Server {
     const refuse = (cause: Cause.Cause<never>): Effect.Effect<void> => {
       if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
       this.clients.release(client, call)
+      // In words that have nothing of the call: what was thrown may quote it.
+      const { problem } = describeThrown(Cause.squash(cause))
       return Effect.andThen(
-        Effect.logError("NatsRpc: a call was not handled", cause),
-        this.refuse(call.reply, client, Cause.squash(cause))
+        Effect.logError(`NatsRpc: a call was not handled: ${problem}`),
+        this.refuse(call.reply, client, new MalformedFrame(`The call was not handled: ${problem}.`))
       )
     }
     try {
