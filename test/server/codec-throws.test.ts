@@ -271,6 +271,20 @@ layer(Live, { excludeTestServices: true })("a payload that makes a decoder throw
       }
     }))
 
+  it.effect("and a failure that throws when it is looked at is answered with 500", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      class Odd extends Schema.TaggedError<Odd>()("Odd", {}) {
+        override get message(): string {
+          throw new TypeError("no message")
+        }
+      }
+      const ask = SubjectSchema.makeRequest("odd.failure", { payload: Schema.Void, success: Schema.Void, error: Odd })
+      yield* ask.respond(() => Effect.fail(new Odd()))
+      const answer = yield* nats.request("odd.failure")
+      assert.strictEqual(answer.header("Nats-Service-Error-Code"), "500")
+    }))
+
   it.effect("and a path is bounded, however deep or long it is", () =>
     Effect.gen(function*() {
       const nats = yield* NatsClient.NatsClient

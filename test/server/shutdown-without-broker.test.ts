@@ -296,6 +296,16 @@ describe("a wait for a connection that is away", () => {
       yield* Effect.uninterruptible(nats.flush)
     }))
 
+  it.live("is not given up for a round trip that takes longer than drainTimeout", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const link = yield* TestNatsProxy.make({ port: server.port })
+      const nats = yield* NatsClient.make({ servers: link.url, drainTimeout: "50 millis" })
+      yield* link.delay("100 millis")
+      yield* Effect.uninterruptible(nats.flush)
+      yield* Effect.uninterruptible(nats.publish("x", "", { confirm: true }))
+    }))
+
   it.live("goes on for as long as something moves: a slow link loses nothing", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
