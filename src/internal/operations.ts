@@ -78,7 +78,9 @@ export const leave = (connection: Connection, subscription: Subscription): Effec
     if (!connection.subscriptions.has(subscription.sid)) return Effect.void
     connection.session?.writer.unsubscribe(subscription.sid, undefined)
     return Effect.ensuring(
-      roundTripOrEnd(connection),
+      // A server reads its clients side by side: what one of them published just before the UNSUB was handled can be sent
+      // behind the PONG (seen on 2.15, a message or two of a million). It is there by the next one.
+      Effect.andThen(roundTripOrEnd(connection), roundTripOrEnd(connection)),
       Effect.sync(() => {
         connection.completed(subscription)
         subscription.end(Cause.Done())
