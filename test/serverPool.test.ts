@@ -54,6 +54,7 @@ describe("a server that another one names", () => {
     const pool = poolOf("tls://a.example.com")
     const [a] = pool.order()
     pool.learn(a, ["b.example.com:4222", "10.0.0.3:4222"], insideTls)
+    pool.learn(a, [], beforeTls)
     pool.learn(a, ["b.example.com:4222", "10.0.0.3:4222", "evil.example:4222"], beforeTls)
     assert.deepStrictEqual(pool.order().slice(1).map(shown), [
       "tls://b.example.com:4222 as b.example.com",

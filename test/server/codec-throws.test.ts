@@ -222,8 +222,11 @@ layer(Live, { excludeTestServices: true })("a payload that makes a decoder throw
       const nats = yield* NatsClient.NatsClient
       // Deep enough for the words, not for the decoder.
       const wrong = "{\"text\":\"x\",\"replies\":[".repeat(1_000) + "5" + "]}".repeat(1_000)
-      const Group = RpcGroup.make(Rpc.make("post", { payload: { it: Comment }, success: Schema.String }))
-      const handlers = Group.toLayer({ post: () => Effect.succeed("done") })
+      const Group = RpcGroup.make(
+        Rpc.make("post", { payload: { it: Comment }, success: Schema.String }),
+        Rpc.make("get", { success: Comment })
+      )
+      const handlers = Group.toLayer({ post: () => Effect.succeed("done"), get: () => Effect.die("unused") })
       yield* Effect.provide(NatsService.make(Group, { name: "wrong", version: "1.0.0" }), handlers)
       const answer = yield* nats.request("wrong.post", `{"it":${wrong}}`)
       assert.strictEqual(answer.header("Nats-Service-Error-Code"), "400")
@@ -236,6 +239,19 @@ layer(Live, { excludeTestServices: true })("a payload that makes a decoder throw
       )
       const frame = `{"_tag":"Request","id":"1","tag":"post","payload":{"it":${wrong}},"headers":[]}`
       assert.include((yield* nats.request("wrong.rpc", frame)).text, "it is nested too deeply")
+      // An answer like that, from a server that does not look at what it sends.
+      const calls = yield* nats.subscription("wrong.answer")
+      yield* Effect.forkScoped(Stream.runForEach(calls.stream, (message) => {
+        const { id } = JSON.parse(message.text) as { readonly id: string }
+        const answer = `{"_tag":"Exit","requestId":${JSON.stringify(id)},"exit":{"_tag":"Success","value":${wrong}}}`
+        return nats.publish(message.reply!, answer, { reply: "wrong.answer.server.1" })
+      }))
+      const protocol = yield* Effect.provide(
+        NatsRpc.makeClientProtocol({ subject: "wrong.answer" }),
+        RpcSerialization.layerJson
+      )
+      const calling = yield* Effect.provideService(RpcClient.make(Group), RpcClient.Protocol, protocol)
+      assert.include(defectOf(yield* Effect.exit(calling.get())), "it is nested too deeply")
     }))
 
   it.effect("and so does a codec of the user's own, whatever it does", () =>

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import tls from "node:tls"
 import * as util from "node:util"
 import type { ConnectError } from "../../src/ConnectError.ts"
-import { type DialTestOptions, dialTo, password, pinged, refusal, timed } from "../fixtures/dialling.ts"
+import { type DialTestOptions, dialTo, inTime, password, pinged, refusal } from "../fixtures/dialling.ts"
 
 const repeats = 10
 
@@ -254,16 +254,10 @@ describe("TLS before INFO", () => {
   it.live("a client that is not told so times out at stage info, in time, and hears of handshakeFirst", () =>
     withHandshakeFirst({}, ({ ca, ip }) =>
       Effect.gen(function*() {
-        const results = yield* Effect.all(
-          Array.from({ length: 5 }, () => timed(refusal(ip, { tls: { ca }, connectTimeout: 1000 }))),
-          { concurrency: "unbounded" }
-        )
-        for (const [error, millis] of results) {
+        for (const error of yield* inTime(ip, { tls: { ca }, connectTimeout: 1000, repeats: 5 })) {
           assert(error._tag === "ConnectTimedOut", error._tag)
           assert.strictEqual(error.stage, "info")
           assert.include(error.message, "handshakeFirst")
-          assert.isAtLeast(millis, 900)
-          assert.isAtMost(millis, 1100)
         }
       })))
 

@@ -199,35 +199,34 @@ describe("a TLS cluster that tells IP addresses and has certificates for names",
 })
 
 describe("a host name that comes inside TLS", () => {
-  it.live("is verified by itself, and not by the name that was configured", () =>
-    Effect.gen(function*() {
-      const { authority, ca, tls } = yield* pki(["127.0.0.1"])
-      const good = yield* tlsPeer(yield* authority.issue({ names: ["localhost"] }), () => ({
-        clear: { tls_required: true }
+  for (const handshakeFirst of [false, true]) {
+    const how = handshakeFirst ? "where all is inside TLS" : "where the first word is in clear"
+    it.live(`is verified by itself, and not by the name that was configured, ${how}`, () =>
+      Effect.gen(function*() {
+        const { authority, ca, tls } = yield* pki(["127.0.0.1"])
+        const clear = handshakeFirst ? {} : { clear: { tls_required: true } }
+        const good = yield* tlsPeer(yield* authority.issue({ names: ["localhost"] }), () => clear)
+        const other = yield* tlsPeer(tls, () => clear)
+        const first = yield* tlsPeer(tls, (connection) =>
+          connection === 0
+            ? { ...clear, inside: { connect_urls: [`localhost:${other.port}`, `localhost:${good.port}`] } }
+            : { clear: {} })
+        const client = yield* NatsClient.make({
+          servers: `tls://127.0.0.1:${first.port}`,
+          auth,
+          tls: { ca, handshakeFirst },
+          reconnect: fast
+        })
+        const status = yield* follow(client)
+        yield* until(Effect.map(connectUrls(client), (urls) => urls.length === 2))
+        yield* first.drop
+        yield* status.connected(2)
+        assert.strictEqual(status.all("Connected").at(-1)?.server, `tls://localhost:${good.port}`)
+        assert.strictEqual(other.accepted(), 1)
+        assert.strictEqual(other.received(), "")
+        assert.include(good.received(), auth.password)
       }))
-      const other = yield* tlsPeer(tls, () => ({ clear: { tls_required: true } }))
-      const first = yield* tlsPeer(tls, (connection) =>
-        connection === 0
-          ? {
-            clear: { tls_required: true },
-            inside: { connect_urls: [`localhost:${other.port}`, `localhost:${good.port}`] }
-          }
-          : { clear: {} })
-      const client = yield* NatsClient.make({
-        servers: `tls://127.0.0.1:${first.port}`,
-        auth,
-        tls: { ca },
-        reconnect: fast
-      })
-      const status = yield* follow(client)
-      yield* until(Effect.map(connectUrls(client), (urls) => urls.length === 2))
-      yield* first.drop
-      yield* status.connected(2)
-      assert.strictEqual(status.all("Connected").at(-1)?.server, `tls://localhost:${good.port}`)
-      assert.strictEqual(other.accepted(), 1)
-      assert.strictEqual(other.received(), "")
-      assert.include(good.received(), auth.password)
-    }))
+  }
 })
 
 describe("discoverServers: false", () => {
