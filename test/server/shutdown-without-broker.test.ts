@@ -1,14 +1,12 @@
 /** A program that is told to stop while its broker is away stops: whatever is sent in somebody's finalizer is bounded. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, FileSystem, Layer, Schema, Scope, Stream } from "effect"
 import { NatsClient, type NatsError, NatsListener, type NatsMessage, NatsRecorder, SubjectSchema } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import * as net from "node:net"
-import * as os from "node:os"
-import * as path from "node:path"
 import { listen } from "../../src/testing/internal/loopback.ts"
 import { until } from "../fixtures/following.ts"
 
@@ -30,6 +28,20 @@ interface Situation {
   /** The scope of what is not told to stop. */
   readonly outside: Scope.Scope
 }
+
+/** A situation, and what the test does with it. */
+const situate = Effect.fnUntraced(function*(nats: NatsClient.NatsClient, other: NatsClient.NatsClient) {
+  const begun = yield* Deferred.make<void>()
+  const away = yield* Deferred.make<void>()
+  const situation: Situation = {
+    nats,
+    other,
+    begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
+    away: Deferred.await(away),
+    outside: yield* Effect.scope
+  }
+  return { situation, hasBegun: Deferred.await(begun), tellAway: Deferred.succeed(away, undefined) }
+})
 
 type Part = (situation: Situation) => Effect.Effect<unknown, unknown, Scope.Scope>
 
@@ -150,7 +162,8 @@ const parts: Readonly<Record<string, Part>> = {
     }),
   "a recording": (situation) =>
     Effect.gen(function*() {
-      const file = path.join(os.tmpdir(), `effect-nats-${process.pid}-${Math.random()}.jsonl`)
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* fs.makeTempDirectoryScoped()}/recording.jsonl`
       yield* Layer.build(
         Layer.provide(NatsRecorder.layerFile(file, ">"), [
           NodeFileSystem.layer,
@@ -158,7 +171,7 @@ const parts: Readonly<Record<string, Part>> = {
         ])
       )
       yield* situation.begun
-    }),
+    }).pipe(Effect.provide(NodeFileSystem.layer)),
   "a publish in a finalizer": finalizer(({ nats }) => nats.publish("bye")),
   "a publish in a finalizer, behind what the broker does not take": (situation) =>
     Effect.andThen(
@@ -217,8 +230,6 @@ describe("a program that is told to stop", () => {
       it.live(`ends while its broker is ${how === "kill" ? "away" : "frozen"}: ${name}`, () =>
         Effect.gen(function*() {
           const server = yield* TestNatsServer.make()
-          const begun = yield* Deferred.make<void>()
-          const away = yield* Deferred.make<void>()
           const options: NatsClient.Options = {
             servers: server.url,
             drainTimeout: patience,
@@ -226,21 +237,12 @@ describe("a program that is told to stop", () => {
           }
           const scope = yield* Scope.make()
           const nats = yield* Scope.provide(NatsClient.make(options), scope)
-          const other = yield* NatsClient.make(options)
-          yield* Scope.provide(
-            part({
-              nats,
-              other,
-              begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
-              away: Deferred.await(away),
-              outside: yield* Effect.scope
-            }),
-            scope
-          )
-          yield* Deferred.await(begun)
+          const { hasBegun, situation, tellAway } = yield* situate(nats, yield* NatsClient.make(options))
+          yield* Scope.provide(part(situation), scope)
+          yield* hasBegun
           yield* server[how]
           if (how === "kill") yield* disconnected(nats)
-          yield* Deferred.succeed(away, undefined)
+          yield* tellAway
           const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
           const closed = yield* Effect.timeoutOption(Fiber.await(closing), "15 seconds")
           yield* server.resume.pipe(Effect.ignore)
@@ -336,22 +338,14 @@ describe("a wait for a connection that is away", () => {
         const link = yield* TestNatsProxy.make({ port: server.port })
         const reconnect = { initialDelay: "20 millis", maxDelay: "50 millis" } as const
         const nats = yield* NatsClient.make({ servers: link.url, drainTimeout: patience, reconnect })
-        const begun = yield* Deferred.make<void>()
-        const away = yield* Deferred.make<void>()
-        const situation: Situation = {
-          nats,
-          other: yield* NatsClient.make({ servers: server.url }),
-          begun: Effect.asVoid(Deferred.succeed(begun, undefined)),
-          away: Deferred.await(away),
-          outside: yield* Effect.scope
-        }
+        const { hasBegun, situation, tellAway } = yield* situate(nats, yield* NatsClient.make({ servers: server.url }))
         yield* open(situation)
         const asked = yield* Effect.forkScoped(ask(situation))
-        yield* Deferred.await(begun)
+        yield* hasBegun
         yield* link.refuse
         yield* link.drop()
         yield* disconnected(nats)
-        yield* Deferred.succeed(away, undefined)
+        yield* tellAway
         // Longer than anything may take at the end, with nothing to wait for: the answer is on its way.
         yield* Effect.sleep("1500 millis")
         yield* link.heal

@@ -40,6 +40,9 @@ const sameUser = (a: UserInfo, b: UserInfo): boolean =>
     ? b._tag === "Token" && a.token === b.token
     : b._tag === "UserPassword" && a.user === b.user && a.password === b.password
 
+/** All up to the last "@" and with it, as it is written. */
+const userInfoOf = (url: string): string => url.slice(0, url.lastIndexOf("@") + 1)
+
 /** One text may have several URLs, separated by commas; an element of an array is one URL. */
 const urlsOf = (
   problems: Problems,
@@ -69,11 +72,11 @@ const urlsOf = (
   // A comma in a password splits a URL in two, of which the first may look like a host and a port, and the second like a
   // token and a host.
   const [first, ...others] = urls
-  const userInfo = first.slice(0, first.lastIndexOf("@") + 1)
+  const userInfo = userInfoOf(first)
   if (
     others.some((url) => url.includes("@") && !url.includes("://")) &&
     // The same user info in every part is none that a comma has split.
-    (userInfo === "" || !others.every((url) => url.trim().slice(0, url.trim().lastIndexOf("@") + 1) === userInfo))
+    (userInfo === "" || !others.every((url) => userInfoOf(url.trim()) === userInfo))
   ) {
     return problems.add(
       path,

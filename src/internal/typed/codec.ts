@@ -7,8 +7,6 @@ import * as Schema from "effect/Schema"
 import { describeSchemaError as describe, type Problem } from "../delivery/decodeProblem.ts"
 import { jsonTextDecoder } from "../delivery/jsonDecoder.ts"
 
-export type { Problem } from "../delivery/decodeProblem.ts"
-
 export interface Payload {
   readonly data: Uint8Array
   readonly text: string

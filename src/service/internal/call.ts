@@ -11,7 +11,7 @@ import * as RpcClient from "effect/rpc/RpcClient"
 import { type Request, RequestId } from "effect/rpc/RpcMessage"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
-import { describeIssue, neverThrowing } from "../../internal/delivery/decodeProblem.ts"
+import { describeIssue, neverThrowing, type Problem } from "../../internal/delivery/decodeProblem.ts"
 import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { NatsClient, RequestOptions } from "../../NatsClient.ts"
 import { MessageDecodeError, MessageEncodeError, ServiceError } from "../../NatsError.ts"
@@ -19,7 +19,7 @@ import type { NatsMessage } from "../../NatsMessage.ts"
 import type { CallOptions } from "../NatsService.ts"
 import { type EndpointContract, service } from "./contract.ts"
 import { failureSchema } from "./failure.ts"
-import { type Decode, type Encode, isExit, makeDecode, makeEncode, type Problem } from "./text.ts"
+import { type Decode, type Encode, isExit, makeDecode, makeEncode } from "./text.ts"
 
 type Send = (request: Request<Rpc.Any>) => Effect.Effect<unknown, unknown>
 

@@ -31,7 +31,7 @@ type Middleware = (handler: Run, details: RequestDetails) => Run
 
 // Answers are sent where nothing can interrupt them, and wait for a connection as long as it takes: the stop of a service
 // does not wait for them, and the end of the client ends them.
-const patience = Duration.infinity
+const patient: RespondOptions = { timeout: Duration.infinity }
 
 export interface EndpointSettings {
   readonly service: string
@@ -238,7 +238,7 @@ export class Endpoint {
 
   private answer(message: NatsMessage, text: string, started: bigint): Effect.Effect<void> {
     this.processingTime += Number(this.clock.monotonicTimeNanosUnsafe() - started)
-    return Effect.catch(message.respond(text, { timeout: patience }), (error) => this.unsent(message, error))
+    return Effect.catch(message.respond(text, patient), (error) => this.unsent(message, error))
   }
 
   private turnDown(message: NatsMessage, refusal: Failure.Refusal, started: bigint): Effect.Effect<void> {
@@ -249,7 +249,7 @@ export class Endpoint {
   private sendRefusal(message: NatsMessage, refusal: Failure.Refusal): Effect.Effect<void> {
     this.errors++
     this.lastError = `${refusal.code}:${refusal.description}`
-    const options: RespondOptions = { headers: Failure.headersOf(refusal), timeout: patience }
+    const options: RespondOptions = { ...patient, headers: Failure.headersOf(refusal) }
     return Effect.catch(
       message.respond(refusal.body, options),
       (error) =>

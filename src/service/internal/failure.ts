@@ -8,9 +8,10 @@ import * as Exit from "effect/Exit"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import type { Problem } from "../../internal/delivery/decodeProblem.ts"
 import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
 import type { Input } from "../../NatsHeaders.ts"
-import { makeEncode, type Problem } from "./text.ts"
+import { makeEncode } from "./text.ts"
 
 export interface Refusal {
   readonly code: number

@@ -20,22 +20,15 @@
  */
 import * as Effect from "effect/Effect"
 import { subjectProblem } from "../../internal/protocol/subject.ts"
-import { InvalidSubject } from "../../NatsError.ts"
+import { invalidSubject } from "../../internal/sending.ts"
+import type { InvalidSubject } from "../../NatsError.ts"
 
 export const pingToken = "p"
 
 /** Both sides want a subject without wildcards. */
 export const checkSubject = (subject: string): Effect.Effect<void, InvalidSubject> => {
   const problem = subjectProblem(subject)
-  if (problem === undefined) return Effect.void
-  return Effect.fail(
-    new InvalidSubject({
-      what: "subject",
-      subject: String(subject).slice(0, 128),
-      problem: problem.problem,
-      ...(problem.token === undefined ? {} : { token: problem.token })
-    })
-  )
+  return problem === undefined ? Effect.void : Effect.fail(invalidSubject("subject", subject, problem))
 }
 
 /** A call, and how many acks (in a ping) or chunks (in a pong) were sent for it. */

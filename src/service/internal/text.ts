@@ -9,8 +9,6 @@ import { describeSchemaError as describe, neverThrowing, type Problem } from "..
 import { jsonTextDecoder } from "../../internal/delivery/jsonDecoder.ts"
 import { compileGuard } from "../../internal/delivery/jsonGuard.ts"
 
-export type { Problem } from "../../internal/delivery/decodeProblem.ts"
-
 export type Encode = (value: unknown) => Effect.Effect<string, Problem>
 export type Decode = (text: string) => Effect.Effect<unknown, Problem>
 
