@@ -268,7 +268,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
             Layer.provide([...needs])
           )
         )
-        for (const error of [server, client]) assert.propertyVal(error, "_tag", "InvalidSubject")
+        for (const error of [server, client]) {
+          assert.deepInclude(error, { _tag: "InvalidSubject", what: "subject", subject })
+        }
       }
     }))
 
