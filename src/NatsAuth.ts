@@ -32,7 +32,7 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import { AuthMethod } from "./ConnectError.ts"
 import { decodeAuth, encodeAuth } from "./internal/config/auth.ts"
 import { codec, decodePlain } from "./internal/config/codec.ts"
-import { encodeUserPublicKey, encodeUserSeed, userKey } from "./internal/protocol/nkey.ts"
+import { encodeUserPublicKey, encodeUserSeed, userKey } from "./internal/identity/nkey.ts"
 
 /**
  * No credentials: for a server without authentication, with `no_auth_user`, or with `verify_and_map`, where the client

@@ -30,7 +30,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
-import * as Client from "./internal/client.ts"
+import * as Client from "./internal/operations/client.ts"
 import type { ServerInfo as InternalServerInfo } from "./internal/protocol/info.ts"
 import * as NatsConfig from "./NatsConfig.ts"
 import type {

@@ -36,7 +36,7 @@ import { fromVariables, names, toVariables, withPrefix } from "./internal/config
 import { findJsonFault } from "./internal/config/json.ts"
 import { formatPath, type Problem } from "./internal/config/problems.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
-import { readSecretFile } from "./internal/secretFile.ts"
+import { readSecretFile } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
 

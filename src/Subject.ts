@@ -27,6 +27,7 @@ import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
+import type * as Literals from "./internal/subject/literal.ts"
 import {
   inboxPrefixProblem,
   matches as matchesValid,
@@ -34,9 +35,8 @@ import {
   queueProblem,
   type SubjectProblem,
   subjectProblem
-} from "./internal/protocol/subject.ts"
-import type * as Literals from "./internal/subjectLiteral.ts"
-import * as SubjectTemplate from "./internal/subjectTemplate.ts"
+} from "./internal/subject/rules.ts"
+import * as SubjectTemplate from "./internal/subject/template.ts"
 import { InvalidHeader, type InvalidSubject } from "./NatsError.ts"
 
 /**

@@ -8,9 +8,9 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { resolveCredentials } from "../src/internal/credentials.ts"
-import { connectAuth } from "../src/internal/protocol/userAuth.ts"
-import { resolveTls } from "../src/internal/tlsMaterial.ts"
+import { connectAuth } from "../src/internal/wire/connectAuth.ts"
+import { resolveCredentials } from "../src/internal/wire/credentials.ts"
+import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
 
 const config = Arbitrary.schema(NatsConfig.NatsConfig)
 const encode = Schema.encodeEffect(NatsConfig.NatsConfig)

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { resolveAuthSource, resolveCredentials } from "../src/internal/credentials.ts"
+import { resolveAuthSource, resolveCredentials } from "../src/internal/wire/credentials.ts"
 import { rendered, renderedExit } from "./fixtures/rendered.ts"
 
 const canary = "c4n4ry-S3CR3T-9Zq7"

@@ -11,7 +11,7 @@ import { createPrivateKey } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { resolveTls } from "../src/internal/tlsMaterial.ts"
+import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
 
 interface Pki {
   readonly ca: string

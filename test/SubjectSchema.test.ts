@@ -6,10 +6,10 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Message } from "../src/internal/delivery/message.ts"
+import { describeFailure, errorHeaders } from "../src/internal/payload/serviceReply.ts"
 import { ofSubject, ofTemplate } from "../src/internal/typed/address.ts"
 import { decodedStream } from "../src/internal/typed/decodedStream.ts"
 import { withContentType } from "../src/internal/typed/messages.ts"
-import { describeFailure, errorHeaders } from "../src/internal/typed/serviceReply.ts"
 
 /** A message as it comes from the wire. */
 const message = (

@@ -18,8 +18,8 @@ import {
   type CredentialsError,
   resolveAuthSource,
   resolveCredentials
-} from "../src/internal/credentials.ts"
-import { WarnedFiles } from "../src/internal/secretFile.ts"
+} from "../src/internal/wire/credentials.ts"
+import { WarnedFiles } from "../src/internal/wire/secretFile.ts"
 import { credsText, identity } from "./fixtures/identity.ts"
 
 const john = identity(1)

@@ -1,7 +1,7 @@
 /** Of several servers' failures one is raised: what the user has to change comes before what may pass by itself. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConnectError } from "effect-nats"
-import { mostTelling } from "../src/internal/mostTelling.ts"
+import { mostTelling } from "../src/internal/connection/mostTelling.ts"
 
 const attempt = (error: ConnectError.ConnectError): ConnectError.Attempt => ({ server: "nats://a:4222", error })
 

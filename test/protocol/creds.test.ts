@@ -1,7 +1,7 @@
 /** Creds texts, as editors, shells and secret stores leave them (P17). */
 import { assert, describe, it } from "@effect/vitest"
-import { parseCreds } from "../../src/internal/protocol/creds.ts"
-import { decodeJwt } from "../../src/internal/protocol/jwt.ts"
+import { parseCreds } from "../../src/internal/identity/creds.ts"
+import { decodeJwt } from "../../src/internal/identity/jwt.ts"
 import { credsText, identity } from "../fixtures/identity.ts"
 
 const john = identity(1)

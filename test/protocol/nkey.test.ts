@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { createUser, fromPublic, fromSeed } from "@nats-io/nkeys"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { decodeUserSeed, encodeUserSeed, userKey } from "../../src/internal/protocol/nkey.ts"
-import { connectAuth, lacksNonce } from "../../src/internal/protocol/userAuth.ts"
+import { decodeUserSeed, encodeUserSeed, userKey } from "../../src/internal/identity/nkey.ts"
+import { connectAuth, lacksNonce } from "../../src/internal/wire/connectAuth.ts"
 
 const bytes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(
   Schema.isMinLength(32),

@@ -8,7 +8,7 @@ import {
   patternProblem,
   queueProblem,
   subjectProblem
-} from "../../src/internal/protocol/subject.ts"
+} from "../../src/internal/subject/rules.ts"
 
 const checks = { subjectProblem, patternProblem, queueProblem, inboxPrefixProblem }
 

@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as util from "node:util"
 import { connectAndPing } from "../../src/internal/protocol/connectLine.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
-import type { Transport } from "../../src/internal/transport.ts"
-import { WireSession } from "../../src/internal/wireSession.ts"
+import type { Transport } from "../../src/internal/wire/transport.ts"
+import { WireSession } from "../../src/internal/wire/wireSession.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
 
 const afterHandshake = (...steps: FakeNatsServer.Script): FakeNatsServer.Script => [

@@ -4,7 +4,7 @@ import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as util from "node:util"
-import type { Credentials } from "../../src/internal/credentials.ts"
+import type { Credentials } from "../../src/internal/wire/credentials.ts"
 import {
   anonymous,
   type DialTestOptions,

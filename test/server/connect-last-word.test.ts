@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { TestCertificates, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
-import type { Session } from "../../src/internal/session.ts"
+import type { Session } from "../../src/internal/wire/session.ts"
 import { dialTo, password, Recorder } from "../fixtures/dialling.ts"
 
 const clients = 10

@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { ConnectError } from "../../src/ConnectError.ts"
-import type { Credentials } from "../../src/internal/credentials.ts"
+import type { Credentials } from "../../src/internal/wire/credentials.ts"
 import { type DialTestOptions, dialTo, inTime, password, pinged, refusal, timed } from "../fixtures/dialling.ts"
 
 const repeats = 20

@@ -8,7 +8,7 @@ import type * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { encodeUserSeed, userKey } from "../../src/internal/protocol/nkey.ts"
+import { encodeUserSeed, userKey } from "../../src/internal/identity/nkey.ts"
 
 interface Method {
   readonly name: string

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { Credentials } from "../../src/internal/credentials.ts"
-import type { Session } from "../../src/internal/session.ts"
+import type { Credentials } from "../../src/internal/wire/credentials.ts"
+import type { Session } from "../../src/internal/wire/session.ts"
 import { type DialTestOptions, dialTo, password, pinged, Recorder, timed } from "../fixtures/dialling.ts"
 
 const many = 20

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ConnectionReset, StaleConnection } from "../../src/ConnectError.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
-import type { Session } from "../../src/internal/session.ts"
+import type { Session } from "../../src/internal/wire/session.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
 
 /** Keeps the texts of its messages. */

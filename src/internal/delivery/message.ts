@@ -7,10 +7,10 @@ import type * as Tracer from "effect/Tracer"
 import { InvalidSubject, MessageDecodeError, type RespondError } from "../../NatsError.ts"
 import type { NatsHeaders } from "../../NatsHeaders.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
+import { jsonTextDecoder } from "../payload/jsonDecoder.ts"
 import { decodeHeaders, getHeader } from "../protocol/headers.ts"
 import { remoteSpan } from "../telemetry/traceContext.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
-import { jsonTextDecoder } from "./jsonDecoder.ts"
 
 /** Who sends the answers of a subscription's messages. */
 export interface Responder {

@@ -1,7 +1,7 @@
 /**
  * The CONNECT line.
  */
-import type { ConnectAuth } from "./userAuth.ts"
+import type { ConnectAuth } from "../wire/connectAuth.ts"
 
 export interface ConnectSettings {
   readonly name: string | undefined

@@ -25,13 +25,13 @@ import type {
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { Parameters, Template } from "../../Subject.ts"
 import type * as Public from "../../SubjectSchema.ts"
+import { json } from "../payload/codec.ts"
+import { makeErrorReader } from "../payload/serviceReply.ts"
 import type { Address, Values } from "./address.ts"
-import { json } from "./codec.ts"
 import { decodedStream } from "./decodedStream.ts"
 import { decodeFor, defaultMaxBytes, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
 import { type AnyHandler, toHandler } from "./policy.ts"
 import { type Contract, makeServe, type RespondOptions, serve } from "./respond.ts"
-import { makeErrorReader } from "./serviceReply.ts"
 
 interface Options<Encoded> {
   readonly codec?: Public.Codec<Encoded> | undefined

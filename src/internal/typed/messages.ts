@@ -9,10 +9,10 @@ import type * as Schema from "effect/Schema"
 import { MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import { neverThrowing, type Problem } from "../delivery/decodeProblem.ts"
 import { Message } from "../delivery/message.ts"
+import type { Codec } from "../payload/codec.ts"
+import { neverThrowing, type Problem } from "../payload/decodeProblem.ts"
 import type { Address, Values } from "./address.ts"
-import type { Codec } from "./codec.ts"
 
 /** `max_payload` of a server that is not configured otherwise. */
 export const defaultMaxBytes = 1024 * 1024

@@ -12,10 +12,10 @@ import * as Stream from "effect/Stream"
 import { NatsClient, type SubscribeOptions } from "../../NatsClient.ts"
 import type { MessageDecodeError, PublishError, SubscribeError, SubscriptionError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
+import { json } from "../payload/codec.ts"
+import { badRequest, describeFailure, errorHeaders, failed, internalError } from "../payload/serviceReply.ts"
 import type { Address, Values } from "./address.ts"
-import { json } from "./codec.ts"
 import { decodeFor, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
-import { badRequest, describeFailure, errorHeaders, failed, internalError } from "./serviceReply.ts"
 
 export interface Contract<P extends Schema.Constraint, A extends Schema.Constraint, E extends Schema.Constraint> {
   readonly payload: P

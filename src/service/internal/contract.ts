@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as RpcSchema from "effect/rpc/RpcSchema"
-import { queueProblem, subjectProblem } from "../../internal/protocol/subject.ts"
+import { queueProblem, subjectProblem } from "../../internal/subject/rules.ts"
 import type { EndpointOptions, GroupOptions } from "../NatsService.ts"
 import { InvalidService } from "../ServiceError.ts"
 

@@ -12,7 +12,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
-import { neverThrowing, type Problem } from "../../internal/delivery/decodeProblem.ts"
+import { neverThrowing, type Problem } from "../../internal/payload/decodeProblem.ts"
 
 type CodecFor = RpcSerialization["Service"]["codecFor"]
 

@@ -19,8 +19,8 @@
  * server has; messages of one connection keep their order, so whoever has seen less has lost some.
  */
 import * as Effect from "effect/Effect"
-import { subjectProblem } from "../../internal/protocol/subject.ts"
-import { invalidSubject } from "../../internal/sending.ts"
+import { invalidSubject } from "../../internal/operations/sending.ts"
+import { subjectProblem } from "../../internal/subject/rules.ts"
 import type { InvalidSubject } from "../../NatsError.ts"
 
 export const pingToken = "p"

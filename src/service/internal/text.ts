@@ -5,9 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
-import { describeSchemaError as describe, neverThrowing, type Problem } from "../../internal/delivery/decodeProblem.ts"
-import { jsonTextDecoder } from "../../internal/delivery/jsonDecoder.ts"
-import { compileGuard } from "../../internal/delivery/jsonGuard.ts"
+import { describeSchemaError as describe, neverThrowing, type Problem } from "../../internal/payload/decodeProblem.ts"
+import { jsonTextDecoder } from "../../internal/payload/jsonDecoder.ts"
+import { compileGuard } from "../../internal/payload/jsonGuard.ts"
 
 export type Encode = (value: unknown) => Effect.Effect<string, Problem>
 export type Decode = (text: string) => Effect.Effect<unknown, Problem>

@@ -4,7 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
 import type * as Tls from "node:tls"
-import * as ConnectError from "../ConnectError.ts"
+import * as ConnectError from "../../ConnectError.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 

@@ -2,8 +2,8 @@
  * The fields of CONNECT that prove who the client is.
  */
 import * as Redacted from "effect/Redacted"
-import type { Credentials } from "../credentials.ts"
-import { decodeUserSeed, userKey } from "./nkey.ts"
+import { decodeUserSeed, userKey } from "../identity/nkey.ts"
+import type { Credentials } from "./credentials.ts"
 
 export interface ConnectAuth {
   readonly user?: string

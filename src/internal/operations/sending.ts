@@ -13,14 +13,14 @@ import {
   InvalidHeader,
   InvalidSubject,
   MaxPayloadExceeded
-} from "../NatsError.ts"
-import type { Input } from "../NatsHeaders.ts"
-import { afterReadLoop } from "./afterReadLoop.ts"
-import type { Connection, HeldPublish } from "./connection.ts"
-import { encodeHeaders } from "./protocol/headers.ts"
-import type { SubjectProblem } from "./protocol/subject.ts"
-import { payloadSize } from "./protocol/writer.ts"
-import type { Session } from "./session.ts"
+} from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { Connection, HeldPublish } from "../connection/connection.ts"
+import { afterReadLoop } from "../delivery/afterReadLoop.ts"
+import { encodeHeaders } from "../protocol/headers.ts"
+import { payloadSize } from "../protocol/writer.ts"
+import type { SubjectProblem } from "../subject/rules.ts"
+import type { Session } from "../wire/session.ts"
 
 export const empty = new Uint8Array(0)
 

@@ -1,7 +1,7 @@
 /**
  * Templates of subjects, and the values that stand in them: any text as one token, and back.
  */
-import { type SubjectProblem, subjectProblem } from "./subject.ts"
+import { type SubjectProblem, subjectProblem } from "./rules.ts"
 
 export interface Parameter {
   readonly name: string

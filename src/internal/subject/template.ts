@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { InvalidSubject } from "../NatsError.ts"
-import type { Subject, SubjectPattern, Template } from "../Subject.ts"
-import { patternProblem, type SubjectProblem, subjectProblem } from "./protocol/subject.ts"
-import { escapeToken, isProblem, parseTemplate, type TemplateToken, unescapeToken } from "./protocol/subjectTemplate.ts"
+import { InvalidSubject } from "../../NatsError.ts"
+import type { Subject, SubjectPattern, Template } from "../../Subject.ts"
+import { patternProblem, type SubjectProblem, subjectProblem } from "./rules.ts"
+import { escapeToken, isProblem, parseTemplate, type TemplateToken, unescapeToken } from "./tokens.ts"
 
 export const TemplateTypeId = "~effect-nats/Subject/Template"
 

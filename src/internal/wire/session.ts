@@ -1,12 +1,12 @@
 /**
  * One connection to one server. A session never reconnects: when it ends, it has ended, and the supervisor dials another.
  */
-import type { ConnectError } from "../ConnectError.ts"
+import type { ConnectError } from "../../ConnectError.ts"
+import type { ServerInfo } from "../protocol/info.ts"
+import type { ServerAddress } from "../protocol/serverAddress.ts"
+import type { MessageTarget } from "../protocol/target.ts"
+import type { Writer } from "../protocol/writer.ts"
 import type { Credentials } from "./credentials.ts"
-import type { ServerInfo } from "./protocol/info.ts"
-import type { ServerAddress } from "./protocol/serverAddress.ts"
-import type { MessageTarget } from "./protocol/target.ts"
-import type { Writer } from "./protocol/writer.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /**

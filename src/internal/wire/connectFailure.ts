@@ -1,8 +1,8 @@
 /**
  * From what the server, the network or the TLS library said to the error that names the cause.
  */
-import * as ConnectError from "../ConnectError.ts"
-import { serverErrorKind, serverErrorText } from "./protocol/serverError.ts"
+import * as ConnectError from "../../ConnectError.ts"
+import { serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
 
 /** Whom an error is about. */
 export interface Peer {

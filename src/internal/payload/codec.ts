@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
-import { describeSchemaError as describe, type Problem } from "../delivery/decodeProblem.ts"
-import { jsonTextDecoder } from "../delivery/jsonDecoder.ts"
+import { describeSchemaError as describe, type Problem } from "./decodeProblem.ts"
+import { jsonTextDecoder } from "./jsonDecoder.ts"
 
 export interface Payload {
   readonly data: Uint8Array

@@ -5,8 +5,8 @@
  * not answer a close. Here the connection below is the same as for `nats://`, with its stages, causes and release.
  */
 import * as crypto from "node:crypto"
-import type { ServerAddress } from "./protocol/serverAddress.ts"
-import { frame, FrameReader, type FrameSink, opcodes } from "./protocol/webSocketFrame.ts"
+import type { ServerAddress } from "../protocol/serverAddress.ts"
+import { frame, FrameReader, type FrameSink, opcodes } from "../protocol/webSocketFrame.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 
 const maxResponse = 16 * 1024

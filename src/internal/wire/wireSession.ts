@@ -4,12 +4,12 @@
  * Everything here runs in the read loop, synchronously. There are no timers: whether the other side still lives is for
  * the owner to find out with `ping`.
  */
-import * as ConnectError from "../ConnectError.ts"
+import * as ConnectError from "../../ConnectError.ts"
+import type { ServerInfo } from "../protocol/info.ts"
+import { Parser } from "../protocol/parser.ts"
+import { serverErrorKind } from "../protocol/serverError.ts"
+import { BufferedWriter, type Writer } from "../protocol/writer.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
-import type { ServerInfo } from "./protocol/info.ts"
-import { Parser } from "./protocol/parser.ts"
-import { serverErrorKind } from "./protocol/serverError.ts"
-import { BufferedWriter, type Writer } from "./protocol/writer.ts"
 import type { Session, SessionHandler } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 

@@ -11,26 +11,26 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
-import { type AuthMethod, type ConnectError, StaleConnection } from "../ConnectError.ts"
-import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../NatsError.ts"
-import type { ConnectionState, StatusEvent } from "../NatsStatus.ts"
-import { afterReadLoop } from "./afterReadLoop.ts"
-import { Deadlines } from "./delivery/deadlines.ts"
-import type { Responder } from "./delivery/message.ts"
-import { RequestMux } from "./delivery/requests.ts"
+import { type AuthMethod, type ConnectError, StaleConnection } from "../../ConnectError.ts"
+import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../../NatsError.ts"
+import type { ConnectionState, StatusEvent } from "../../NatsStatus.ts"
+import { afterReadLoop } from "../delivery/afterReadLoop.ts"
+import { Deadlines } from "../delivery/deadlines.ts"
+import type { Responder } from "../delivery/message.ts"
+import { RequestMux } from "../delivery/requests.ts"
 import {
   type OverflowPolicy,
   Subscription,
   type SubscriptionOwner,
   type SubscriptionSettings
-} from "./delivery/subscription.ts"
-import type { ServerInfo } from "./protocol/info.ts"
-import { parsePermissionsViolation, serverErrorText } from "./protocol/serverError.ts"
-import type { MessageTarget } from "./protocol/target.ts"
-import type { Session } from "./session.ts"
-import { increment } from "./telemetry/collector.ts"
-import type { Meter } from "./telemetry/meter.ts"
-import type { Tracing } from "./telemetry/tracing.ts"
+} from "../delivery/subscription.ts"
+import type { ServerInfo } from "../protocol/info.ts"
+import { parsePermissionsViolation, serverErrorText } from "../protocol/serverError.ts"
+import type { MessageTarget } from "../protocol/target.ts"
+import { increment } from "../telemetry/collector.ts"
+import type { Meter } from "../telemetry/meter.ts"
+import type { Tracing } from "../telemetry/tracing.ts"
+import type { Session } from "../wire/session.ts"
 
 export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */

@@ -5,11 +5,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
-import { InvalidHeader, type PublishError, type RespondError } from "../NatsError.ts"
-import type { Input } from "../NatsHeaders.ts"
-import type { RespondOptions } from "../NatsMessage.ts"
-import type { ConfirmWatch, Connection, HeldPublish } from "./connection.ts"
-import { subjectProblem } from "./protocol/subject.ts"
+import { InvalidHeader, type PublishError, type RespondError } from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { RespondOptions } from "../../NatsMessage.ts"
+import type { ConfirmWatch, Connection, HeldPublish } from "../connection/connection.ts"
+import { subjectProblem } from "../subject/rules.ts"
+import { withTrace } from "../telemetry/traceContext.ts"
+import { isTraced } from "../telemetry/tracing.ts"
 import {
   available,
   drained,
@@ -21,8 +23,6 @@ import {
   within,
   write
 } from "./sending.ts"
-import { withTrace } from "./telemetry/traceContext.ts"
-import { isTraced } from "./telemetry/tracing.ts"
 
 export interface PublishOptions {
   readonly headers?: Input | undefined

@@ -3,10 +3,10 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type { NatsClient } from "../NatsClient.ts"
-import type { ClientConfig } from "../NatsConfig.ts"
-import type { Connection } from "./connection.ts"
-import { formatServer } from "./protocol/serverAddress.ts"
+import type { NatsClient } from "../../NatsClient.ts"
+import type { ClientConfig } from "../../NatsConfig.ts"
+import type { Connection } from "../connection/connection.ts"
+import { formatServer } from "../protocol/serverAddress.ts"
 
 // A server older than 2.10 does not answer, and a user may not be allowed to ask.
 const account = (client: NatsClient): Effect.Effect<string> =>

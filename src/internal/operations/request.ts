@@ -13,18 +13,18 @@ import {
   type MaxPayloadExceeded,
   type RequestError,
   type RequestManyError
-} from "../NatsError.ts"
-import type { Input } from "../NatsHeaders.ts"
-import type { NatsMessage } from "../NatsMessage.ts"
-import type { Connection, HeldPublish } from "./connection.ts"
-import { pullReplies, type RepliesLimit } from "./delivery/replies.ts"
-import { awaitReply } from "./delivery/requests.ts"
-import { subjectProblem } from "./protocol/subject.ts"
+} from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import type { Connection, HeldPublish } from "../connection/connection.ts"
+import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
+import { awaitReply } from "../delivery/requests.ts"
+import { subjectProblem } from "../subject/rules.ts"
+import { withTrace } from "../telemetry/traceContext.ts"
+import { isTraced } from "../telemetry/tracing.ts"
+import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
 import { available, drained, empty, headerBlock, invalidSubject, oversize, within, write } from "./sending.ts"
-import type { Session } from "./session.ts"
-import { withTrace } from "./telemetry/traceContext.ts"
-import { isTraced } from "./telemetry/tracing.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined

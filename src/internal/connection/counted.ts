@@ -1,10 +1,10 @@
 /**
  * What the metrics read of one client.
  */
-import type { Connection } from "../connection.ts"
 import type { Subscription } from "../delivery/subscription.ts"
-import type { Supervisor } from "../supervisor.ts"
-import type { Counted } from "./collector.ts"
+import type { Counted } from "../telemetry/collector.ts"
+import type { Connection } from "./connection.ts"
+import type { Supervisor } from "./supervisor.ts"
 
 export const countedOf = (connection: Connection, supervisor: Supervisor): Counted => {
   const sum = (read: (subscription: Subscription) => number): number => {

@@ -1,7 +1,7 @@
 /**
  * Of several servers' failures, the one that says most about what to do.
  */
-import type { Attempt, ConnectError } from "../ConnectError.ts"
+import type { Attempt, ConnectError } from "../../ConnectError.ts"
 
 // From the most telling to the least: what the user has to change comes before what may pass by itself. A record, so that
 // the compiler asks for the rank of every error.
