@@ -31,8 +31,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Codecs from "./internal/payload/codec.ts"
-import { ofSubject, ofTemplate } from "./internal/typed/address.ts"
-import * as Definitions from "./internal/typed/definitions.ts"
+import { ofSubject, ofTemplate } from "./internal/subjectSchema/address.ts"
+import * as Definitions from "./internal/subjectSchema/definitions.ts"
 import type { NatsClient, PublishOptions, RequestOptions, SubscribeOptions } from "./NatsClient.ts"
 import type {
   MessageDecodeError,

@@ -7,9 +7,9 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Message } from "../src/internal/delivery/message.ts"
 import { describeFailure, errorHeaders } from "../src/internal/payload/serviceReply.ts"
-import { ofSubject, ofTemplate } from "../src/internal/typed/address.ts"
-import { decodedStream } from "../src/internal/typed/decodedStream.ts"
-import { withContentType } from "../src/internal/typed/messages.ts"
+import { ofSubject, ofTemplate } from "../src/internal/subjectSchema/address.ts"
+import { decodedStream } from "../src/internal/subjectSchema/decodedStream.ts"
+import { withContentType } from "../src/internal/subjectSchema/messages.ts"
 
 /** A message as it comes from the wire. */
 const message = (

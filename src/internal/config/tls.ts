@@ -3,9 +3,9 @@
  */
 import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsTls } from "../../NatsTls.ts"
+import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { normalHost } from "../protocol/serverAddress.ts"
 import { has, readBoolean, readLiteral, readPath, readSecret, readText } from "./fields.ts"
-import { parseCertificates, parseKey } from "./pem.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 

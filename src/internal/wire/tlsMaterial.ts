@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { TlsConfigInvalid } from "../../ConnectError.ts"
 import type { NatsTls } from "../../NatsTls.ts"
-import { parseCertificates, parseKey } from "../config/pem.ts"
+import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { lazyTls } from "./lazyTls.ts"
 import { readSecretFile } from "./secretFile.ts"
 
