@@ -340,9 +340,7 @@ const send = (
   const subject = options.subject === undefined ? entry.subject : options.subject(entry.subject, entry)
   const payload = payloadOf(entry)
   const headers = headersOf(entry)
-  if (entry.reply === undefined) {
-    return Effect.as(nats.publish(subject, payload, { headers }), { entry, subject })
-  }
+  if (entry.reply === undefined) return Effect.as(nats.publish(subject, payload, { headers }), { entry, subject })
   const recorded = answers.get(entry.reply)
   return nats.request(subject, payload, { headers, timeout: options.timeout }).pipe(
     Effect.map((answer) => ({ entry, subject, answer: Result.succeed(answer), ...compared(answer, recorded) })),

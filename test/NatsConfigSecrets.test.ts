@@ -32,9 +32,7 @@ const places = (value: unknown, at: Place = []): ReadonlyArray<Place> => [
 ]
 
 const planted = (value: unknown, [key, ...rest]: Place, plant: unknown): unknown => {
-  if (key === undefined) {
-    return plant
-  }
+  if (key === undefined) return plant
   const children = isObject(value) ? value : {}
   const child = planted(children[key], rest, plant)
   return Array.isArray(children)

@@ -64,9 +64,7 @@ export const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig
     ? { tls: "nats", ws: "nats", wss: "nats" }
     : { tls: "nats", wss: "ws" }
   const reconnect = (): unknown => {
-    if (recipe.reconnect === false) {
-      return false
-    }
+    if (recipe.reconnect === false) return false
     const { delays: [a, b], ...rest } = recipe.reconnect
     return { ...rest, initialDelay: Math.min(a, b), maxDelay: Math.max(a, b) }
   }

@@ -93,9 +93,7 @@ const readSeed = (problems: Problems, path: Path, value: unknown): { seed: strin
 
 /** What is wrong with a JWT and a seed together. */
 export const pairProblem = (claims: JwtClaims, publicKey: string | undefined): string | undefined => {
-  if (publicKey === undefined) {
-    return claims.bearer ? undefined : "the JWT needs its seed, as it is not a bearer JWT"
-  }
+  if (publicKey === undefined) return claims.bearer ? undefined : "the JWT needs its seed, as it is not a bearer JWT"
   return claims.subject === undefined || claims.subject === publicKey
     ? undefined
     : "the seed is of another user than the JWT"
@@ -113,9 +111,7 @@ const decodeJwtForm = (problems: Problems, path: Path, fields: Fields): NatsAuth
     return undefined
   }
   const problem = pairProblem(claims, seed?.publicKey)
-  if (problem !== undefined) {
-    return problems.add([...path, "seed"], problem)
-  }
+  if (problem !== undefined) return problems.add([...path, "seed"], problem)
   return {
     _tag: "Jwt",
     jwt: redacted(jwt, "jwt"),
@@ -125,9 +121,7 @@ const decodeJwtForm = (problems: Problems, path: Path, fields: Fields): NatsAuth
 
 const decodeCreds = (problems: Problems, path: Path, value: unknown): NatsAuth | undefined => {
   const creds = readSecret(problems, path, value, has.document, true)
-  if (creds === undefined) {
-    return undefined
-  }
+  if (creds === undefined) return undefined
   const checked = checkCreds(creds)
   if ("problem" in checked) {
     const at = checked.line === undefined ? "" : ` (line ${checked.line})`
@@ -145,17 +139,11 @@ export interface CheckedCreds {
 /** Parses a creds text and checks the JWT, the seed and that they belong together. */
 export const checkCreds = (text: string): CheckedCreds | { line?: number | undefined; problem: string } => {
   const parsed = parseCreds(text)
-  if ("problem" in parsed) {
-    return parsed
-  }
+  if ("problem" in parsed) return parsed
   const claims: JwtClaims | string = parsed.jwt === undefined ? { bearer: false } : decodeJwt(parsed.jwt)
-  if (typeof claims === "string") {
-    return { line: parsed.jwtLine, problem: claims }
-  }
+  if (typeof claims === "string") return { line: parsed.jwtLine, problem: claims }
   const raw = parsed.seed === undefined ? undefined : decodeUserSeed(parsed.seed)
-  if (typeof raw === "string") {
-    return { line: parsed.seedLine, problem: `the seed is no user seed: ${raw}` }
-  }
+  if (typeof raw === "string") return { line: parsed.seedLine, problem: `the seed is no user seed: ${raw}` }
   const problem = pairProblem(claims, raw === undefined ? undefined : userKey(raw).publicKey)
   return problem === undefined
     ? { jwt: parsed.jwt, seed: parsed.seed, claims }
@@ -270,9 +258,7 @@ export const decodeAuth = (problems: Problems, path: Path, input: unknown): Nats
   }
   const before = problems.list.length
   const fields = readRecord(problems, path, input, section)
-  if (fields === undefined || (fields.size === 0 && problems.list.length > before)) {
-    return undefined
-  }
+  if (fields === undefined || (fields.size === 0 && problems.list.length > before)) return undefined
   return fields.has("_tag") ? decodeTagged(problems, path, fields) : decodeUntagged(problems, path, fields)
 }
 

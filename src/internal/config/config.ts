@@ -75,25 +75,19 @@ const maxDelay = Duration.seconds(5)
 /** A prefix is a subject without wildcards; the rest of an inbox follows it after a dot. */
 const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string | undefined => {
   const text = readText(problems, path, value, maxInboxPrefixBytes)
-  if (text === undefined) {
-    return undefined
-  }
+  if (text === undefined) return undefined
   return inboxPrefixProblem(text) !== undefined
     ? problems.add(path, "must be a subject without wildcards and white space, such as \"_INBOX\" or \"orders.inbox\"")
     : text
 }
 
 const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnect | false | undefined => {
-  if (value === false) {
-    return false
-  }
+  if (value === false) return false
   if (typeof value !== "object" || value === null) {
     return problems.add(path, `must be false or an object ({} for the defaults), and is ${kindOf(value)}`)
   }
   const fields = readRecord(problems, path, value, reconnectSection)
-  if (fields === undefined) {
-    return undefined
-  }
+  if (fields === undefined) return undefined
   const read = <A>(key: string, reader: (path: Path, value: unknown) => A | undefined): A | undefined => {
     const value = fields.get(key)
     return value === undefined ? undefined : reader([...path, key], value)
@@ -129,9 +123,7 @@ const readWhileDisconnected = (problems: Problems, path: Path, value: unknown): 
       : problems.add(path, `must be "wait", "fail" or { buffer: n }, and is ${kindOf(value)}`)
   }
   const fields = readRecord(problems, path, value, bufferSection)
-  if (fields === undefined) {
-    return undefined
-  }
+  if (fields === undefined) return undefined
   if (!fields.has("buffer")) {
     return problems.add([...path, "buffer"], "is missing: it is the number of messages to keep")
   }
@@ -152,9 +144,7 @@ const joinAuth = <A>(
   servers: DecodedServers | undefined
 ): A | NatsAuth | undefined => {
   const userInfo = servers?.userInfo
-  if (userInfo === undefined) {
-    return given ? auth : noAuth
-  }
+  if (userInfo === undefined) return given ? auth : noAuth
   return given
     ? problems.add([...path, "auth"], "clashes with the user info in `servers`: give the credentials in one place")
     : decodeAuth(problems, [...path, "servers"], userInfo)
@@ -192,9 +182,7 @@ const decodeWith = <A>(
   readAuth: (problems: Problems, path: Path, input: unknown) => A | undefined
 ): (Omit<NatsConfig, "auth"> & { readonly auth: A | NatsAuth }) | undefined => {
   const fields = readRecord(problems, path, input, section)
-  if (fields === undefined) {
-    return undefined
-  }
+  if (fields === undefined) return undefined
   const read = <A>(
     key: string,
     reader: (problems: Problems, path: Path, value: unknown) => A | undefined

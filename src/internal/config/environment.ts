@@ -102,9 +102,7 @@ export const fromVariables = (
   const set = new Set<string>()
   for (const [name, option, kind] of variables) {
     const text = Option.getOrUndefined(read(name))
-    if (text === undefined) {
-      continue
-    }
+    if (text === undefined) continue
     set.add(name)
     const [section, key] = option.split(".")
     if (key === undefined) {

@@ -27,21 +27,11 @@ export const readText = (
   max: number,
   multiline = false
 ): string | undefined => {
-  if (value === undefined) {
-    return problems.add(path, "is missing")
-  }
-  if (typeof value !== "string") {
-    return problems.add(path, `must be text, and is ${kindOf(value)}`)
-  }
-  if (value === "") {
-    return problems.add(path, "must not be empty")
-  }
-  if (value.length > max) {
-    return problems.add(path, `must have at most ${max} characters`)
-  }
-  if (!value.isWellFormed()) {
-    return problems.add(path, "must be well-formed Unicode")
-  }
+  if (value === undefined) return problems.add(path, "is missing")
+  if (typeof value !== "string") return problems.add(path, `must be text, and is ${kindOf(value)}`)
+  if (value === "") return problems.add(path, "must not be empty")
+  if (value.length > max) return problems.add(path, `must have at most ${max} characters`)
+  if (!value.isWellFormed()) return problems.add(path, "must be well-formed Unicode")
   if (multiline ? documentControl.test(value) : control.test(value)) {
     return problems.add(
       path,
@@ -116,12 +106,8 @@ export const readDuration = (problems: Problems, path: Path, value: unknown): Du
     return problems.add(path, `must be a duration, such as "5 seconds" or a number of milliseconds`)
   }
   const millis = Duration.toMillis(duration)
-  if (!(millis > 0)) {
-    return problems.add(path, "must be more than zero")
-  }
-  if (millis > longestMillis) {
-    return problems.add(path, "must be at most 24 days")
-  }
+  if (!(millis > 0)) return problems.add(path, "must be more than zero")
+  if (millis > longestMillis) return problems.add(path, "must be at most 24 days")
   return Duration.millis(Math.max(1, Math.round(millis)))
 }
 
@@ -132,9 +118,7 @@ const parseDuration = (value: unknown): Duration.Duration | undefined => {
     case "string":
     case "bigint":
     case "object": {
-      if (value === null || Redacted.isRedacted(value)) {
-        return undefined
-      }
+      if (value === null || Redacted.isRedacted(value)) return undefined
       const parsed = Duration.fromInput(value as Duration.Input)
       return parsed._tag === "Some" && Duration.isDuration(parsed.value) ? parsed.value : undefined
     }

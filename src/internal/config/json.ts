@@ -21,12 +21,8 @@ const endOf = (pattern: RegExp, text: string, at: number): number => {
 const endOfString = (text: string, at: number): number => {
   for (let i = at + 1; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code === 0x22) {
-      return i + 1
-    }
-    if (code < 0x20) {
-      return -i
-    }
+    if (code === 0x22) return i + 1
+    if (code < 0x20) return -i
     if (code === 0x5c) {
       i++
       if (
@@ -56,9 +52,7 @@ export const findJsonFault = (text: string): JsonFault | undefined => {
     const char = text[at]
     if (want === "next") {
       const inside = open[open.length - 1]
-      if (inside === undefined) {
-        return at === text.length ? undefined : faultAt(text, at, "the end of the text")
-      }
+      if (inside === undefined) return at === text.length ? undefined : faultAt(text, at, "the end of the text")
       if (char === (inside === "{" ? "}" : "]")) {
         open.pop()
         at++
@@ -77,13 +71,9 @@ export const findJsonFault = (text: string): JsonFault | undefined => {
     }
     if (want === "key" || (want === "first" && open[open.length - 1] === "{")) {
       const end = char === "\"" ? endOfString(text, at) : -at
-      if (end <= 0) {
-        return faultAt(text, -end, "a key in double quotes")
-      }
+      if (end <= 0) return faultAt(text, -end, "a key in double quotes")
       at = endOf(space, text, end)
-      if (text[at] !== ":") {
-        return faultAt(text, at, "a colon")
-      }
+      if (text[at] !== ":") return faultAt(text, at, "a colon")
       at++
       want = "value"
       continue
@@ -95,9 +85,7 @@ export const findJsonFault = (text: string): JsonFault | undefined => {
       continue
     }
     const end = char === "\"" ? endOfString(text, at) : endOf(literal, text, endOf(number, text, at))
-    if (end <= at) {
-      return faultAt(text, end < 0 ? -end : at, "a value")
-    }
+    if (end <= at) return faultAt(text, end < 0 ? -end : at, "a value")
     at = end
     want = "next"
   }

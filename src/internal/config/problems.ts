@@ -51,12 +51,8 @@ export const formatPath = (path: Path): string =>
 
 /** What kind of value stands where another was expected, without showing it. */
 export const kindOf = (value: unknown): string => {
-  if (value === null) {
-    return "null"
-  }
-  if (Array.isArray(value)) {
-    return "an array"
-  }
+  if (value === null) return "null"
+  if (Array.isArray(value)) return "an array"
   switch (typeof value) {
     case "string":
       return "text"

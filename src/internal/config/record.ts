@@ -54,9 +54,7 @@ const unknownKeys = (problems: Problems, path: Path, keys: ReadonlyArray<string>
   let told = 0
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]
-    if (section.keys.includes(key)) {
-      continue
-    }
+    if (section.keys.includes(key)) continue
     if (told++ === toldKeys) {
       problems.add(path, `${section.what} has more than ${toldKeys} keys that are not known`)
       return

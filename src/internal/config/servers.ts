@@ -50,25 +50,15 @@ const urlsOf = (
   input: unknown
 ): ReadonlyArray<readonly [Path, unknown]> | undefined => {
   if (Array.isArray(input)) {
-    if (input.length === 0) {
-      return problems.add(path, "must have at least one server")
-    }
-    if (input.length > most) {
-      return problems.add(path, `must have at most ${most} servers`)
-    }
+    if (input.length === 0) return problems.add(path, "must have at least one server")
+    if (input.length > most) return problems.add(path, `must have at most ${most} servers`)
     return Array.from(input, (url: unknown, index) => [[...path, index], url] as const)
   }
   const value = Redacted.isRedacted(input) ? Redacted.value(input) : input
-  if (typeof value === "object" && value !== null && isAddress(value)) {
-    return [[path, value]]
-  }
-  if (typeof value !== "string") {
-    return problems.add(path, `must be a URL or an array of URLs, and is ${kindOf(value)}`)
-  }
+  if (typeof value === "object" && value !== null && isAddress(value)) return [[path, value]]
+  if (typeof value !== "string") return problems.add(path, `must be a URL or an array of URLs, and is ${kindOf(value)}`)
   const urls = value.length > 1_048_576 ? [] : value.split(",", most + 1)
-  if (urls.length === 0 || urls.length > most) {
-    return problems.add(path, `must have at most ${most} servers`)
-  }
+  if (urls.length === 0 || urls.length > most) return problems.add(path, `must have at most ${most} servers`)
   // A comma in a password splits a URL in two, of which the first may look like a host and a port, and the second like a
   // token and a host.
   const [first, ...others] = urls
@@ -120,9 +110,7 @@ const schemeOfList = (problems: Problems, list: ReadonlyArray<Written>): Scheme 
       )
     }
   }
-  if (schemes.length <= 1) {
-    return schemes[0] ?? "nats"
-  }
+  if (schemes.length <= 1) return schemes[0] ?? "nats"
   for (const { at, text } of list) {
     if (text !== undefined && !text.includes("://")) {
       problems.add(at, `has no scheme beside ${quotedSchemes(schemes)}: write the one that is meant`)
@@ -133,9 +121,7 @@ const schemeOfList = (problems: Problems, list: ReadonlyArray<Written>): Scheme 
 
 export const decodeServers = (problems: Problems, path: Path, input: unknown): DecodedServers | undefined => {
   const urls = urlsOf(problems, path, input)
-  if (urls === undefined) {
-    return undefined
-  }
+  if (urls === undefined) return undefined
   const before = problems.count
   const list = urls.map(([at, value]) => written(problems, at, value))
   const bareScheme = schemeOfList(problems, list)
@@ -146,9 +132,7 @@ export const decodeServers = (problems: Problems, path: Path, input: unknown): D
     if (typeof parsed === "string") {
       problems.add(at, parsed)
     }
-    if (parsed === undefined || typeof parsed === "string") {
-      continue
-    }
+    if (parsed === undefined || typeof parsed === "string") continue
     servers.push(parsed.address)
     if (parsed.userInfo !== undefined) {
       if (userInfo !== undefined && !sameUser(userInfo, parsed.userInfo)) {

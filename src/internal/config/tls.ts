@@ -48,9 +48,7 @@ const optional = <K extends string, A>(key: K, value: A | undefined): { readonly
 
 export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsTls | undefined => {
   const fields = readRecord(problems, path, input, section)
-  if (fields === undefined) {
-    return undefined
-  }
+  if (fields === undefined) return undefined
   const before = problems.count
   const read = <A>(key: string, reader: (path: Path, value: unknown) => A | undefined): A | undefined => {
     const value = fields.get(key)
@@ -96,9 +94,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
     problems.add([...path, "handshakeFirst"], "clashes with `mode` \"disable\"")
   }
   checkPem(problems, path, ca, cert, key, passphrase)
-  if (problems.count > before) {
-    return undefined
-  }
+  if (problems.count > before) return undefined
   return {
     mode,
     handshakeFirst,

@@ -165,9 +165,7 @@ export class Supervisor {
         const steps = attempt + Math.max(0, shortLives - 1)
         const delay = steps === 0 ? 0 : Math.round(delayBefore(reconnect, steps, yield* Random.next))
         const now = yield* Clock.currentTimeMillis
-        if (attempt >= reconnect.maxAttempts || now + delay - since > reconnect.maxElapsed) {
-          return yield* reason
-        }
+        if (attempt >= reconnect.maxAttempts || now + delay - since > reconnect.maxElapsed) return yield* reason
         if (delay > 0) {
           this.connection.lostReason = reason
           if (!this.connection.draining) {

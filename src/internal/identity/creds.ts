@@ -33,9 +33,7 @@ const findMarker = (text: string, word: string, from: number): { start: number; 
     while (start > from && text.charCodeAt(start - 1) === dash) {
       start--
     }
-    if (at - start >= 3) {
-      return { start, after: at + word.length }
-    }
+    if (at - start >= 3) return { start, after: at + word.length }
   }
   return undefined
 }
@@ -55,9 +53,7 @@ export const parseCreds = (input: string): CredsText | CredsProblem => {
   let from = 0
   for (;;) {
     const begin = findMarker(text, "BEGIN ", from)
-    if (begin === undefined) {
-      break
-    }
+    if (begin === undefined) break
     blocks++
     const line = lineAt(text, begin.start)
     const titleEnd = text.indexOf("---", begin.after)
@@ -70,22 +66,16 @@ export const parseCreds = (input: string): CredsText | CredsProblem => {
     }
     const title = text.slice(begin.after, titleEnd).trim()
     const end = findMarker(text, "END ", bodyStart)
-    if (end === undefined) {
-      return { line, problem: "the block that begins here has no END line" }
-    }
+    if (end === undefined) return { line, problem: "the block that begins here has no END line" }
     const body = text.slice(bodyStart, end.start)
     const content = body.replace(/\s+/g, "")
     const contentLine = lineAt(text, bodyStart + Math.max(0, body.search(/\S/)))
     if (title.endsWith("JWT") && jwt === undefined) {
-      if (content === "") {
-        return { line, problem: "the JWT block is empty" }
-      }
+      if (content === "") return { line, problem: "the JWT block is empty" }
       jwt = content
       jwtLine = contentLine
     } else if (title.endsWith("SEED") && seed === undefined) {
-      if (content === "") {
-        return { line, problem: "the seed block is empty" }
-      }
+      if (content === "") return { line, problem: "the seed block is empty" }
       seed = content
       seedLine = contentLine
     }
@@ -93,16 +83,10 @@ export const parseCreds = (input: string): CredsText | CredsProblem => {
   }
   if (blocks === 0) {
     const word = text.trim()
-    if (word === "") {
-      return { problem: "there is nothing in it" }
-    }
-    if (/^S[A-Z2-7]{57}$/.test(word)) {
-      return { seed: word, seedLine: lineAt(text, text.indexOf(word)), jwtLine: 1 }
-    }
+    if (word === "") return { problem: "there is nothing in it" }
+    if (/^S[A-Z2-7]{57}$/.test(word)) return { seed: word, seedLine: lineAt(text, text.indexOf(word)), jwtLine: 1 }
     return { problem: "there is no block that begins with -----BEGIN NATS USER JWT-----" }
   }
-  if (jwt === undefined) {
-    return { problem: "there is no block that begins with -----BEGIN NATS USER JWT-----" }
-  }
+  if (jwt === undefined) return { problem: "there is no block that begins with -----BEGIN NATS USER JWT-----" }
   return { jwt, jwtLine, seed, seedLine }
 }

@@ -30,21 +30,13 @@ const latest = 8_640_000_000_000
 /** The claims, or what is wrong with the text, without showing any of it. */
 export const decodeJwt = (text: string): JwtClaims | string => {
   const parts = text.split(".", 4)
-  if (parts.length !== 3) {
-    return "it is not a JWT, which is three parts joined by dots"
-  }
+  if (parts.length !== 3) return "it is not a JWT, which is three parts joined by dots"
   for (let i = 0; i < 3; i++) {
-    if (!segment.test(parts[i])) {
-      return `part ${i + 1} of the JWT is not base64url`
-    }
+    if (!segment.test(parts[i])) return `part ${i + 1} of the JWT is not base64url`
   }
-  if (!isRecord(parseSegment(parts[0]))) {
-    return "the header of the JWT is not JSON"
-  }
+  if (!isRecord(parseSegment(parts[0]))) return "the header of the JWT is not JSON"
   const payload = parseSegment(parts[1])
-  if (!isRecord(payload)) {
-    return "the claims of the JWT are not JSON"
-  }
+  if (!isRecord(payload)) return "the claims of the JWT are not JSON"
   for (const claim of ["exp", "nbf"]) {
     const value = payload[claim]
     if (value !== undefined && !(typeof value === "number" && value >= 0 && value <= latest)) {
@@ -55,9 +47,7 @@ export const decodeJwt = (text: string): JwtClaims | string => {
     typeof value === "number" && value > 0 ? Math.floor(value * 1000) : undefined
   const times = { expiresAt: seconds(payload["exp"]), notBefore: seconds(payload["nbf"]) }
   const nats = payload["nats"]
-  if (!isRecord(nats)) {
-    return { bearer: true, ...times }
-  }
+  if (!isRecord(nats)) return { bearer: true, ...times }
   const type = nats["type"] ?? payload["type"]
   if (type !== undefined && type !== "user") {
     return type === "account" || type === "operator"

@@ -87,9 +87,7 @@ export const decodeUserSeed = (text: string): Uint8Array | string => {
   let at = 0
   for (let i = 0; i < text.length; i++) {
     const digit = alphabet.indexOf(text[i])
-    if (digit < 0) {
-      return `its character ${i + 1} is not base32 (A to Z and 2 to 7, upper case)`
-    }
+    if (digit < 0) return `its character ${i + 1} is not base32 (A to Z and 2 to 7, upper case)`
     value = ((value << 5) | digit) & 0xfff
     bits += 5
     if (bits >= 8) {
@@ -97,9 +95,7 @@ export const decodeUserSeed = (text: string): Uint8Array | string => {
       raw[at++] = (value >> bits) & 0xff
     }
   }
-  if ((raw[0] & 0xf8) !== prefixSeed) {
-    return "it is not a seed; a user seed begins with SU"
-  }
+  if ((raw[0] & 0xf8) !== prefixSeed) return "it is not a seed; a user seed begins with SU"
   const role = ((raw[0] & 7) << 5) | (raw[1] >> 3)
   if (role !== prefixUser) {
     return `it is the seed of ${an(roles.get(role) ?? "unknown role")}; a user seed begins with SU`

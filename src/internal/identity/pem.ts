@@ -11,18 +11,12 @@ export const parseCertificates = (pem: string): ReadonlyArray<X509Certificate> |
     return "it is a private key and must be a certificate"
   }
   const blocks = pem.split("-----BEGIN CERTIFICATE-----").slice(1)
-  if (blocks.length === 0) {
-    return "it has no -----BEGIN CERTIFICATE----- line"
-  }
-  if (blocks.length > 1000) {
-    return "it has more than 1000 certificates"
-  }
+  if (blocks.length === 0) return "it has no -----BEGIN CERTIFICATE----- line"
+  if (blocks.length > 1000) return "it has more than 1000 certificates"
   const certificates: Array<X509Certificate> = []
   for (const [index, block] of blocks.entries()) {
     const end = block.indexOf("-----END CERTIFICATE-----")
-    if (end < 0) {
-      return `its certificate ${index + 1} has no -----END CERTIFICATE----- line`
-    }
+    if (end < 0) return `its certificate ${index + 1} has no -----END CERTIFICATE----- line`
     try {
       certificates.push(
         new X509Certificate(`-----BEGIN CERTIFICATE-----${block.slice(0, end)}-----END CERTIFICATE-----\n`)
@@ -42,9 +36,7 @@ export const parseKey = (pem: string, passphrase: string | undefined): KeyObject
       : "it has no -----BEGIN PRIVATE KEY----- line"
   }
   const encrypted = pem.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----") || /^Proc-Type: 4,ENCRYPTED/m.test(pem)
-  if (encrypted && passphrase === undefined) {
-    return "it is encrypted and there is no passphrase: set `tls.passphrase`"
-  }
+  if (encrypted && passphrase === undefined) return "it is encrypted and there is no passphrase: set `tls.passphrase`"
   try {
     return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) })
   } catch {

@@ -41,9 +41,7 @@ export const showBanner = (
       auth: connection.authMethod ?? "Anonymous",
       jetstream: info.jetstream === true
     }
-    if (process.stdout.isTTY !== true) {
-      return yield* Effect.annotateLogs(Effect.logInfo("Connected to NATS"), fields)
-    }
+    if (process.stdout.isTTY !== true) return yield* Effect.annotateLogs(Effect.logInfo("Connected to NATS"), fields)
     const rows = Object.entries({
       "client id": fields.id,
       "client name": fields.name,

@@ -41,9 +41,7 @@ export const serverErrorText = (raw: string): string => {
 export const serverErrorKind = (text: string): ServerErrorKind => {
   const plain = serverErrorText(text)
   for (const [pattern, kind] of kinds) {
-    if (pattern.test(plain)) {
-      return kind
-    }
+    if (pattern.test(plain)) return kind
   }
   return "ServerRejected"
 }
@@ -64,9 +62,7 @@ const violation = /^permissions violation for (publish with reply of|publish|sub
  */
 export const parsePermissionsViolation = (text: string): PermissionsViolationText | undefined => {
   const match = violation.exec(text.trim().replace(/^'([^]*)'$/, "$1"))
-  if (match === null) {
-    return undefined
-  }
+  if (match === null) return undefined
   const [, what, quote, rest] = match
   const operation = what.toLowerCase().startsWith("publish") ? "publish" : "subscribe"
   const end = quote === "\"" ? rest.indexOf("\"") : rest.search(/[\s,]/)

@@ -62,9 +62,7 @@ export class FrameReader {
         continue
       }
       const head = headOf(bytes)
-      if (typeof head === "string") {
-        return head
-      }
+      if (typeof head === "string") return head
       const controlEnd = head === undefined ? 0 : head.size + head.length
       if (head === undefined || (head.opcode >= opcodes.close && bytes.length < controlEnd)) {
         this.#pending = bytes
@@ -90,24 +88,18 @@ interface Head {
 
 /** `undefined` when it is not whole yet, a text when it breaks the rules. */
 const headOf = (bytes: Buffer): Head | string | undefined => {
-  if (bytes.length < 2) {
-    return undefined
-  }
+  if (bytes.length < 2) return undefined
   const opcode = bytes[0] & 0x0f
   const short = bytes[1] & 0x7f
   if ((bytes[0] & 0x70) !== 0 || (opcode > opcodes.binary && opcode < opcodes.close) || opcode > opcodes.pong) {
     return "a WebSocket frame of an unknown kind"
   }
-  if ((bytes[1] & MASKED) !== 0) {
-    return "a masked WebSocket frame from the server"
-  }
+  if ((bytes[1] & MASKED) !== 0) return "a masked WebSocket frame from the server"
   if (opcode >= opcodes.close && ((bytes[0] & FIN) === 0 || short > maxControl)) {
     return "a WebSocket control frame that is too long"
   }
   const size = short <= maxControl ? 2 : short === 126 ? 4 : 10
-  if (bytes.length < size) {
-    return undefined
-  }
+  if (bytes.length < size) return undefined
   const length = size === 2
     ? short
     : size === 4

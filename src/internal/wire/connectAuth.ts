@@ -32,13 +32,9 @@ export const connectAuth = (credentials: Credentials, nonce: string | undefined)
       ...(credentials.password === undefined ? {} : { pass: Redacted.value(credentials.password) })
     }
   }
-  if (credentials.token !== undefined) {
-    return { auth_token: Redacted.value(credentials.token) }
-  }
+  if (credentials.token !== undefined) return { auth_token: Redacted.value(credentials.token) }
   const jwt = credentials.jwt === undefined ? {} : { jwt: Redacted.value(credentials.jwt) }
-  if (credentials.seed === undefined || !nonce) {
-    return jwt
-  }
+  if (credentials.seed === undefined || !nonce) return jwt
   const raw = decodeUserSeed(Redacted.value(credentials.seed))
   if (typeof raw === "string") {
     // `resolveCredentials` has checked the seed, so that only a hand-made value comes here.

@@ -19,9 +19,7 @@ const codeOf = (error: unknown): string => {
 }
 
 const causeOf = (error: unknown): { readonly cause?: unknown } => {
-  if (error === undefined) {
-    return {}
-  }
+  if (error === undefined) return {}
   if (typeof error === "object" && error !== null && "cert" in error) {
     // The whole certificate chain: still there for who asks, but not printed with every error.
     Object.defineProperty(error, "cert", { enumerable: false })
@@ -68,12 +66,8 @@ export const fromTcp = (peer: Peer, error: unknown): ConnectError.ConnectError =
   if (error === undefined || cut.test(code)) {
     return new ConnectError.ConnectionReset({ server, stage: "tcp", ...causeOf(error) })
   }
-  if (nameService.test(code)) {
-    return new ConnectError.ServerNotFound({ server, ...causeOf(error) })
-  }
-  if (code === "ETIMEDOUT") {
-    return timedOut(peer, "tcp", error)
-  }
+  if (nameService.test(code)) return new ConnectError.ServerNotFound({ server, ...causeOf(error) })
+  if (code === "ETIMEDOUT") return timedOut(peer, "tcp", error)
   // ECONNREFUSED, and what else keeps a connection from being made: no route, forbidden, impossible port.
   return new ConnectError.ConnectionRefused({ server, ...causeOf(error) })
 }
@@ -115,9 +109,7 @@ export const fromEnd = (
     }
     if (error !== undefined) {
       const code = codeOf(error)
-      if (isAlert(code)) {
-        return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
-      }
+      if (isAlert(code)) return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
       if (cut.test(code)) {
         // The alert about a client certificate can be overtaken by the reset that follows it.
         return tls.verify

@@ -137,9 +137,7 @@ export const runAuthSource = <R>(
     Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause))),
     Effect.flatMap((input): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> => {
       const decoded = decodePlain(input, decodeAuth)
-      if (decoded._tag === "Success") {
-        return Effect.succeed(decoded.success)
-      }
+      if (decoded._tag === "Success") return Effect.succeed(decoded.success)
       const problem = decoded.failure.map(({ path, problem }) => [formatPath(path), problem].join(" ").trim()).join(
         "; "
       )

@@ -142,9 +142,7 @@ class Dialling implements TransportListener {
   }
 
   data(chunk: Buffer): void {
-    if (this.#info !== undefined) {
-      return this.#afterInfo(chunk)
-    }
+    if (this.#info !== undefined) return this.#afterInfo(chunk)
     this.#greeting.push(chunk)
     const { banner, line } = this.#greeting
     if (banner !== undefined) {
@@ -162,16 +160,12 @@ class Dialling implements TransportListener {
 
   ended(error: Error | undefined): void {
     const banner = this.#stage === "info" ? this.#greeting.banner : undefined
-    if (banner !== undefined) {
-      return this.#fail(this.#notNats(banner))
-    }
+    if (banner !== undefined) return this.#fail(this.#notNats(banner))
     if (this.#poked) {
       // It closed because of what was sent to it. What it did by itself is to keep silent.
       return this.#fail(timedOut(this.#peer, "info", error))
     }
-    if (this.#stage === "tcp") {
-      return this.#fail(fromTcp(this.#peer, error))
-    }
+    if (this.#stage === "tcp") return this.#fail(fromTcp(this.#peer, error))
     this.#fail(
       this.#stage === "tls" || this.#secure
         ? fromEnd(this.#peer, this.#stage, error, this.#tlsState())
@@ -202,12 +196,8 @@ class Dialling implements TransportListener {
       // Too late to be told from an answer to the poke.
       return
     }
-    if (line.startsWith("-ERR")) {
-      return this.#fail(this.#refusal(line))
-    }
-    if (info === undefined) {
-      return this.#fail(this.#notNats(""))
-    }
+    if (line.startsWith("-ERR")) return this.#fail(this.#refusal(line))
+    if (info === undefined) return this.#fail(this.#notNats(""))
     this.#info = info
     this.#infoInsideTls = this.#secure
     const rest = this.#greeting.rest
@@ -243,9 +233,7 @@ class Dialling implements TransportListener {
   }
 
   #settled(info: ServerInfo): void {
-    if (this.#over) {
-      return
-    }
+    if (this.#over) return
     if (this.#rest.length > 0) {
       // Never carried over into the encrypted part: whoever wrote them, it was not proven to be the server.
       const text = "sent data in clear between INFO and the TLS handshake"
@@ -257,9 +245,7 @@ class Dialling implements TransportListener {
   #upgrade(secured: () => void): void {
     this.#stage = "tls"
     const made = tlsOptions(this.#hosts, this.#options.tls)
-    if (made instanceof ConnectError.TlsConfigInvalid) {
-      return this.#fail(made)
-    }
+    if (made instanceof ConnectError.TlsConfigInvalid) return this.#fail(made)
     try {
       this.#tcp?.secure(made, () => {
         this.#secure = true
@@ -273,9 +259,7 @@ class Dialling implements TransportListener {
 
   #authenticate(info: ServerInfo, rest: Buffer): void {
     const transport = this.#transport
-    if (transport === undefined) {
-      return
-    }
+    if (transport === undefined) return
     const { credentials, name, noEcho, handler } = this.#options
     if (lacksNonce(credentials, info.nonce)) {
       return this.#fail(this.#unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))

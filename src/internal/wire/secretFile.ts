@@ -49,9 +49,7 @@ const readOnce = async (path: string): Promise<Read> => {
     for (;;) {
       const { bytesRead } = await file.read(buffer, length, buffer.length - length, null)
       length += bytesRead
-      if (bytesRead === 0 || length > largest) {
-        break
-      }
+      if (bytesRead === 0 || length > largest) break
     }
     return { text: length > largest ? undefined : buffer.toString("utf8", 0, length), mode }
   } finally {
@@ -68,9 +66,7 @@ export const readSecretFile = Effect.fnUntraced(function*(
   options: { readonly secret: boolean; readonly option: string }
 ): Effect.fn.Return<string, FileUnreadable> {
   const { mode, text } = yield* Effect.tryPromise({ try: () => readOnce(path), catch: unreadable })
-  if (text === undefined) {
-    return yield* new FileUnreadable({ problem: "it is larger than 1 MiB", cause: undefined })
-  }
+  if (text === undefined) return yield* new FileUnreadable({ problem: "it is larger than 1 MiB", cause: undefined })
   // Windows has no such mode bits; Node reports them as if all could read.
   if (options.secret && process.platform !== "win32" && (mode & 0o044) !== 0) {
     const warned = yield* WarnedFiles

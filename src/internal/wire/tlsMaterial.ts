@@ -60,17 +60,11 @@ export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.R
   const passphrase = tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)
 
   const authorities = ca === undefined ? undefined : parseCertificates(ca.text)
-  if (ca !== undefined && typeof authorities === "string") {
-    return yield* invalid(ca, authorities)
-  }
+  if (ca !== undefined && typeof authorities === "string") return yield* invalid(ca, authorities)
   const certificates = cert === undefined ? undefined : parseCertificates(cert.text)
-  if (cert !== undefined && typeof certificates === "string") {
-    return yield* invalid(cert, certificates)
-  }
+  if (cert !== undefined && typeof certificates === "string") return yield* invalid(cert, certificates)
   const parsed = key === undefined ? undefined : parseKey(key.text, passphrase)
-  if (key !== undefined && typeof parsed === "string") {
-    return yield* invalid(key, parsed)
-  }
+  if (key !== undefined && typeof parsed === "string") return yield* invalid(key, parsed)
   if (
     key !== undefined && typeof parsed === "object" && typeof certificates === "object" &&
     !certificates[0].checkPrivateKey(parsed)

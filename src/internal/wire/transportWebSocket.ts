@@ -70,9 +70,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   }
 
   control(opcode: number, payload: Buffer): void {
-    if (this.#over) {
-      return
-    }
+    if (this.#over) return
     if (opcode === opcodes.ping) {
       this.#inner.write(frame(opcodes.pong, payload, crypto.randomBytes(4)))
     } else if (opcode === opcodes.close) {
@@ -81,9 +79,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   }
 
   #received(chunk: Buffer): void {
-    if (this.#over) {
-      return
-    }
+    if (this.#over) return
     const rest = this.#response === undefined ? chunk : this.#opening(Buffer.concat([this.#response, chunk]))
     if (rest !== undefined && rest.length > 0) {
       const fault = this.#reader.push(rest)

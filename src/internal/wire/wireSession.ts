@@ -158,9 +158,7 @@ export class WireSession implements Session {
   }
 
   #received(chunk: Buffer): void {
-    if (this.#stage === "ended") {
-      return
-    }
+    if (this.#stage === "ended") return
     let fault: string | undefined
     try {
       fault = this.#parser.push(chunk)
@@ -187,9 +185,7 @@ export class WireSession implements Session {
     if (this.#stage === "connect") {
       this.#stage = "up"
       this.#handler.opened(this)
-      if (!this.isOpen) {
-        return
-      }
+      if (!this.isOpen) return
       this.#owned = true
       if (this.#owesPong) {
         this.#writer.pong()
@@ -231,9 +227,7 @@ export class WireSession implements Session {
   }
 
   #end(reason: ConnectError.ConnectError, tell: boolean): void {
-    if (this.#stage === "ended") {
-      return
-    }
+    if (this.#stage === "ended") return
     this.#stage = "ended"
     this.#reason = reason
     this.#parser.stop()

@@ -70,9 +70,7 @@ export const endpointsOf = <Rpcs extends Rpc.Any>(
   for (const request of group.requests.values()) {
     const endpoint = endpointOf(request as unknown as Rpc.AnyWithProps, group.annotations, service, serviceQueue)
     if (endpoint instanceof InvalidService) return endpoint
-    if (subjects.has(endpoint.subject)) {
-      return invalid(service, "subject", endpoint.subject, "two endpoints have it")
-    }
+    if (subjects.has(endpoint.subject)) return invalid(service, "subject", endpoint.subject, "two endpoints have it")
     subjects.add(endpoint.subject)
     endpoints.push(endpoint)
   }
