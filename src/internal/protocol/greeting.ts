@@ -14,25 +14,25 @@ export const bannerOf = (bytes: Buffer): string =>
 
 /** Gathers bytes up to the end of the first line, and tells early when they are not a NATS server's. */
 export class Greeting {
-  #bytes: Buffer = Buffer.alloc(0)
+  private bytes: Buffer = Buffer.alloc(0)
 
   push(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk])
   }
 
   get isEmpty(): boolean {
-    return this.#bytes.length === 0
+    return this.bytes.length === 0
   }
 
   /** The line without its end, once it is there. */
   get line(): string | undefined {
-    const end = this.#bytes.indexOf(LF)
-    return end < 0 ? undefined : this.#bytes.toString("utf8", 0, end).trimEnd()
+    const end = this.bytes.indexOf(LF)
+    return end < 0 ? undefined : this.bytes.toString("utf8", 0, end).trimEnd()
   }
 
   /** What came after the line. */
   get rest(): Buffer {
-    return this.#bytes.subarray(this.#bytes.indexOf(LF) + 1)
+    return this.bytes.subarray(this.bytes.indexOf(LF) + 1)
   }
 
   /** What the line says, `undefined` if it is not a well-formed INFO. */
@@ -43,16 +43,16 @@ export class Greeting {
 
   /** How the line begins when no NATS server begins so: printable characters, at most 64. Empty for an endless line. */
   get banner(): string | undefined {
-    const start = this.#bytes.toString("latin1", 0, 5).toUpperCase()
+    const start = this.bytes.toString("latin1", 0, 5).toUpperCase()
     if ("INFO ".startsWith(start) || "INFO\t".startsWith(start) || "-ERR ".startsWith(start)) {
-      return this.#bytes.length > maxLine && this.line === undefined ? "" : undefined
+      return this.bytes.length > maxLine && this.line === undefined ? "" : undefined
     }
-    const end = this.#bytes.indexOf(LF)
-    return bannerOf(end < 0 ? this.#bytes : this.#bytes.subarray(0, end))
+    const end = this.bytes.indexOf(LF)
+    return bannerOf(end < 0 ? this.bytes : this.bytes.subarray(0, end))
   }
 
   /** Whether `banner` has all that it will have. */
   get bannerIsWhole(): boolean {
-    return this.#bytes.length >= maxBanner || this.line !== undefined
+    return this.bytes.length >= maxBanner || this.line !== undefined
   }
 }

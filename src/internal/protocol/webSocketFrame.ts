@@ -39,40 +39,40 @@ export interface FrameSink {
 
 /** Takes the frames of a server apart, whatever the chunks. */
 export class FrameReader {
-  readonly #sink: FrameSink
+  private readonly sink: FrameSink
   /** The beginning of a frame's head, or of a control frame, that a chunk's end cut. */
-  #pending: Buffer = Buffer.alloc(0)
+  private pending: Buffer = Buffer.alloc(0)
   /** Bytes of the current message frame that are still to come. */
-  #remaining = 0
+  private remaining = 0
 
   constructor(sink: FrameSink) {
-    this.#sink = sink
+    this.sink = sink
   }
 
   /** Gives what is wrong when the stream is broken. */
   push(chunk: Buffer): string | undefined {
-    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
-    this.#pending = bytes.subarray(bytes.length)
+    let bytes = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk])
+    this.pending = bytes.subarray(bytes.length)
     while (bytes.length > 0) {
-      if (this.#remaining > 0) {
-        const part = bytes.subarray(0, this.#remaining)
-        this.#remaining -= part.length
+      if (this.remaining > 0) {
+        const part = bytes.subarray(0, this.remaining)
+        this.remaining -= part.length
         bytes = bytes.subarray(part.length)
-        this.#sink.data(part)
+        this.sink.data(part)
         continue
       }
       const head = headOf(bytes)
       if (typeof head === "string") return head
       const controlEnd = head === undefined ? 0 : head.size + head.length
       if (head === undefined || (head.opcode >= opcodes.close && bytes.length < controlEnd)) {
-        this.#pending = bytes
+        this.pending = bytes
         return undefined
       }
       if (head.opcode >= opcodes.close) {
-        this.#sink.control(head.opcode, bytes.subarray(head.size, controlEnd))
+        this.sink.control(head.opcode, bytes.subarray(head.size, controlEnd))
         bytes = bytes.subarray(controlEnd)
       } else {
-        this.#remaining = head.length
+        this.remaining = head.length
         bytes = bytes.subarray(head.size)
       }
     }

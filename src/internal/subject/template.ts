@@ -37,28 +37,28 @@ class TemplateOf implements Template {
   readonly template: string
   readonly pattern: SubjectPattern
   readonly parameters: ReadonlyArray<string>
-  readonly #tokens: ReadonlyArray<TemplateToken>
+  private readonly tokens: ReadonlyArray<TemplateToken>
 
   constructor(template: string, tokens: ReadonlyArray<TemplateToken>) {
     this.template = template
-    this.#tokens = tokens
+    this.tokens = tokens
     this.pattern = tokens.map((token) => typeof token === "string" ? token : "*").join(".") as SubjectPattern
     this.parameters = tokens.flatMap((token) => typeof token === "string" ? [] : [token.name])
   }
 
   build(values: Values): Effect.Effect<Subject, InvalidSubject> {
-    const built = this.#build(values)
+    const built = this.built(values)
     return typeof built === "string" ? Effect.succeed(built) : Effect.fail(built)
   }
 
   buildUnsafe(values: Values): Subject {
-    const built = this.#build(values)
+    const built = this.built(values)
     if (typeof built === "string") return built
     throw built
   }
 
   patternFor(values: Partial<Values>): Effect.Effect<SubjectPattern, InvalidSubject> {
-    const pattern = this.#fill(values, "*")
+    const pattern = this.fill(values, "*")
     if (typeof pattern !== "string") return Effect.fail(pattern)
     const problem = patternProblem(pattern)
     return problem === undefined
@@ -66,17 +66,17 @@ class TemplateOf implements Template {
       : Effect.fail(invalidSubject("pattern", pattern, problem))
   }
 
-  #build(values: Values): Subject | InvalidSubject {
-    const subject = this.#fill(values, undefined)
+  private built(values: Values): Subject | InvalidSubject {
+    const subject = this.fill(values, undefined)
     if (typeof subject !== "string") return subject
     const problem = subjectProblem(subject)
     return problem === undefined ? (subject as Subject) : invalidSubject("subject", subject, problem)
   }
 
-  #fill(values: Partial<Values>, missing: string | undefined): string | InvalidSubject {
+  private fill(values: Partial<Values>, missing: string | undefined): string | InvalidSubject {
     let subject = ""
-    for (let i = 0; i < this.#tokens.length; i++) {
-      const token = this.#tokens[i]
+    for (let i = 0; i < this.tokens.length; i++) {
+      const token = this.tokens[i]
       if (i > 0) subject += "."
       if (typeof token === "string") {
         subject += token
@@ -100,10 +100,10 @@ class TemplateOf implements Template {
   parse(subject: string): Option.Option<Values> {
     if (subjectProblem(subject) !== undefined) return Option.none()
     const given = subject.split(".")
-    if (given.length !== this.#tokens.length) return Option.none()
+    if (given.length !== this.tokens.length) return Option.none()
     const values: Record<string, string> = {}
     for (let i = 0; i < given.length; i++) {
-      const token = this.#tokens[i]
+      const token = this.tokens[i]
       if (typeof token === "string") {
         if (token !== given[i]) return Option.none()
         continue

@@ -62,283 +62,283 @@ type Outcome = (result: WireSession | ConnectError.ConnectError) => void
 const nothing = Buffer.alloc(0)
 
 class Dialling implements TransportListener {
-  readonly #options: DialOptions
-  readonly #hosts: readonly [string, ...Array<string>]
-  readonly #peer: Peer
-  readonly #tlsRequired: boolean
-  readonly #tlsWanted: boolean
-  readonly #webSocket: boolean
-  #outcome: Outcome = () => {}
-  #stage: ConnectError.ConnectStage = "tcp"
-  #transport: Transport | undefined
-  #tcp: TcpTransport | undefined
-  #secure = false
-  #greeting = new Greeting()
-  #info: ServerInfo | undefined
-  #infoInsideTls = false
+  private readonly options: DialOptions
+  private readonly hosts: readonly [string, ...Array<string>]
+  private readonly peer: Peer
+  private readonly tlsRequired: boolean
+  private readonly tlsWanted: boolean
+  private readonly webSocket: boolean
+  private outcome: Outcome = () => {}
+  private stage: ConnectError.ConnectStage = "tcp"
+  private transport: Transport | undefined
+  private tcp: TcpTransport | undefined
+  private secure = false
+  private greeting = new Greeting()
+  private info: ServerInfo | undefined
+  private infoInsideTls = false
   /** Bytes in clear after an INFO that is to be followed by TLS. */
-  #rest: Buffer = nothing
-  #session: WireSession | undefined
-  #settling: NodeJS.Timeout | undefined
-  #poked = false
-  #over = false
+  private rest: Buffer = nothing
+  private session: WireSession | undefined
+  private settling: NodeJS.Timeout | undefined
+  private poked = false
+  private over = false
 
   constructor(options: DialOptions) {
-    this.#options = options
+    this.options = options
     const { server, tls } = options
     const isItself = options.hosts.length === 1 && options.hosts[0] === server.host
-    this.#hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
-    this.#peer = {
+    this.hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
+    this.peer = {
       server: formatServer(server),
       hosts: tls.serverName === undefined && !isItself ? options.hosts : [],
       method: options.credentials.method,
       timeoutMillis: options.connectTimeout
     }
-    this.#webSocket = isWebSocket(server.scheme)
-    this.#tlsRequired = requiresTls(server.scheme) || options.requireTls || tls.mode === "require"
-    this.#tlsWanted = this.#tlsRequired || (tls.mode === "prefer" && !this.#webSocket)
+    this.webSocket = isWebSocket(server.scheme)
+    this.tlsRequired = requiresTls(server.scheme) || options.requireTls || tls.mode === "require"
+    this.tlsWanted = this.tlsRequired || (tls.mode === "prefer" && !this.webSocket)
   }
 
   start(outcome: Outcome): void {
-    this.#outcome = outcome
-    const { server } = this.#options
-    if (server.scheme === "ws" && this.#tlsRequired) {
-      return this.#fail(new ConnectError.TlsUnavailable({ server: this.#peer.server }))
+    this.outcome = outcome
+    const { server } = this.options
+    if (server.scheme === "ws" && this.tlsRequired) {
+      return this.fail(new ConnectError.TlsUnavailable({ server: this.peer.server }))
     }
     try {
-      this.#tcp = new TcpTransport(server.host, server.port, this, () => this.#connected())
-      this.#transport = this.#tcp
+      this.tcp = new TcpTransport(server.host, server.port, this, () => this.connected())
+      this.transport = this.tcp
     } catch (cause) {
-      this.#fail(fromTcp(this.#peer, cause))
+      this.fail(fromTcp(this.peer, cause))
     }
   }
 
   /** Speaks to a listener that has been silent for most of the time. */
   poke(): void {
-    if (!this.#over && this.#stage === "info" && this.#greeting.isEmpty && !this.#webSocket) {
-      this.#poked = true
-      this.#transport?.write(Buffer.from("PING\r\n\r\n"))
+    if (!this.over && this.stage === "info" && this.greeting.isEmpty && !this.webSocket) {
+      this.poked = true
+      this.transport?.write(Buffer.from("PING\r\n\r\n"))
     }
   }
 
   expire(): void {
-    if (!this.#over) {
-      const banner = this.#stage === "info" ? this.#greeting.banner : undefined
-      this.#fail(
+    if (!this.over) {
+      const banner = this.stage === "info" ? this.greeting.banner : undefined
+      this.fail(
         banner === undefined
-          ? this.#session?.suspicion ?? timedOut(this.#peer, this.#stage)
-          : this.#notNats(banner)
+          ? this.session?.suspicion ?? timedOut(this.peer, this.stage)
+          : this.notNats(banner)
       )
     }
   }
 
   /** The dialling fiber is gone. A session that was opened belongs to the handler and stays. */
   abort(): void {
-    if (!this.#over) {
-      this.#release()
-      this.#session?.close()
-      this.#transport?.destroy()
+    if (!this.over) {
+      this.release()
+      this.session?.close()
+      this.transport?.destroy()
     }
   }
 
   data(chunk: Buffer): void {
-    if (this.#info !== undefined) return this.#afterInfo(chunk)
-    this.#greeting.push(chunk)
-    const { banner, line } = this.#greeting
+    if (this.info !== undefined) return this.afterInfo(chunk)
+    this.greeting.push(chunk)
+    const { banner, line } = this.greeting
     if (banner !== undefined) {
-      if (this.#greeting.bannerIsWhole) {
-        this.#fail(this.#notNats(banner))
+      if (this.greeting.bannerIsWhole) {
+        this.fail(this.notNats(banner))
       } else {
-        this.#settling ??= setTimeout(() => this.#fail(this.#notNats(this.#greeting.banner ?? banner)), bannerMillis)
+        this.settling ??= setTimeout(() => this.fail(this.notNats(this.greeting.banner ?? banner)), bannerMillis)
       }
     } else if (line !== undefined) {
-      this.#greeted(line)
+      this.greeted(line)
     }
   }
 
   drained(): void {}
 
   ended(error: Error | undefined): void {
-    const banner = this.#stage === "info" ? this.#greeting.banner : undefined
-    if (banner !== undefined) return this.#fail(this.#notNats(banner))
-    if (this.#poked) {
+    const banner = this.stage === "info" ? this.greeting.banner : undefined
+    if (banner !== undefined) return this.fail(this.notNats(banner))
+    if (this.poked) {
       // It closed because of what was sent to it. What it did by itself is to keep silent.
-      return this.#fail(timedOut(this.#peer, "info", error))
+      return this.fail(timedOut(this.peer, "info", error))
     }
-    if (this.#stage === "tcp") return this.#fail(fromTcp(this.#peer, error))
-    this.#fail(
-      this.#stage === "tls" || this.#secure
-        ? fromEnd(this.#peer, this.#stage, error, this.#tlsState())
-        : fromEnd(this.#peer, this.#stage, error, undefined)
+    if (this.stage === "tcp") return this.fail(fromTcp(this.peer, error))
+    this.fail(
+      this.stage === "tls" || this.secure
+        ? fromEnd(this.peer, this.stage, error, this.tlsState())
+        : fromEnd(this.peer, this.stage, error, undefined)
     )
   }
 
-  #connected(): void {
+  private connected(): void {
     const awaitInfo = (): void => {
-      this.#stage = "info"
-      if (this.#webSocket && this.#tcp !== undefined) {
-        this.#transport = new WebSocketTransport(this.#tcp, this.#options.server, this, (line) => {
-          this.#fail(this.#noWebSocket(line))
+      this.stage = "info"
+      if (this.webSocket && this.tcp !== undefined) {
+        this.transport = new WebSocketTransport(this.tcp, this.options.server, this, (line) => {
+          this.fail(this.noWebSocket(line))
         })
       }
     }
     // A WebSocket has its TLS before all else.
-    if ((this.#options.tls.handshakeFirst || this.#webSocket) && this.#tlsWanted) {
-      this.#upgrade(awaitInfo)
+    if ((this.options.tls.handshakeFirst || this.webSocket) && this.tlsWanted) {
+      this.upgrade(awaitInfo)
     } else {
       awaitInfo()
     }
   }
 
-  #greeted(line: string): void {
-    const info = this.#greeting.info
-    if (this.#poked) {
+  private greeted(line: string): void {
+    const info = this.greeting.info
+    if (this.poked) {
       // Too late to be told from an answer to the poke.
       return
     }
-    if (line.startsWith("-ERR")) return this.#fail(this.#refusal(line))
-    if (info === undefined) return this.#fail(this.#notNats(""))
-    this.#info = info
-    this.#infoInsideTls = this.#secure
-    const rest = this.#greeting.rest
+    if (line.startsWith("-ERR")) return this.fail(this.refusal(line))
+    if (info === undefined) return this.fail(this.notNats(""))
+    this.info = info
+    this.infoInsideTls = this.secure
+    const rest = this.greeting.rest
     const offered = info.tls_required === true || info.tls_available === true
-    const { server } = this.#peer
-    if (this.#secure || this.#webSocket) {
-      this.#authenticate(info, rest)
-    } else if (!this.#tlsWanted) {
+    const { server } = this.peer
+    if (this.secure || this.webSocket) {
+      this.authenticate(info, rest)
+    } else if (!this.tlsWanted) {
       if (info.tls_required === true) {
-        this.#fail(new ConnectError.TlsRequired({ server }))
+        this.fail(new ConnectError.TlsRequired({ server }))
       } else {
-        this.#authenticate(info, rest)
+        this.authenticate(info, rest)
       }
     } else if (offered) {
       // And a turn of the event loop more: timers run before it reads what has come in the meantime.
-      this.#settling = setTimeout(() => setImmediate(() => this.#settled(info)), settleMillis)
-      this.#afterInfo(rest)
-    } else if (this.#tlsRequired) {
+      this.settling = setTimeout(() => setImmediate(() => this.settled(info)), settleMillis)
+      this.afterInfo(rest)
+    } else if (this.tlsRequired) {
       // Before anything is sent in clear (P1).
-      this.#fail(new ConnectError.TlsUnavailable({ server }))
+      this.fail(new ConnectError.TlsUnavailable({ server }))
     } else {
-      this.#authenticate(info, rest)
+      this.authenticate(info, rest)
     }
   }
 
   /** In clear, after an INFO that announced TLS. */
-  #afterInfo(chunk: Buffer): void {
-    this.#rest = chunk.length === 0 ? this.#rest : Buffer.concat([this.#rest, chunk])
-    const end = this.#rest.indexOf("\n")
-    if (end >= 0 && this.#rest.subarray(0, 4).toString("latin1") === "-ERR") {
-      this.#fail(this.#refusal(this.#rest.toString("latin1", 0, end)))
+  private afterInfo(chunk: Buffer): void {
+    this.rest = chunk.length === 0 ? this.rest : Buffer.concat([this.rest, chunk])
+    const end = this.rest.indexOf("\n")
+    if (end >= 0 && this.rest.subarray(0, 4).toString("latin1") === "-ERR") {
+      this.fail(this.refusal(this.rest.toString("latin1", 0, end)))
     }
   }
 
-  #settled(info: ServerInfo): void {
-    if (this.#over) return
-    if (this.#rest.length > 0) {
+  private settled(info: ServerInfo): void {
+    if (this.over) return
+    if (this.rest.length > 0) {
       // Never carried over into the encrypted part: whoever wrote them, it was not proven to be the server.
       const text = "sent data in clear between INFO and the TLS handshake"
-      return this.#fail(new ConnectError.ServerRejected({ server: this.#peer.server, text }))
+      return this.fail(new ConnectError.ServerRejected({ server: this.peer.server, text }))
     }
-    this.#upgrade(() => this.#authenticate(info, nothing))
+    this.upgrade(() => this.authenticate(info, nothing))
   }
 
-  #upgrade(secured: () => void): void {
-    this.#stage = "tls"
-    const made = tlsOptions(this.#hosts, this.#options.tls)
-    if (made instanceof ConnectError.TlsConfigInvalid) return this.#fail(made)
+  private upgrade(secured: () => void): void {
+    this.stage = "tls"
+    const made = tlsOptions(this.hosts, this.options.tls)
+    if (made instanceof ConnectError.TlsConfigInvalid) return this.fail(made)
     try {
-      this.#tcp?.secure(made, () => {
-        this.#secure = true
+      this.tcp?.secure(made, () => {
+        this.secure = true
         secured()
       })
     } catch (cause) {
       const problem = "the TLS library does not take these settings"
-      this.#fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
+      this.fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
     }
   }
 
-  #authenticate(info: ServerInfo, rest: Buffer): void {
-    const transport = this.#transport
+  private authenticate(info: ServerInfo, rest: Buffer): void {
+    const transport = this.transport
     if (transport === undefined) return
-    const { credentials, name, noEcho, handler } = this.#options
+    const { credentials, name, noEcho, handler } = this.options
     if (lacksNonce(credentials, info.nonce)) {
-      return this.#fail(this.#unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
+      return this.fail(this.unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
     }
     let connect: Uint8Array
     try {
-      const settings = { name, version, echo: !noEcho, tlsRequired: this.#tlsRequired }
+      const settings = { name, version, echo: !noEcho, tlsRequired: this.tlsRequired }
       connect = connectAndPing(settings, connectAuth(credentials, info.nonce))
     } catch {
       // The reason is not kept: it could quote the credentials.
-      return this.#fail(this.#unusable("its challenge cannot be signed with them"))
+      return this.fail(this.unusable("its challenge cannot be signed with them"))
     }
-    this.#stage = "connect"
+    this.stage = "connect"
     const session = new WireSession({
       transport,
-      peer: this.#peer,
+      peer: this.peer,
       info,
-      infoInsideTls: this.#infoInsideTls,
-      tls: this.#secure ? () => this.#tlsState() : undefined,
+      infoInsideTls: this.infoInsideTls,
+      tls: this.secure ? () => this.tlsState() : undefined,
       handler,
       settled: (reason) => {
         if (reason !== undefined) {
-          this.#fail(reason)
-        } else if (!this.#over) {
-          this.#release()
-          this.#session = undefined
-          this.#outcome(session)
+          this.fail(reason)
+        } else if (!this.over) {
+          this.release()
+          this.session = undefined
+          this.outcome(session)
         }
       }
     })
-    this.#session = session
+    this.session = session
     session.start(rest, connect)
   }
 
-  #unusable(problem: string): ConnectError.ConnectError {
-    const { method, source } = this.#options.credentials
-    return new ConnectError.CredentialsInvalid({ method, source, problem, server: this.#peer.server })
+  private unusable(problem: string): ConnectError.ConnectError {
+    const { method, source } = this.options.credentials
+    return new ConnectError.CredentialsInvalid({ method, source, problem, server: this.peer.server })
   }
 
-  #tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
+  private tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
     return {
-      verify: this.#info?.tls_verify === true,
-      certificateFault: this.#options.tls.insecureSkipVerify ? undefined : this.#tcp?.certificateFault
+      verify: this.info?.tls_verify === true,
+      certificateFault: this.options.tls.insecureSkipVerify ? undefined : this.tcp?.certificateFault
     }
   }
 
-  #refusal(line: string): ConnectError.ConnectError {
+  private refusal(line: string): ConnectError.ConnectError {
     const text = line.slice(4)
-    return fromServerText(this.#peer, text) ??
-      new ConnectError.ServerRejected({ server: this.#peer.server, text: text.trim() })
+    return fromServerText(this.peer, text) ??
+      new ConnectError.ServerRejected({ server: this.peer.server, text: text.trim() })
   }
 
-  #notNats(banner: string): ConnectError.ConnectError {
-    if (this.#poked && banner === "") {
+  private notNats(banner: string): ConnectError.ConnectError {
+    if (this.poked && banner === "") {
       // A TLS alert: the server waits for the handshake.
-      return timedOut(this.#peer, "info")
+      return timedOut(this.peer, "info")
     }
-    return new ConnectError.NotANatsServer({ server: this.#peer.server, banner })
+    return new ConnectError.NotANatsServer({ server: this.peer.server, banner })
   }
 
-  #noWebSocket(line: string): ConnectError.ConnectError {
+  private noWebSocket(line: string): ConnectError.ConnectError {
     if (/^INFO[ \t]/i.test(line)) {
       const text = "it speaks NATS without WebSocket"
-      return new ConnectError.WrongPort({ server: this.#peer.server, text })
+      return new ConnectError.WrongPort({ server: this.peer.server, text })
     }
-    return this.#notNats(bannerOf(Buffer.from(line, "latin1")))
+    return this.notNats(bannerOf(Buffer.from(line, "latin1")))
   }
 
-  #fail(error: ConnectError.ConnectError): void {
-    if (!this.#over) {
-      this.#release()
-      this.#session?.close()
-      this.#transport?.destroy()
-      this.#outcome(error)
+  private fail(error: ConnectError.ConnectError): void {
+    if (!this.over) {
+      this.release()
+      this.session?.close()
+      this.transport?.destroy()
+      this.outcome(error)
     }
   }
 
-  #release(): void {
-    this.#over = true
-    clearTimeout(this.#settling)
+  private release(): void {
+    this.over = true
+    clearTimeout(this.settling)
   }
 }

@@ -9,91 +9,91 @@ import { afterLastWord, watchWrites } from "./transportLastWord.ts"
 
 export class TcpTransport implements Transport {
   listener: TransportListener
-  #socket: Net.Socket
-  #detach: () => void = () => {}
-  #over = false
-  #received = 0
+  private socket: Net.Socket
+  private detach: () => void = () => {}
+  private over = false
+  private received = 0
 
   /** Throws when the port is impossible. `connected` is called once the other side has accepted. */
   constructor(host: string, port: number, listener: TransportListener, connected: () => void) {
     this.listener = listener
-    this.#socket = Net.connect({ host, port, noDelay: true })
-    this.#socket.once("connect", () => {
-      if (!this.#over) {
+    this.socket = Net.connect({ host, port, noDelay: true })
+    this.socket.once("connect", () => {
+      if (!this.over) {
         connected()
       }
     })
-    this.#attach(this.#socket, false)
+    this.attach(this.socket, false)
   }
 
   /** Why the other side's certificate was not accepted. */
   get certificateFault(): string | undefined {
-    const fault: unknown = "authorizationError" in this.#socket ? this.#socket.authorizationError : undefined
+    const fault: unknown = "authorizationError" in this.socket ? this.socket.authorizationError : undefined
     return fault === undefined || fault === null ? undefined : String(fault)
   }
 
   /** TLS on this connection from here on. Bytes that come before `secured` are handed to no one. */
   secure(options: Tls.ConnectionOptions, secured: () => void): void {
-    const raw = this.#socket
+    const raw = this.socket
     // The raw socket stays below the TLS one, and an 'error' event without a listener would end the process (P10).
     raw.on("error", () => {})
     raw.pause()
-    this.#detach()
+    this.detach()
     const socket = lazyTls().connect({ ...options, socket: raw })
-    this.#socket = socket
+    this.socket = socket
     socket.once("secureConnect", () => {
-      if (!this.#over) {
+      if (!this.over) {
         secured()
       }
     })
-    this.#attach(socket, true)
+    this.attach(socket, true)
   }
 
   get backlog(): number {
-    return this.#over ? 0 : this.#socket.writableLength
+    return this.over ? 0 : this.socket.writableLength
   }
 
   write(bytes: Uint8Array): void {
-    if (!this.#over) {
-      this.#socket.write(bytes)
+    if (!this.over) {
+      this.socket.write(bytes)
     }
   }
 
   destroy(): void {
-    this.#over = true
-    this.#socket.destroy()
+    this.over = true
+    this.socket.destroy()
   }
 
-  #attach(socket: Net.Socket, sequential: boolean): void {
+  private attach(socket: Net.Socket, sequential: boolean): void {
     const data = (chunk: Buffer): void => {
-      if (!this.#over) {
-        this.#received += 1
+      if (!this.over) {
+        this.received += 1
         this.listener.data(chunk)
       }
     }
-    const failed = (error: Error): void => this.#end(error)
-    const ended = (): void => this.#end(undefined)
+    const failed = (error: Error): void => this.end(error)
+    const ended = (): void => this.end(undefined)
     socket.on("data", data).on("error", failed).on("end", ended).on("close", ended)
-    this.#detach = () => socket.off("data", data).off("error", failed).off("end", ended).off("close", ended)
+    this.detach = () => socket.off("data", data).off("error", failed).off("end", ended).off("close", ended)
     watchWrites(socket, {
       sequential,
       failed: (error) => {
-        if (!this.#over) {
-          afterLastWord(() => this.#received, () => this.#end(error))
+        if (!this.over) {
+          afterLastWord(() => this.received, () => this.end(error))
         }
       },
       taken: () => {
-        if (!this.#over && socket.writableLength === 0) {
+        if (!this.over && socket.writableLength === 0) {
           this.listener.drained()
         }
       }
     })
   }
 
-  #end(error: Error | undefined): void {
-    if (!this.#over) {
-      this.#over = true
-      this.#socket.destroy()
+  private end(error: Error | undefined): void {
+    if (!this.over) {
+      this.over = true
+      this.socket.destroy()
       this.listener.ended(error)
     }
   }

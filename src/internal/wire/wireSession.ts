@@ -8,7 +8,7 @@ import * as ConnectError from "../../ConnectError.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { Parser } from "../protocol/parser.ts"
 import { serverErrorKind } from "../protocol/serverError.ts"
-import { BufferedWriter, type Writer } from "../protocol/writer.ts"
+import { BufferedWriter } from "../protocol/writer.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
 import type { Session, SessionHandler } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -28,111 +28,100 @@ export interface WireSessionOptions {
 
 type Resume = (reason?: ConnectError.ConnectError) => void
 
-// All state is private to the language, so that no inspection of a session shows what it holds.
+const inspect = Symbol.for("nodejs.util.inspect.custom")
+
 export class WireSession implements Session {
-  readonly #options: WireSessionOptions
-  readonly #transport: Transport
-  readonly #handler: SessionHandler
-  readonly #writer: BufferedWriter
-  readonly #parser: Parser
-  #info: ServerInfo
-  #infoInsideTls: boolean
-  #stage: "connect" | "up" | "ended" = "connect"
+  private readonly options: WireSessionOptions
+  private readonly transport: Transport
+  private readonly handler: SessionHandler
+  readonly writer: BufferedWriter
+  private readonly parser: Parser
+  info: ServerInfo
+  infoInsideTls: boolean
+  private stage: "connect" | "up" | "ended" = "connect"
   /** The handler has taken it: from here on an end is told to the handler, before that to the dial. */
-  #owned = false
-  #reason: ConnectError.ConnectError | undefined
+  private owned = false
+  private reason: ConnectError.ConnectError | undefined
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
-  #suspect: string | undefined
+  private suspect: string | undefined
   /** The server sent a PING before its PONG; the answer waits, since nothing may be written before the PONG. */
-  #owesPong = false
-  #sent = 0
-  #pings: Array<Resume> = []
-  #waiting: Array<() => void> = []
+  private owesPong = false
+  private sent = 0
+  private pings: Array<Resume> = []
+  private waiting: Array<() => void> = []
 
   constructor(options: WireSessionOptions) {
-    this.#options = options
-    this.#transport = options.transport
-    this.#handler = options.handler
-    this.#info = options.info
-    this.#infoInsideTls = options.infoInsideTls
-    this.#writer = new BufferedWriter((bytes) => {
-      this.#sent += bytes.length
-      this.#transport.write(bytes)
+    this.options = options
+    this.transport = options.transport
+    this.handler = options.handler
+    this.info = options.info
+    this.infoInsideTls = options.infoInsideTls
+    this.writer = new BufferedWriter((bytes) => {
+      this.sent += bytes.length
+      this.transport.write(bytes)
     })
-    this.#parser = new Parser({
-      target: (sid) => this.#handler.target(sid),
+    this.parser = new Parser({
+      target: (sid) => this.handler.target(sid),
       info: (info) => {
-        this.#info = info
-        this.#infoInsideTls = this.encrypted
-        if (this.#stage === "up") {
-          this.#handler.info(info)
+        this.info = info
+        this.infoInsideTls = this.encrypted
+        if (this.stage === "up") {
+          this.handler.info(info)
         }
       },
-      ping: () => this.#pinged(),
-      pong: () => this.#ponged(),
-      error: (text) => this.#refused(text)
+      ping: () => this.pinged(),
+      pong: () => this.ponged(),
+      error: (text) => this.refused(text)
     })
   }
 
   get server(): string {
-    return this.#options.peer.server
-  }
-
-  get info(): ServerInfo {
-    return this.#info
-  }
-
-  get writer(): Writer {
-    return this.#writer
+    return this.options.peer.server
   }
 
   get isOpen(): boolean {
-    return this.#stage === "up"
+    return this.stage === "up"
   }
 
   get encrypted(): boolean {
-    return this.#options.tls !== undefined
-  }
-
-  get infoInsideTls(): boolean {
-    return this.#infoInsideTls
+    return this.options.tls !== undefined
   }
 
   get bytesIn(): number {
-    return this.#parser.bytesIn
+    return this.parser.bytesIn
   }
 
   get messagesIn(): number {
-    return this.#parser.messagesIn
+    return this.parser.messagesIn
   }
 
   get backlog(): number {
-    return this.isOpen ? this.#writer.bytesOut - this.#sent + this.#transport.backlog : 0
+    return this.isOpen ? this.writer.bytesOut - this.sent + this.transport.backlog : 0
   }
 
   drained(resume: () => void): void {
     if (this.backlog === 0) {
       resume()
     } else {
-      this.#waiting.push(resume)
+      this.waiting.push(resume)
     }
   }
 
   ping(resume: Resume): void {
     if (this.isOpen) {
-      this.#pings.push(resume)
-      this.#writer.ping()
+      this.pings.push(resume)
+      this.writer.ping()
     } else {
-      resume(this.#reason ?? this.#closedReason())
+      resume(this.reason ?? this.closedReason())
     }
   }
 
   fail(reason: ConnectError.ConnectError): void {
-    this.#end(reason, true)
+    this.end(reason, true)
   }
 
   close(): void {
-    this.#end(this.#closedReason(), false)
+    this.end(this.closedReason(), false)
   }
 
   /**
@@ -141,120 +130,129 @@ export class WireSession implements Session {
    */
   start(rest: Buffer, connect: Uint8Array): void {
     const listener: TransportListener = {
-      data: (chunk) => this.#received(chunk),
-      drained: () => this.#drained(),
-      ended: (error) => this.#transportEnded(error)
+      data: (chunk) => this.received(chunk),
+      drained: () => this.emptied(),
+      ended: (error) => this.transportEnded(error)
     }
-    this.#transport.listener = listener
+    this.transport.listener = listener
     if (rest.length > 0) {
-      this.#received(rest)
+      this.received(rest)
     }
-    this.#transport.write(connect)
+    this.transport.write(connect)
   }
 
   /** The reason to give when time is up at stage `connect`. */
   get suspicion(): ConnectError.ConnectError | undefined {
-    return this.#suspect === undefined ? undefined : fromServerText(this.#options.peer, this.#suspect)
+    return this.suspect === undefined ? undefined : fromServerText(this.options.peer, this.suspect)
   }
 
-  #received(chunk: Buffer): void {
-    if (this.#stage === "ended") return
+  private received(chunk: Buffer): void {
+    if (this.stage === "ended") return
     let fault: string | undefined
     try {
-      fault = this.#parser.push(chunk)
+      fault = this.parser.push(chunk)
     } catch (cause) {
       // A reader that stops without a word is worse than a session that ends (P5, P6).
-      return this.#end(this.#rejected("a handler failed on what it sent", cause), true)
+      return this.end(this.rejected("a handler failed on what it sent", cause), true)
     }
     if (fault !== undefined) {
-      this.#end(this.#rejected(`sent ${fault}`), true)
+      this.end(this.rejected(`sent ${fault}`), true)
     }
   }
 
-  #pinged(): void {
-    this.#suspect = undefined
-    if (this.#stage === "up") {
-      this.#writer.pong()
+  private pinged(): void {
+    this.suspect = undefined
+    if (this.stage === "up") {
+      this.writer.pong()
     } else {
-      this.#owesPong = true
+      this.owesPong = true
     }
   }
 
-  #ponged(): void {
-    this.#suspect = undefined
-    if (this.#stage === "connect") {
-      this.#stage = "up"
-      this.#handler.opened(this)
+  private ponged(): void {
+    this.suspect = undefined
+    if (this.stage === "connect") {
+      this.stage = "up"
+      this.handler.opened(this)
       if (!this.isOpen) return
-      this.#owned = true
-      if (this.#owesPong) {
-        this.#writer.pong()
+      this.owned = true
+      if (this.owesPong) {
+        this.writer.pong()
       }
-      this.#options.settled()
+      this.options.settled()
     } else {
-      this.#pings.shift()?.()
+      this.pings.shift()?.()
     }
   }
 
-  #refused(raw: string): void {
-    const reason = fromServerText(this.#options.peer, raw)
+  private refused(raw: string): void {
+    const reason = fromServerText(this.options.peer, raw)
     const known = serverErrorKind(raw) !== "ServerRejected"
     if (reason !== undefined && known) {
       // The first refusal is the cause (P19), whatever the closing socket says after it.
-      return this.#end(reason, true)
+      return this.end(reason, true)
     }
     if (reason !== undefined) {
-      this.#suspect ??= raw
+      this.suspect ??= raw
     }
-    if (this.#stage === "up") {
-      this.#handler.serverError(raw)
+    if (this.stage === "up") {
+      this.handler.serverError(raw)
     }
   }
 
-  #drained(): void {
-    if (this.#waiting.length > 0 && this.backlog === 0) {
-      const waiting = this.#waiting
-      this.#waiting = []
+  private emptied(): void {
+    if (this.waiting.length > 0 && this.backlog === 0) {
+      const waiting = this.waiting
+      this.waiting = []
       for (const resume of waiting) {
         resume()
       }
     }
   }
 
-  #transportEnded(error: Error | undefined): void {
-    const stage = this.#stage === "connect" ? "connect" : "up"
-    this.#end(this.suspicion ?? fromEnd(this.#options.peer, stage, error, this.#options.tls?.()), true)
+  private transportEnded(error: Error | undefined): void {
+    const stage = this.stage === "connect" ? "connect" : "up"
+    this.end(this.suspicion ?? fromEnd(this.options.peer, stage, error, this.options.tls?.()), true)
   }
 
-  #end(reason: ConnectError.ConnectError, tell: boolean): void {
-    if (this.#stage === "ended") return
-    this.#stage = "ended"
-    this.#reason = reason
-    this.#parser.stop()
-    this.#writer.detach()
-    this.#transport.destroy()
-    const pings = this.#pings
-    const waiting = this.#waiting
-    this.#pings = []
-    this.#waiting = []
+  private end(reason: ConnectError.ConnectError, tell: boolean): void {
+    if (this.stage === "ended") return
+    this.stage = "ended"
+    this.reason = reason
+    this.parser.stop()
+    this.writer.detach()
+    this.transport.destroy()
+    const pings = this.pings
+    const waiting = this.waiting
+    this.pings = []
+    this.waiting = []
     for (const resume of pings) {
       resume(reason)
     }
     for (const resume of waiting) {
       resume()
     }
-    if (!this.#owned) {
-      this.#options.settled(reason)
+    if (!this.owned) {
+      this.options.settled(reason)
     } else if (tell) {
-      this.#handler.closed(reason)
+      this.handler.closed(reason)
     }
   }
 
-  #closedReason(): ConnectError.ConnectError {
+  /** It holds a socket, and a socket of TLS its key: no inspection goes into it. */
+  toJSON(): unknown {
+    return { _id: "Session", server: this.server, isOpen: this.isOpen }
+  }
+
+  [inspect](): unknown {
+    return this.toJSON()
+  }
+
+  private closedReason(): ConnectError.ConnectError {
     return new ConnectError.ConnectionReset({ server: this.server, stage: "up" })
   }
 
-  #rejected(text: string, cause?: unknown): ConnectError.ConnectError {
+  private rejected(text: string, cause?: unknown): ConnectError.ConnectError {
     return new ConnectError.ServerRejected({ server: this.server, text, ...(cause === undefined ? {} : { cause }) })
   }
 }

@@ -10,27 +10,27 @@ export class FakeConnection {
   /** Everything the client sent, one character per byte. */
   text = ""
   isClosed = false
-  #answering = false
-  #isFinished = false
+  private answering = false
+  private isFinished = false
   /** Where the next expected line is looked for, and where the next PING is. */
-  #position = 0
-  #pingPosition = 0
-  #onText: (() => void) | undefined
-  readonly #onClose = new Set<() => void>()
-  readonly #onFinished = new Set<() => void>()
+  private position = 0
+  private pingPosition = 0
+  private onText: (() => void) | undefined
+  private readonly closeListeners = new Set<() => void>()
+  private readonly finishedListeners = new Set<() => void>()
 
   constructor(socket: net.Socket) {
     this.socket = socket
     socket.setEncoding("latin1")
     socket.on("data", (text: string) => {
       this.text += text
-      this.#pongs()
-      this.#onText?.()
+      this.pongs()
+      this.onText?.()
     })
     socket.on("error", () => {})
     socket.on("close", () => {
       this.isClosed = true
-      for (const listener of this.#onClose) listener()
+      for (const listener of this.closeListeners) listener()
     })
   }
 
@@ -39,23 +39,23 @@ export class FakeConnection {
   }
 
   answerPings(): void {
-    this.#answering = true
-    this.#pingPosition = this.#position
-    this.#pongs()
+    this.answering = true
+    this.pingPosition = this.position
+    this.pongs()
   }
 
   onClose(listener: () => void): void {
-    this.#onClose.add(listener)
+    this.closeListeners.add(listener)
   }
 
   finished(): void {
-    this.#isFinished = true
-    for (const listener of this.#onFinished) listener()
+    this.isFinished = true
+    for (const listener of this.finishedListeners) listener()
   }
 
   onFinished(listener: () => void): void {
-    if (this.#isFinished) return listener()
-    this.#onFinished.add(listener)
+    if (this.isFinished) return listener()
+    this.finishedListeners.add(listener)
   }
 
   stop(): void {
@@ -64,13 +64,13 @@ export class FakeConnection {
 
   /** Waits for a line, behind the one that was found before. */
   line(pattern: string | RegExp): Effect.Effect<void> {
-    return this.#until(() => {
-      let end = this.text.indexOf("\r\n", this.#position)
+    return this.until(() => {
+      let end = this.text.indexOf("\r\n", this.position)
       while (end >= 0) {
-        const line = this.text.slice(this.#position, end)
-        this.#position = end + 2
+        const line = this.text.slice(this.position, end)
+        this.position = end + 2
         if (typeof pattern === "string" ? line.startsWith(pattern) : line.search(pattern) >= 0) return true
-        end = this.text.indexOf("\r\n", this.#position)
+        end = this.text.indexOf("\r\n", this.position)
       }
       return false
     })
@@ -78,12 +78,12 @@ export class FakeConnection {
 
   lines(count: number): Effect.Effect<void> {
     let left = count
-    return this.#until(() => {
-      let end = this.text.indexOf("\r\n", this.#position)
+    return this.until(() => {
+      let end = this.text.indexOf("\r\n", this.position)
       while (end >= 0 && left > 0) {
-        this.#position = end + 2
+        this.position = end + 2
         left -= 1
-        end = this.text.indexOf("\r\n", this.#position)
+        end = this.text.indexOf("\r\n", this.position)
       }
       return left === 0
     })
@@ -97,29 +97,29 @@ export class FakeConnection {
     })
   }
 
-  #until(condition: () => boolean): Effect.Effect<void> {
+  private until(condition: () => boolean): Effect.Effect<void> {
     return Effect.callback((resume) => {
       const look = (): void => {
         if (condition()) {
-          this.#onText = undefined
+          this.onText = undefined
           resume(Effect.void)
         }
       }
-      this.#onText = look
+      this.onText = look
       look()
       return Effect.sync(() => {
-        this.#onText = undefined
+        this.onText = undefined
       })
     })
   }
 
-  #pongs(): void {
-    if (!this.#answering) return
-    let end = this.text.indexOf("\r\n", this.#pingPosition)
+  private pongs(): void {
+    if (!this.answering) return
+    let end = this.text.indexOf("\r\n", this.pingPosition)
     while (end >= 0) {
-      if (this.text.slice(this.#pingPosition, end) === "PING") this.socket.write("PONG\r\n")
-      this.#pingPosition = end + 2
-      end = this.text.indexOf("\r\n", this.#pingPosition)
+      if (this.text.slice(this.pingPosition, end) === "PING") this.socket.write("PONG\r\n")
+      this.pingPosition = end + 2
+      end = this.text.indexOf("\r\n", this.pingPosition)
     }
   }
 }

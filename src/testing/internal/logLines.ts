@@ -3,37 +3,37 @@
  */
 export class LogLines {
   readonly lines: Array<string> = []
-  #rest = ""
-  readonly #watchers = new Set<(line: string) => void>()
+  private rest = ""
+  private readonly watchers = new Set<(line: string) => void>()
 
   feed(text: string): void {
-    const parts = (this.#rest + text).split("\n")
-    this.#rest = parts.pop() ?? ""
+    const parts = (this.rest + text).split("\n")
+    this.rest = parts.pop() ?? ""
     for (const line of parts) {
-      this.#push(line)
+      this.push(line)
     }
   }
 
   /** The process has ended: what is left is a line. */
   flush(): void {
-    if (this.#rest !== "") {
-      const line = this.#rest
-      this.#rest = ""
-      this.#push(line)
+    if (this.rest !== "") {
+      const line = this.rest
+      this.rest = ""
+      this.push(line)
     }
   }
 
   /** Calls `onLine` for each line from now on, until the returned function is called. */
   watch(onLine: (line: string) => void): () => void {
-    this.#watchers.add(onLine)
+    this.watchers.add(onLine)
     return () => {
-      this.#watchers.delete(onLine)
+      this.watchers.delete(onLine)
     }
   }
 
-  #push(line: string): void {
+  private push(line: string): void {
     this.lines.push(line)
-    for (const watcher of this.#watchers) {
+    for (const watcher of this.watchers) {
       watcher(line)
     }
   }

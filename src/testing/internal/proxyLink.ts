@@ -30,31 +30,31 @@ export interface ProxyLinkOptions {
 }
 
 export class ProxyLink {
-  readonly #client: net.Socket
-  readonly #server: net.Socket
-  readonly #options: ProxyLinkOptions
-  readonly #timers = new Set<NodeJS.Timeout>()
-  #ended = false
+  private readonly client: net.Socket
+  private readonly server: net.Socket
+  private readonly options: ProxyLinkOptions
+  private readonly timers = new Set<NodeJS.Timeout>()
+  private ended = false
 
   constructor(options: ProxyLinkOptions) {
-    this.#options = options
-    this.#client = options.client
-    this.#server = net.connect({ host: options.host, port: options.port, allowHalfOpen: true, noDelay: true })
-    this.#pipe("toServer", this.#client, this.#server)
-    this.#pipe("toClient", this.#server, this.#client)
+    this.options = options
+    this.client = options.client
+    this.server = net.connect({ host: options.host, port: options.port, allowHalfOpen: true, noDelay: true })
+    this.pipe("toServer", this.client, this.server)
+    this.pipe("toClient", this.server, this.client)
   }
 
   end(how: Ending): void {
-    if (this.#ended) return
-    this.#ended = true
-    for (const timer of this.#timers) clearTimeout(timer)
-    endSocket(this.#client, how)
-    endSocket(this.#server, how)
-    this.#options.onEnd()
+    if (this.ended) return
+    this.ended = true
+    for (const timer of this.timers) clearTimeout(timer)
+    endSocket(this.client, how)
+    endSocket(this.server, how)
+    this.options.onEnd()
   }
 
-  #pipe(direction: Direction, from: net.Socket, to: net.Socket): void {
-    const { faults } = this.#options
+  private pipe(direction: Direction, from: net.Socket, to: net.Socket): void {
+    const { faults } = this.options
     let seen = 0
     let infoSeen = false
     let due = 0
@@ -65,10 +65,10 @@ export class ProxyLink {
       due = Math.max(due, now + faults.delay[direction])
       if (due <= now) return action()
       const timer = setTimeout(() => {
-        this.#timers.delete(timer)
-        if (!this.#ended) action()
+        this.timers.delete(timer)
+        if (!this.ended) action()
       }, due - now)
-      this.#timers.add(timer)
+      this.timers.add(timer)
     }
 
     const write = (chunk: Buffer): void => {
@@ -98,8 +98,8 @@ export class ProxyLink {
     }
 
     from.on("data", (given: Buffer) => {
-      this.#options.onData(direction, given)
-      if (this.#ended || faults.swallow[direction]) {
+      this.options.onData(direction, given)
+      if (this.ended || faults.swallow[direction]) {
         seen += given.length
         return
       }

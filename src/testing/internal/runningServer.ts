@@ -68,8 +68,8 @@ export class RunningServer {
   options: Options.Options
   ports: Ports
   process: ServerProcess | undefined
-  #secrets = new Set<string>()
-  #files = new Set<string>()
+  private secrets = new Set<string>()
+  private files = new Set<string>()
 
   constructor(binary: string, directory: string, options: Options.Options) {
     this.binary = binary
@@ -91,11 +91,11 @@ export class RunningServer {
   configure(options: Options.Options): Effect.Effect<void> {
     return Effect.map(passwordHash(options), (hash) => {
       const written = writeConfig(this.directory, this.ports, options, hash)
-      for (const secret of written.secrets) this.#secrets.add(secret)
-      for (const name of this.#files) {
+      for (const secret of written.secrets) this.secrets.add(secret)
+      for (const name of this.files) {
         if (!written.files.has(name)) fs.rmSync(path.join(this.directory, name), { force: true })
       }
-      this.#files = new Set(written.files.keys())
+      this.files = new Set(written.files.keys())
       for (const [name, text] of written.files) {
         fs.writeFileSync(path.join(this.directory, name), text, { mode: 0o600 })
       }
@@ -106,7 +106,7 @@ export class RunningServer {
   /** Starts a process with the configuration as it stands, on other ports if these are taken. */
   start(): Effect.Effect<void, TestNatsServerError> {
     const attempt = (left: number): Effect.Effect<void, TestNatsServerError> =>
-      Effect.flatMap(this.#startOnce(), (outcome) => {
+      Effect.flatMap(this.startOnce(), (outcome) => {
         if (outcome === "ready") return Effect.void
         if (left === 0) return Effect.fail(this.exited("starting"))
         // Other members of a cluster have been told the route port.
@@ -117,7 +117,7 @@ export class RunningServer {
     return attempt(this.version === "unknown" ? 20 : 0)
   }
 
-  #startOnce(): Effect.Effect<"ready" | "port taken", TestNatsServerError> {
+  private startOnce(): Effect.Effect<"ready" | "port taken", TestNatsServerError> {
     return Effect.suspend(() => {
       const from = this.log.lines.length
       return this.wait<"ready" | "port taken">("starting", (done) => {
@@ -138,13 +138,13 @@ export class RunningServer {
         })
         this.process = process
         previous?.release()
-        process.onExit(() => done(this.#startFailure(this.log.lines.slice(from))))
+        process.onExit(() => done(this.startFailure(this.log.lines.slice(from))))
         return stopWatching
       })
     })
   }
 
-  #startFailure(lines: ReadonlyArray<string>): Effect.Effect<"port taken", TestNatsServerError> {
+  private startFailure(lines: ReadonlyArray<string>): Effect.Effect<"port taken", TestNatsServerError> {
     if (lines.some((line) => line.includes("address already in use")) && this.version !== "unknown") {
       return Effect.succeed("port taken")
     }
@@ -159,7 +159,7 @@ export class RunningServer {
       ? features.find(([feature]) => problem.includes(feature))
       : undefined
     if (unknown === undefined) {
-      return Effect.fail(new NatsServerConfigRejected({ problem: this.#withoutSecrets(problem) }))
+      return Effect.fail(new NatsServerConfigRejected({ problem: this.withoutSecrets(problem) }))
     }
     return Effect.flatMap(
       binaryVersion(this.binary),
@@ -188,7 +188,7 @@ export class RunningServer {
       }
       const timeoutMillis = this.startTimeout
       const timer = setTimeout(
-        () => done(Effect.fail(new NatsServerTimedOut({ during, timeoutMillis, lastLines: this.#lastLines() }))),
+        () => done(Effect.fail(new NatsServerTimedOut({ during, timeoutMillis, lastLines: this.lastLines() }))),
         timeoutMillis
       )
       stop = register(done)
@@ -224,16 +224,16 @@ export class RunningServer {
 
   exited(during: string): NatsServerExited {
     const status = this.process?.exit?.status
-    return new NatsServerExited({ during, lastLines: this.#lastLines(), ...(status === undefined ? {} : { status }) })
+    return new NatsServerExited({ during, lastLines: this.lastLines(), ...(status === undefined ? {} : { status }) })
   }
 
-  #lastLines(): ReadonlyArray<string> {
-    return this.log.lines.slice(-15).map((line) => this.#withoutSecrets(line))
+  private lastLines(): ReadonlyArray<string> {
+    return this.log.lines.slice(-15).map((line) => this.withoutSecrets(line))
   }
 
-  #withoutSecrets(text: string): string {
+  private withoutSecrets(text: string): string {
     let result = text
-    for (const secret of this.#secrets) {
+    for (const secret of this.secrets) {
       if (secret.length >= 3) result = result.replaceAll(secret, "<redacted>")
     }
     return result

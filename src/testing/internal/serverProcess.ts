@@ -31,9 +31,9 @@ export interface ServerExit {
 export class ServerProcess {
   readonly pid: number
   exit: ServerExit | undefined = undefined
-  readonly #child: childProcess.ChildProcess
-  readonly #lifeline: Writable | undefined
-  readonly #onExit = new Set<(exit: ServerExit) => void>()
+  private readonly child: childProcess.ChildProcess
+  private readonly lifeline: Writable | undefined
+  private readonly exitListeners = new Set<(exit: ServerExit) => void>()
 
   constructor(options: {
     readonly binary: string
@@ -46,16 +46,16 @@ export class ServerProcess {
       stdio: ["ignore", "pipe", "pipe", "pipe"],
       detached: true
     })
-    this.#child = child
+    this.child = child
     this.pid = child.pid ?? -1
-    this.#lifeline = child.stdio[3] as Writable
-    this.#lifeline.on("error", () => {})
+    this.lifeline = child.stdio[3] as Writable
+    this.lifeline.on("error", () => {})
     // The exit counts once the log is complete. ("close" would wait for descriptor 3, which the watchdog shares.)
     let waitingFor = 3
     let status: number | string | undefined
     const part = (): void => {
       waitingFor -= 1
-      if (waitingFor === 0) this.#ended(log, status)
+      if (waitingFor === 0) this.ended(log, status)
     }
     child.stdout!.setEncoding("utf8").on("data", (text: string) => log.feed(text)).on("close", part)
     child.stderr!.setEncoding("utf8").on("data", (text: string) => log.feed(text)).on("close", part)
@@ -71,7 +71,7 @@ export class ServerProcess {
 
   signal(signal: NodeJS.Signals): void {
     if (this.exit === undefined) {
-      this.#child.kill(signal)
+      this.child.kill(signal)
     }
   }
 
@@ -80,7 +80,7 @@ export class ServerProcess {
    * show its threads as Linux does.
    */
   get isPaused(): boolean {
-    const tasks = `/proc/${this.#child.pid}/task`
+    const tasks = `/proc/${this.child.pid}/task`
     try {
       return Fs.readdirSync(tasks).every((task) => {
         // The state follows the name, which is in parentheses and can hold anything.
@@ -98,26 +98,26 @@ export class ServerProcess {
       listener(this.exit)
       return () => {}
     }
-    this.#onExit.add(listener)
+    this.exitListeners.add(listener)
     return () => {
-      this.#onExit.delete(listener)
+      this.exitListeners.delete(listener)
     }
   }
 
   /** Dismisses the watchdog: another one, or nobody, is in charge of the directory now. */
   release(): void {
-    this.#lifeline?.end("done\n")
+    this.lifeline?.end("done\n")
   }
 
-  #ended(log: LogLines, status: number | string | undefined): void {
+  private ended(log: LogLines, status: number | string | undefined): void {
     if (this.exit !== undefined) return
     // The pid may be given to another process from here on.
-    if (this.#lifeline?.writable === true) this.#lifeline.write("exited\n")
+    if (this.lifeline?.writable === true) this.lifeline.write("exited\n")
     log.flush()
     this.exit = { status }
-    for (const listener of this.#onExit) {
+    for (const listener of this.exitListeners) {
       listener(this.exit)
     }
-    this.#onExit.clear()
+    this.exitListeners.clear()
   }
 }
