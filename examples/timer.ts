@@ -13,7 +13,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Context, Deferred, Effect, Layer, Schedule, Schema } from "effect"
-import { NatsClient, NatsListener } from "effect-nats"
+import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 
 class StockIsGone extends Schema.TaggedError<StockIsGone>()("StockIsGone", {}) {}
@@ -72,7 +72,7 @@ const program = Effect.gen(function*() {
 
   // A timer whose failure is the program's: beside the layers instead of in them.
   const strict = Effect.repeat(Effect.andThen(Deferred.await(third), new StockIsGone()), every)
-  yield* Effect.raceFirst(NatsListener.launch(App), strict).pipe(
+  yield* Effect.raceFirst(NatsLayer.launch(App), strict).pipe(
     Effect.catchTag(
       "StockIsGone",
       (error) => Console.log(`the timer that may not fail ends the program: ${error._tag}`)

@@ -36,6 +36,7 @@ import * as NatsConfig from "./NatsConfig.ts"
 import type {
   ConnectionClosed,
   FlushError,
+  HandleError,
   PublishError,
   RequestError,
   RequestManyError,
@@ -169,8 +170,11 @@ export interface SubscribeOptions {
  * @since 0.1.0
  */
 export interface ConsumeOptions extends SubscribeOptions {
-  /** Messages that are handled at the same time. With 1, the default, they are handled in order. */
-  readonly concurrency?: number | undefined
+  /**
+   * Messages that are handled at the same time. With 1, the default, they are handled in order. A whole number above 0, or
+   * `"unbounded"`; anything else is an `InvalidOption`.
+   */
+  readonly concurrency?: number | "unbounded" | undefined
   /** Names the spans of the messages instead of the subscription's subject. See `NatsTracing`. */
   readonly subjectTemplate?: string | undefined
 }
@@ -276,7 +280,7 @@ export interface NatsClient {
     subject: string,
     handler: (message: NatsMessage) => Effect.Effect<unknown, E, R>,
     options?: ConsumeOptions
-  ): Effect.Effect<void, SubscribeError | SubscriptionError, R>
+  ): Effect.Effect<void, HandleError | SubscriptionError, R>
   /** Waits until the server has handled everything sent so far on this connection. */
   readonly flush: Effect.Effect<void, FlushError>
   /** Measures a round trip to the server. */
@@ -339,14 +343,16 @@ export const make = <R = never>(
   Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeClient(config))
 
 /**
- * A layer from options.
+ * A layer from options. Where the client ends for good, a program that was started with `NatsLayer.launch` fails with
+ * `BackgroundEnded`; else it is logged at level Error.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layer = <R = never>(
   options: Options<R> = {}
-): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError, R> => Layer.effect(NatsClient, make(options))
+): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError, R> =>
+  Layer.effect(NatsClient, Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config)))
 
 /**
  * A layer from options whose values are read with Effect's `Config`.
@@ -357,4 +363,8 @@ export const layer = <R = never>(
 export const layerConfig = (
   options: Config.Wrap<NatsConfig.Input>
 ): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError | Config.ConfigError> =>
-  Layer.effect(NatsClient, Effect.flatMap(Config.unwrap(options), (options) => make(options)))
+  Layer.effect(
+    NatsClient,
+    Effect.flatMap(Config.unwrap(options), (options) =>
+      Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config)))
+  )

@@ -19,8 +19,23 @@
  *
  * @since 0.1.0
  */
+import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { ConnectError } from "./ConnectError.ts"
+import { keptBody, keptHeaders } from "./internal/payload/keptReply.ts"
+import type { NatsHeaders } from "./NatsHeaders.ts"
+
+declare module "effect/Schema" {
+  namespace Annotations {
+    interface Augment {
+      /**
+       * The `Nats-Service-Error-Code` that a failure with this schema is answered with. Default: `httpApiStatus`, so that
+       * one schema serves HTTP and NATS, else 422.
+       */
+      readonly natsServiceErrorCode?: number | undefined
+    }
+  }
+}
 
 /**
  * The server does not allow this user to publish or subscribe to the subject. The connection stays open.
@@ -257,24 +272,108 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
  * The service answered a request with an error: the reply has the headers `Nats-Service-Error` and
  * `Nats-Service-Error-Code`.
  *
+ * A handler that fails with one answers with its code and description.
+ *
  * @category errors
  * @since 0.1.0
  */
 export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceError", {
   subject: Schema.String,
-  /** The service's code, such as 400 for a payload that it does not understand. 0 when it gave none. */
+  /** The service's code, such as 400 for a payload that it does not understand. 0 when it gave none that is a number. */
   code: Schema.Number,
-  /** The service's words, cut at 256 characters. */
+  /**
+   * The code as it stands in the reply, where it is no number: services of other languages send any text, such as
+   * `BAD_INPUT`. Cut at 64 characters.
+   *
+   * @since 0.2.0
+   */
+  codeText: Schema.optionalKey(Schema.String),
+  /** The service's words, cut at 1,024 characters. */
   description: Schema.String
 }) {
   override get message(): string {
-    return `The service on "${this.subject}" answered with error ${this.code} (${
+    return `The service on "${this.subject}" answered with error ${this.codeText ?? this.code} (${
       JSON.stringify(this.description)
     }): correct the request, or see the service's log.`
+  }
+  /**
+   * The payload of the reply as text, cut at 64 KiB: what the service tells besides code and description. Empty for an
+   * error that did not come in a reply. It is no part of the error's message or JSON.
+   *
+   * @since 0.2.0
+   */
+  get body(): string {
+    return keptBody(this)
+  }
+  /**
+   * The headers of the reply, cut at 16 KiB, such as `Retry-After`. Empty for an error that did not come in a reply. They
+   * are no part of the error's message or JSON.
+   *
+   * @since 0.2.0
+   */
+  get headers(): NatsHeaders {
+    return keptHeaders(this)
   }
   /** `true` for 503, a service that is stopping. A 500 may have done half of its work. */
   get isRetryable(): boolean {
     return this.code === 503
+  }
+}
+
+/**
+ * An option that cannot be what it was given as. Nothing was begun.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  option: Schema.Literals(["concurrency"]),
+  /** As it was given, as text. */
+  given: Schema.String,
+  /** What it has to be. */
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `The option \`${this.option}\` is ${this.given}: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * What a part of a program in the background can end with.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export type BackgroundReason = PermissionsViolation | ConnectionClosed | SlowConsumer | PlatformError
+
+/**
+ * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, a recorder, or
+ * the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("BackgroundEnded", {
+  part: Schema.Struct({
+    kind: Schema.Literals(["client", "listener", "responder", "service", "recorder"]),
+    /** Its subjects, its file, its name; of a client without a name its servers. */
+    name: Schema.String
+  }),
+  /** What ended it. A client that was closed on purpose while the program was to run: `ConnectionClosed` without a reason. */
+  reason: Schema.declare((u: unknown): u is BackgroundReason => u instanceof Error)
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+  override get cause(): unknown {
+    return this.reason
+  }
+  /** That of the reason. */
+  get isRetryable(): boolean {
+    return "isRetryable" in this.reason && this.reason.isRetryable
   }
 }
 
@@ -335,6 +434,14 @@ export type RequestManyError = Exclude<RequestError, RequestTimedOut> | SlowCons
  * @since 0.1.0
  */
 export type SubscribeError = InvalidSubject | PermissionsViolation | ConnectionLost | ConnectionClosed
+
+/**
+ * What beginning to handle messages can fail with: `consume`, listeners and typed handlers.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export type HandleError = SubscribeError | InvalidOption
 
 /**
  * What a subscription's stream can fail with.

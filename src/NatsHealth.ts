@@ -1,5 +1,6 @@
 /**
- * Whether a client lives and can do its work, for the probes of an orchestrator.
+ * Whether a client lives and can do its work, for the probes of an orchestrator. What runs on the client counts: a
+ * listener, a typed handler, a service or a recorder that is stopping, or that has ended and was not stopped, is not ready.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -16,6 +17,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { connectionOf } from "./internal/operations/connectionOf.ts"
 import type { NatsClient } from "./NatsClient.ts"
 import type { FlushError } from "./NatsError.ts"
 import type { ConnectionState } from "./NatsStatus.ts"
@@ -29,7 +31,10 @@ import type { ConnectionState } from "./NatsStatus.ts"
 export interface Health {
   /** The client can still become ready by itself. `false` once it has ended: only a new client helps. */
   readonly live: boolean
-  /** Connected, and the server has just answered. */
+  /**
+   * Connected, the server has just answered, and all that runs on the client is there. `false` from the first moment of a
+   * stop.
+   */
   readonly ready: boolean
   readonly state: ConnectionState["_tag"]
   /** Why it is not ready, for people. Never a secret. */
@@ -81,6 +86,8 @@ const unanswered = (error: FlushError): string =>
 export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> =>
   Effect.flatMap(client.state, (state) => {
     if (state._tag !== "Connected") return Effect.succeed(healthOf(state))
+    const { trouble } = connectionOf(client).parts
+    if (trouble !== undefined) return Effect.succeed({ live: true, ready: false, state: state._tag, reason: trouble })
     const timeout = Duration.fromInputUnsafe(options?.timeout ?? "1 second")
     return client.flush.pipe(
       Effect.matchEffect({

@@ -16,16 +16,23 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { ConnectError } from "./ConnectError.ts"
+import { Background } from "./internal/operations/background.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsConfig from "./NatsConfig.ts"
+import { BackgroundEnded, type BackgroundReason } from "./NatsError.ts"
+
+export { BackgroundEnded } from "./NatsError.ts"
 
 const connect = <E>(
   decoded: Effect.Effect<NatsConfig.NatsConfig, E>
 ): Layer.Layer<NatsClient.NatsClient, E | ConnectError | NatsConfig.NatsConfigError> =>
-  Layer.effect(NatsClient.NatsClient, Effect.flatMap(decoded, (config) => NatsClient.make(config)))
+  Layer.unwrap(Effect.map(decoded, (config) => NatsClient.layer(config)))
 
 /**
  * A client of a decoded configuration. It is closed with the layer's scope.
@@ -71,3 +78,44 @@ export const fromEnv = (
 export const fromFile = (
   path: string
 ): Layer.Layer<NatsClient.NatsClient, ConnectError | NatsConfig.NatsConfigError> => connect(NatsConfig.fromFile(path))
+
+/**
+ * Builds a layer and keeps it, as `Layer.launch` does, and fails with the first end of what runs in the background: a
+ * listener, a typed handler, a service, a recorder that a layer of it started, or the client itself. So a program never
+ * lives on deaf. Without it each of these ends is one log at level Error.
+ *
+ * `BackgroundEnded` names the part and has the reason. A listener that has had its `max` messages has done its work and
+ * ends nothing. What `make` and `respond` start tells its end with `ended` instead.
+ *
+ * Interruption, which is what `SIGTERM` does under `NodeRuntime.runMain`, and a failure close the layer: everything is
+ * stopped as its own `stop` says.
+ *
+ * ```ts
+ * import { NodeRuntime } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ * import { NatsLayer, NatsListener } from "effect-nats"
+ *
+ * const Orders = NatsListener.layer("orders.created", (message) => Effect.log(message.text))
+ *
+ * NatsLayer.launch(Layer.provide(Orders, NatsLayer.fromEnv())).pipe(NodeRuntime.runMain)
+ * ```
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const launch = <ROut, E, RIn>(
+  app: Layer.Layer<ROut, E, RIn>
+): Effect.Effect<never, E | BackgroundEnded, RIn> =>
+  Effect.scoped(Effect.gen(function*() {
+    const ended = yield* Deferred.make<never, BackgroundEnded>()
+    yield* Effect.provideService(Layer.build(app), Background, (part, cause) => {
+      const error = Cause.findErrorOption(cause)
+      Deferred.doneUnsafe(
+        ended,
+        error._tag === "Some"
+          ? Exit.fail(new BackgroundEnded({ part, reason: error.value as BackgroundReason }))
+          : Exit.failCause(cause as Cause.Cause<never>)
+      )
+    })
+    return yield* Deferred.await(ended)
+  }))

@@ -8,7 +8,7 @@
  * ```ts
  * import { NodeRuntime } from "@effect/platform-node"
  * import { Effect, Layer } from "effect"
- * import { NatsClient, NatsListener } from "effect-nats"
+ * import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
  *
  * const Orders = NatsListener.layer(
  *   ["orders.created", "orders.changed"],
@@ -23,30 +23,34 @@
  *
  * const App = Layer.mergeAll(Orders, Greeter).pipe(Layer.provide(NatsClient.layer()))
  *
- * NatsListener.launch(App).pipe(NodeRuntime.runMain)
+ * NatsLayer.launch(App).pipe(NodeRuntime.runMain)
  * ```
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { badRequest, errorHeaders, internalError } from "./internal/payload/serviceReply.ts"
-import { NatsClient, type SubscribeOptions, type Subscription } from "./NatsClient.ts"
-import type { PublishError, RespondError, SubscribeError, SubscriptionError } from "./NatsError.ts"
-import { MessageDecodeError, ServiceError } from "./NatsError.ts"
+import type { PartName } from "./internal/connection/parts.ts"
+import { watchEnd } from "./internal/operations/background.ts"
+import { connectionOf } from "./internal/operations/connectionOf.ts"
+import { handle } from "./internal/operations/handling.ts"
+import { settingsOf } from "./internal/operations/subscribe.ts"
+import { answering, refuseUnhandled } from "./internal/payload/answering.ts"
+import { refuseWithoutSchema } from "./internal/payload/serviceReply.ts"
+import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
+import type { HandleError, PublishError, RespondError, SubscriptionError } from "./NatsError.ts"
+import type { Input } from "./NatsHeaders.ts"
 import type { NatsMessage } from "./NatsMessage.ts"
-import { withMessageSpan } from "./NatsTracing.ts"
 
 /**
- * Handles one message. What it fails with is reported and stops nothing. Its branches can give different effects.
+ * Handles one message. What it fails with is logged and counted, and stops nothing. Its branches can give different
+ * effects.
+ *
+ * A message that asks for an answer gets the one that the handler sends, and none when it fails: its requester waits for
+ * the whole of its timeout then. `replying` makes a handler that answers whatever happens.
  *
  * @category models
  * @since 0.1.0
@@ -54,28 +58,44 @@ import { withMessageSpan } from "./NatsTracing.ts"
 export type Handler<Handled extends Effect.Effect<unknown, unknown, unknown>> = (message: NatsMessage) => Handled
 
 /**
- * What answers a message: a text, bytes, or nothing for an empty answer.
+ * What answers a message: a text, bytes, or nothing for an empty answer; with headers as `{ payload, headers }`.
  *
  * @category models
  * @since 0.1.0
  */
-export type Answer = string | Uint8Array | void
+export type Answer =
+  | string
+  | Uint8Array
+  | void
+  | { readonly payload?: string | Uint8Array | undefined; readonly headers: Input }
+
+/**
+ * How messages are handled in the background.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface ServeOptions extends SubscribeOptions {
+  /**
+   * Messages of each subject that are handled at the same time: a whole number above 0, or `"unbounded"`. Anything else is
+   * an `InvalidOption`. Default 1: in order.
+   */
+  readonly concurrency?: number | "unbounded" | undefined
+  /** How long a stop waits for what was received to be handled, before it interrupts the handlers. Default 10 seconds. */
+  readonly drainTimeout?: Duration.Input | undefined
+}
 
 /**
  * @category options
  * @since 0.1.0
  */
-export interface Options extends SubscribeOptions {
-  /** Messages of each subject that are handled at the same time. Default 1: in order. */
-  readonly concurrency?: number | "unbounded" | undefined
-  /** How long a stop waits for what was received to be handled, before it interrupts the handlers. Default 10 seconds. */
-  readonly drainTimeout?: Duration.Input | undefined
+export interface Options extends ServeOptions {
   /** Names the spans of the messages instead of the listener's subject. See `NatsTracing`. */
   readonly subjectTemplate?: string | undefined
 }
 
 /**
- * A listener that runs.
+ * A listener that runs, or a typed handler.
  *
  * @category models
  * @since 0.1.0
@@ -83,13 +103,14 @@ export interface Options extends SubscribeOptions {
 export interface Listener {
   /**
    * Leaves without losing a message: the server sends no more, what it sent is handled. What is not done within
-   * `drainTimeout` is interrupted. Closing the scope does the same. Never fails; a second stop does nothing.
+   * `drainTimeout` is interrupted. Closing the scope does the same. Never fails; a second stop waits for the first. A
+   * handler that stops its own listener does not wait for itself: the stop begins, and the handler goes on.
    */
   readonly stop: Effect.Effect<void>
   /**
    * Waits for the end. Succeeds when it was stopped, after `max` messages of each subject, or when the client was closed
    * on purpose. Fails with what ended it otherwise, for all of its subjects: the end of the client, a full buffer, a
-   * right that was taken away.
+   * right that was taken away. A failure that nobody waits for is logged at level Error.
    */
   readonly ended: Effect.Effect<void, SubscriptionError>
 }
@@ -108,14 +129,14 @@ export const make = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
   subjects: string | ReadonlyArray<string>,
   handler: Handler<Handled>,
   options: Options = {}
-): Effect.Effect<Listener, SubscribeError, NatsClient | Scope.Scope | Effect.Services<Handled>> =>
+): Effect.Effect<Listener, HandleError, NatsClient | Scope.Scope | Effect.Services<Handled>> =>
   listen(subjects, handler as Handler<Effect.Effect<unknown, unknown, Effect.Services<Handled>>>, options)
 
 /**
  * Listens for as long as the layer lives: see `make`.
  *
- * A layer cannot fail after it was built. Where the listener ends with a failure, the program ends with it if it was
- * started with `launch`; else it is logged at level Error.
+ * A layer cannot fail after it was built. Where the listener ends with a failure, a program that was started with
+ * `NatsLayer.launch` fails with `BackgroundEnded`; else it is logged at level Error.
  *
  * @category layers
  * @since 0.1.0
@@ -124,67 +145,50 @@ export const layer = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
   subjects: string | ReadonlyArray<string>,
   handler: Handler<Handled>,
   options?: Options
-): Layer.Layer<never, SubscribeError, NatsClient | Exclude<Effect.Services<Handled>, Scope.Scope>> =>
-  Layer.effectDiscard(Effect.gen(function*() {
-    const listener = yield* make(subjects, handler, options)
-    const failed = yield* Failed
-    yield* listener.ended.pipe(
-      Effect.catchCause((cause) =>
-        failed === undefined
-          ? Effect.annotateLogs(Effect.logError("A listener has ended", cause), { subjects })
-          : Deferred.failCause(failed, cause)
-      ),
-      Effect.forkScoped
-    )
-  }))
+): Layer.Layer<never, HandleError, NatsClient | Exclude<Effect.Services<Handled>, Scope.Scope>> =>
+  Layer.effectDiscard(
+    Effect.flatMap(make(subjects, handler, options), ({ ended }) => watchEnd(partOf(patternsOf(subjects)), ended))
+  )
 
 /**
- * Builds a layer and keeps it, as `Layer.launch` does, but fails with the first failure of one of its listeners.
- * Interruption, which is what `SIGTERM` does under `NodeRuntime.runMain`, closes the layer: listeners stop as
- * `Listener.stop` says.
- *
- * @category layers
- * @since 0.1.0
- */
-export const launch = <ROut, E, RIn>(
-  self: Layer.Layer<ROut, E, RIn>
-): Effect.Effect<never, E | SubscriptionError, RIn> =>
-  Effect.scoped(Effect.gen(function*() {
-    const failed = yield* Deferred.make<never, SubscriptionError>()
-    yield* Effect.provideService(Layer.build(self), Failed, failed)
-    return yield* Deferred.await(failed)
-  }))
-
-/**
- * Makes a handler of what a message is answered with: a text, bytes, or nothing for an empty answer.
+ * Makes a handler of what a message is answered with: a text, bytes, or nothing for an empty answer, with headers or not.
  *
  * Every request gets one answer. A failure is answered at once, with the headers `Nats-Service-Error` and
- * `Nats-Service-Error-Code`, and is then the handler's own failure: 400 with the path for a `MessageDecodeError`, code and
- * description of a `ServiceError`, 500 without details for any other failure or defect, 503 when the handler was
- * interrupted. A message that asks for no answer is handled all the same. It works with `NatsClient.consume`, too.
+ * `Nats-Service-Error-Code`, and is then the handler's own failure:
+ * - 400 with the path for a `MessageDecodeError`;
+ * - code and description of a `ServiceError`;
+ * - the code of an error whose class is annotated with one (`natsServiceErrorCode`, else `httpApiStatus`), with the error
+ *   as JSON;
+ * - 500 without details for any other failure or defect;
+ * - 503 when the handler was interrupted, and for what a stop had no time to begin.
+ *
+ * A message that asks for no answer is handled all the same. It works with `NatsClient.consume`, too.
  *
  * @category handlers
  * @since 0.1.0
  */
-export const replying =
-  <Handled extends Effect.Effect<Answer, unknown, unknown>>(handler: Handler<Handled>) =>
-  (message: NatsMessage): Effect.Effect<void, Effect.Error<Handled> | RespondError, Effect.Services<Handled>> => {
-    const handled: Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>> = Effect.suspend(() =>
-      handler(message) as Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>>
+export const replying = <Handled extends Effect.Effect<Answer, unknown, unknown>>(
+  handler: Handler<Handled>
+): (message: NatsMessage) => Effect.Effect<void, Effect.Error<Handled> | RespondError, Effect.Services<Handled>> => {
+  const replies = (
+    message: NatsMessage
+  ): Effect.Effect<void, Effect.Error<Handled> | RespondError, Effect.Services<Handled>> => {
+    const handled = Effect.map(
+      Effect.suspend(() => handler(message) as Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>>),
+      (answer) =>
+        typeof answer === "object" && !(answer instanceof Uint8Array)
+          ? { payload: answer.payload ?? "", headers: answer.headers }
+          : { payload: answer ?? "" }
     )
-    if (message.reply === undefined) return Effect.asVoid(handled)
-    return handled.pipe(
-      Effect.flatMap((answer) => message.respond(answer ?? "")),
-      Effect.tapCauseIf(
-        (cause) => !Cause.hasInterruptsOnly(cause),
-        (cause) => Effect.ignore(refuse(message, refusalOf(cause)))
-      ),
-      // In a fiber of its own: an answer can have to wait for a connection, an interruption must not.
-      Effect.onInterrupt(() =>
-        Effect.forkDetach(Effect.ignore(refuse(message, [unavailable, "interrupted"])), { startImmediately: true })
-      )
-    )
+    return answering(message, handled, refuseWithoutSchema, { keepsRefused: true }) as Effect.Effect<
+      void,
+      Effect.Error<Handled> | RespondError,
+      Effect.Services<Handled>
+    >
   }
+  answersAll.add(replies)
+  return replies
+}
 
 /**
  * Publishes an event when a layer is built, and waits until the server has handled it: what the layer listens to is
@@ -220,84 +224,26 @@ export const withStartedEvent: {
 
 // internal
 
-/** Where listeners tell `launch` of their failure. */
-const Failed: Context.Reference<Deferred.Deferred<never, SubscriptionError> | undefined> = Context.Reference<
-  Deferred.Deferred<never, SubscriptionError> | undefined
->("effect-nats/NatsListener/Failed", { defaultValue: () => undefined })
+/** Handlers that `replying` made: what they do not come to is answered, too. */
+const answersAll = new WeakSet<object>()
 
-const unavailable = 503
+const patternsOf = (subjects: string | ReadonlyArray<string>): ReadonlyArray<string> =>
+  typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
 
-const listen = Effect.fnUntraced(function*<R>(
+const partOf = (patterns: ReadonlyArray<string>): PartName => ({ kind: "listener", name: patterns.join(", ") })
+
+const listen = <R>(
   subjects: string | ReadonlyArray<string>,
   handler: Handler<Effect.Effect<unknown, unknown, R>>,
   options: Options
-): Effect.fn.Return<Listener, SubscribeError, NatsClient | Scope.Scope | R> {
-  const nats = yield* NatsClient
-  const patterns = typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
-  const subscriptions = yield* Effect.forEach(
-    patterns,
-    (pattern) => Effect.map(nats.subscription(pattern, options), (open) => ({ pattern, open })),
-    { concurrency: "unbounded" }
-  )
-  const fiber = yield* Effect.forEach(
-    subscriptions,
-    ({ open, pattern }) => work(open, guarded(pattern, handler, options), options.concurrency ?? 1),
-    { concurrency: "unbounded", discard: true }
-  ).pipe(
-    // One subject that fails ends the listener; what the others would still receive has nobody to handle it.
-    Effect.ensuring(Effect.forEach(subscriptions, ({ open }) => open.unsubscribe, { discard: true })),
-    Effect.forkScoped
-  )
-  const left = Effect.forEach(subscriptions, ({ open }) => open.drain, { concurrency: "unbounded", discard: true })
-  const stop = left.pipe(
-    Effect.andThen(Fiber.await(fiber)),
-    Effect.timeoutOption(options.drainTimeout ?? "10 seconds"),
-    Effect.andThen(Fiber.interrupt(fiber))
-  )
-  yield* Effect.addFinalizer(() => stop)
-  return {
-    stop,
-    // Handlers that a stop could not wait for are interrupted.
-    ended: Effect.catchCauseIf(Fiber.join(fiber), Cause.hasInterruptsOnly, () => Effect.void)
-  }
-})
-
-const work = <R>(
-  subscription: Subscription,
-  handle: (message: NatsMessage) => Effect.Effect<void, never, R>,
-  concurrency: number | "unbounded"
-): Effect.Effect<void, SubscriptionError, R> =>
-  concurrency === 1
-    ? Stream.runForEach(subscription.stream, handle)
-    : Stream.runDrain(Stream.mapEffect(subscription.stream, handle, { concurrency, unordered: true }))
-
-const guarded =
-  <R>(pattern: string, handler: Handler<Effect.Effect<unknown, unknown, R>>, options: Options) =>
-  (message: NatsMessage): Effect.Effect<void, never, R> =>
-    Effect.suspend(() => handler(message)).pipe(
-      withMessageSpan(message, { subjectTemplate: options.subjectTemplate ?? pattern, queue: options.queue }),
-      Effect.asVoid,
-      Effect.catchCause((cause) =>
-        // A handler that interrupts itself has ended; an interruption of the listener ends it without coming here.
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.void
-          : Effect.annotateLogs(Effect.logError("A message handler failed", cause), { subject: message.subject })
-      )
-    )
-
-const refusalOf = (cause: Cause.Cause<unknown>): readonly [code: number, description: string] => {
-  const found = Cause.findErrorOption(cause)
-  if (found._tag === "Some") {
-    const error = found.value
-    if (error instanceof ServiceError) return [error.code, error.description]
-    if (error instanceof MessageDecodeError) {
-      return [badRequest, `the payload does not fit${error.path === "" ? "" : ` at ${error.path}`}: ${error.problem}`]
-    }
-  }
-  return [internalError, "internal error"]
-}
-
-const refuse = (
-  message: NatsMessage,
-  [code, description]: readonly [code: number, description: string]
-): Effect.Effect<void, RespondError> => message.respond("", { headers: errorHeaders(code, description) })
+): Effect.Effect<Listener, HandleError, NatsClient | Scope.Scope | R> =>
+  Effect.flatMap(NatsClient, (nats) => {
+    const patterns = patternsOf(subjects)
+    return handle(connectionOf(nats), patterns.map((pattern) => settingsOf(pattern, options)), handler, {
+      concurrency: options.concurrency,
+      subjectTemplate: options.subjectTemplate,
+      drainTimeout: options.drainTimeout ?? "10 seconds",
+      part: partOf(patterns),
+      ...(answersAll.has(handler) ? { abandon: refuseUnhandled } : {})
+    })
+  })

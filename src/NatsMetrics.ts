@@ -4,7 +4,7 @@
  *
  * Nothing is updated per message. A client counts for itself what it needs anyway, and these metrics read its counters
  * when somebody asks for them; the metrics of several clients in one registry are sums. Label sets are fixed: no subject,
- * no server and no name is a label. To tell clients apart, make each with attributes of its own:
+ * no server and no name but those of a service and its endpoints is a label. To tell clients apart, make each with attributes of its own:
  *
  * ```ts
  * import { Effect, Metric } from "effect"
@@ -180,13 +180,13 @@ export const subscriptions: Metric.Gauge<number> = Metric.gauge("nats_client_sub
 })
 
 /**
- * Handlers of `consume` that failed or died.
+ * Handlers of `consume`, listeners and typed handlers that failed or died. Those of services are `serviceErrors`.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const handlerFailures: Metric.Counter<number> = Metric.counter("nats_client_handler_failures_total", {
-  description: "Handlers of consume that failed or died.",
+  description: "Handlers that failed or died.",
   incremental: true
 })
 
@@ -216,13 +216,13 @@ export const timeBoundaries: ReadonlyArray<number> = [
 ]
 
 /**
- * Time in handlers of `consume`, in seconds. Collected with `Collect` at `"everything"`.
+ * Time in handlers of `consume`, listeners and typed handlers, in seconds. Collected with `Collect` at `"everything"`.
  *
  * @category metrics
  * @since 0.1.0
  */
 export const handlerTime: Metric.Histogram<number> = Metric.histogram("nats_client_handler_duration_seconds", {
-  description: "Time in handlers of consume.",
+  description: "Time in handlers.",
   boundaries: timeBoundaries
 })
 
@@ -235,5 +235,40 @@ export const handlerTime: Metric.Histogram<number> = Metric.histogram("nats_clie
  */
 export const requestTime: Metric.Histogram<number> = Metric.histogram("nats_client_request_duration_seconds", {
   description: "Time of requests by outcome.",
+  boundaries: timeBoundaries
+})
+
+/**
+ * Requests that services received. Labels `service` and `endpoint`: their names, which the program's own contracts give.
+ * Unlike the statistics of a service, `reset` does not change it.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const serviceRequests: Metric.Counter<number> = Metric.counter("nats_service_requests_total", {
+  description: "Requests that services received.",
+  incremental: true
+})
+
+/**
+ * Requests that services answered with an error. Labels `service` and `endpoint`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const serviceErrors: Metric.Counter<number> = Metric.counter("nats_service_errors_total", {
+  description: "Requests that services answered with an error.",
+  incremental: true
+})
+
+/**
+ * Time from the reading of a service's request to its answer, in seconds. Labels `service` and `endpoint`. Collected with
+ * `Collect` at `"everything"`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const serviceTime: Metric.Histogram<number> = Metric.histogram("nats_service_duration_seconds", {
+  description: "Time from the reading of a service's request to its answer.",
   boundaries: timeBoundaries
 })

@@ -26,7 +26,6 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -40,7 +39,10 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { isUtf8 } from "node:buffer"
+import { noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
+import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { describeIssue } from "./internal/payload/decodeProblem.ts"
+import { isTraceHeader } from "./internal/protocol/headerNames.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
 import type { ConnectionClosed, PublishError, RequestError, SubscribeError, SubscriptionError } from "./NatsError.ts"
 import type { Input } from "./NatsHeaders.ts"
@@ -170,8 +172,8 @@ export const record = (
  * subscriptions. Appends to a file that exists; makes one that only its owner can read. When the layer is closed, what was
  * received is written, for at most 10 seconds.
  *
- * A recording that ends because of an error, of the file or of the subscription, is logged at level Error: it ends
- * nothing else.
+ * A recording that ends because of an error, of the file or of the subscription, ends a program that was started with
+ * `NatsLayer.launch` with `BackgroundEnded`; else it is logged at level Error.
  *
  * @category recording
  * @since 0.1.0
@@ -185,17 +187,19 @@ export const layerFile = (
     const fs = yield* FileSystem.FileSystem
     const file = yield* fs.open(path, { flag: "a", mode: 0o600 })
     const recording = yield* record(subjects, options)
+    const { parts } = connectionOf(yield* NatsClient)
+    const part = parts.join({ kind: "recorder", name: path })
     const writing = yield* recording.entries.pipe(
       Stream.runForEachArray((entries) => file.writeAll(Buffer.from(entries.map(toLine).join("")))),
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.void
-          : Effect.annotateLogs(Effect.logError("A recording has ended", cause), { file: path })
-      ),
+      Effect.tapCause((cause) => Effect.sync(() => noteEnd(part, cause))),
       Effect.forkScoped
     )
+    yield* watchEnd(part, Fiber.join(writing))
     yield* Effect.addFinalizer(() =>
-      Effect.timeoutOption(Effect.andThen(recording.stop, Fiber.await(writing)), "10 seconds")
+      Effect.sync(() => noteStopping(part)).pipe(
+        Effect.andThen(Effect.timeoutOption(Effect.andThen(recording.stop, Fiber.await(writing)), "10 seconds")),
+        Effect.andThen(Effect.sync(() => parts.leave(part)))
+      )
     )
   }))
 
@@ -325,8 +329,6 @@ const paired = (
   }
   return { questions: entries.filter(({ subject }) => !inboxes.has(subject)), answers }
 }
-
-const isTraceHeader = (name: string): boolean => /^(traceparent|tracestate)$/i.test(name)
 
 const headersOf = (entry: Entry): Input | undefined =>
   entry.headers && Object.fromEntries(Object.entries(entry.headers).filter(([name]) => !isTraceHeader(name)))

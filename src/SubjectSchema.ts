@@ -24,29 +24,39 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as Schema from "effect/Schema"
+import type * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Codecs from "./internal/payload/codec.ts"
 import { ofSubject, ofTemplate } from "./internal/subjectSchema/address.ts"
 import * as Definitions from "./internal/subjectSchema/definitions.ts"
-import type { NatsClient, PublishOptions, RequestOptions, SubscribeOptions } from "./NatsClient.ts"
+import type { NatsClient, PublishOptions, SubscribeOptions } from "./NatsClient.ts"
 import type {
+  HandleError,
   MessageDecodeError,
   MessageEncodeError,
   PermissionsViolation,
   PublishError,
-  RequestError,
-  ServiceError,
   SubscribeError,
   SubscriptionError
 } from "./NatsError.ts"
+import type { ServeOptions } from "./NatsListener.ts"
 import type { NatsMessage } from "./NatsMessage.ts"
+import * as RequestSchemas from "./RequestSchema.ts"
 import type { Checked, Parameters, Template } from "./Subject.ts"
 import { isTemplate } from "./Subject.ts"
+
+export type {
+  AskOptions,
+  Contract,
+  RequestContext,
+  RequestSchema,
+  Responder,
+  RespondOptions,
+  TemplateRequestSchema
+} from "./RequestSchema.ts"
 
 /**
  * How values become payloads. `Encoded` is what a schema must encode to: anything for JSON and binary.
@@ -130,6 +140,29 @@ export interface Received<A, Values = {}> {
 }
 
 /**
+ * What is known of a message besides its value.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface EventContext<Values> {
+  /** The values in the message's subject. */
+  readonly parameters: Values
+  readonly message: NatsMessage
+}
+
+/**
+ * How a typed handler is served.
+ *
+ * @category options
+ * @since 0.2.0
+ */
+export interface HandleOptions<E = never, R = never> extends ServeOptions {
+  /** What is done with a message that cannot be decoded. Default: it is a failed handler. */
+  readonly onInvalid?: InvalidHandler<E, R> | undefined
+}
+
+/**
  * An open subscription: as `NatsClient.Subscription`, with decoded messages.
  *
  * @category models
@@ -186,6 +219,19 @@ export interface Receiver<S extends Schema.Constraint, Values, Options> {
     SubscribeError | SubscriptionError | E,
     NatsClient | S["DecodingServices"] | R
   >
+  /**
+   * Handles every message for as long as the layer lives: see `NatsListener.layer`, of which it is the typed form. The
+   * handler gets the value, and what else is known of the message.
+   *
+   * A message that cannot be decoded is a failed handler: it is logged at level Error with the path of the problem,
+   * counted, and left out. With `onInvalid` it is that handler's.
+   *
+   * @since 0.2.0
+   */
+  layer<E, R, E2 = never, R2 = never>(
+    handler: (value: S["Type"], event: EventContext<Values>) => Effect.Effect<unknown, E, R>,
+    options?: HandleOptions<E2, R2> & Options
+  ): Layer.Layer<never, HandleError, NatsClient | Exclude<S["DecodingServices"] | R | R2, Scope.Scope>>
   /** Decodes a message that came another way. */
   decode(message: NatsMessage): Effect.Effect<S["Type"], MessageDecodeError, S["DecodingServices"]>
 }
@@ -255,123 +301,6 @@ export interface TemplateSchema<T extends string, S extends Schema.Constraint>
 }
 
 /**
- * The schemas of a request.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Contract<
-  P extends Schema.Constraint,
-  A extends Schema.Constraint,
-  E extends Schema.Constraint
-> {
-  /** What is asked with. */
-  readonly payload: P
-  /** What is answered. */
-  readonly success: A
-  /** What it fails with, on both sides. Always JSON on the wire. */
-  readonly error: E
-}
-
-/**
- * @category options
- * @since 0.1.0
- */
-export interface RespondOptions extends SubscribeOptions {
-  /** Requests that are handled at the same time. Default 1: in order. */
-  readonly concurrency?: number | "unbounded" | undefined
-  /** How long the scope waits for the handlers of what was taken, before it interrupts them. Default 10 seconds. */
-  readonly drainTimeout?: Duration.Input | undefined
-}
-
-/**
- * What is known of a request besides its payload.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RequestContext<Values> {
-  readonly parameters: Values
-  readonly message: NatsMessage
-}
-
-/**
- * The answering half of a request's definition.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Responder<
-  P extends Schema.Constraint,
-  A extends Schema.Constraint,
-  E extends Schema.Constraint,
-  Values
-> {
-  /**
-   * Serves requests with a handler. Succeeds when the server has the subscription; the fiber ends with it, and fails as its
-   * stream does. Closing the scope takes no more requests and waits for the handlers, at most for `drainTimeout`.
-   *
-   * Every request gets one reply: the success; a failure of the handler as its JSON with the headers `Nats-Service-Error`
-   * and `Nats-Service-Error-Code` (422); code 400 for a payload that does not decode; code 500 for a defect, or a result
-   * that does not fit its schema, which is logged here and not told there.
-   */
-  respond<R>(
-    handler: (payload: P["Type"], request: RequestContext<Values>) => Effect.Effect<A["Type"], E["Type"], R>,
-    options?: RespondOptions
-  ): Effect.Effect<
-    Fiber.Fiber<void, SubscriptionError>,
-    SubscribeError,
-    NatsClient | Scope.Scope | R | P["DecodingServices"] | A["EncodingServices"] | E["EncodingServices"]
-  >
-}
-
-type Requested<
-  P extends Schema.Constraint,
-  A extends Schema.Constraint,
-  E extends Schema.Constraint
-> = Effect.Effect<
-  A["Type"],
-  E["Type"] | RequestError | ServiceError | MessageEncodeError | MessageDecodeError,
-  NatsClient | P["EncodingServices"] | A["DecodingServices"] | E["DecodingServices"]
->
-
-/**
- * A subject bound to the schemas of a request.
- *
- * @category models
- * @since 0.1.0
- */
-export interface RequestSchema<
-  P extends Schema.Constraint,
-  A extends Schema.Constraint,
-  E extends Schema.Constraint
-> extends Contract<P, A, E>, Responder<P, A, E, {}> {
-  readonly subject: string
-  /**
-   * Asks and waits for one reply. An error of the contract is the failure itself; any other error of the service is a
-   * `ServiceError`; a reply that does not fit is a `MessageDecodeError`. Else it fails as `NatsClient.request` does.
-   */
-  request(payload: P["Type"], options?: RequestOptions): Requested<P, A, E>
-}
-
-/**
- * A template of subjects bound to the schemas of a request.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TemplateRequestSchema<
-  T extends string,
-  P extends Schema.Constraint,
-  A extends Schema.Constraint,
-  E extends Schema.Constraint
-> extends Contract<P, A, E>, Responder<P, A, E, Parameters<T>> {
-  readonly template: Template<T>
-  /** Asks at the subject with these parameters, as `RequestSchema.request` does. */
-  request(parameters: Parameters<T>, payload: P["Type"], options?: RequestOptions): Requested<P, A, E>
-}
-
-/**
  * Payloads of JSON (`application/json`), by the schema's JSON codec. `Schema.Void` is an empty payload.
  *
  * @category codecs
@@ -432,42 +361,9 @@ export const make: {
     : Definitions.ofSubject(target, ofSubject(target), schema, options)) as typeof make
 
 /**
- * Binds a subject, or a template of subjects, to the schemas of a request. Schemas that are left out: `Schema.Void` for
- * `payload` and `success`, `Schema.Never` for `error`.
+ * Binds a subject, or a template of subjects, to the schemas of a request: `RequestSchema.make`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const makeRequest: {
-  <
-    const T extends string,
-    P extends Schema.Constraint = Schema.Void,
-    A extends Schema.Constraint = Schema.Void,
-    E extends Schema.Constraint = Schema.Never
-  >(
-    template: Template<T>,
-    contract: Partial<Contract<P, A, E>>,
-    options?: Options<P["Encoded"] | A["Encoded"]>
-  ): TemplateRequestSchema<T, P, A, E>
-  <
-    const T extends string,
-    P extends Schema.Constraint = Schema.Void,
-    A extends Schema.Constraint = Schema.Void,
-    E extends Schema.Constraint = Schema.Never
-  >(
-    subject: Checked<T>,
-    contract: Partial<Contract<P, A, E>>,
-    options?: Options<P["Encoded"] | A["Encoded"]>
-  ): RequestSchema<P, A, E>
-} = ((
-  target: string | Template,
-  { error = Schema.Never, payload = Schema.Void, success = Schema.Void }: Partial<
-    Contract<Schema.Constraint, Schema.Constraint, Schema.Constraint>
-  >,
-  options?: Options<unknown>
-) => {
-  const contract = { payload, success, error }
-  return isTemplate(target)
-    ? Definitions.requestOfTemplate(target, ofTemplate(target), contract, options)
-    : Definitions.requestOfSubject(target, ofSubject(target), contract, options)
-}) as typeof makeRequest
+export const makeRequest: typeof RequestSchemas.make = RequestSchemas.make

@@ -34,6 +34,8 @@ export * as NatsStatus from "./NatsStatus.ts"
 export * as NatsTls from "./NatsTls.ts"
 /** Spans of a client's operations, and their trace across the wire. */
 export * as NatsTracing from "./NatsTracing.ts"
+/** Subjects bound to the schemas of a request: ask and answer. */
+export * as RequestSchema from "./RequestSchema.ts"
 /** Subjects, patterns, templates and the other names on the wire. */
 export * as Subject from "./Subject.ts"
 /** Subjects bound to schemas: typed publish, subscribe, request and respond. */

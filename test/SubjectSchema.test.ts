@@ -1,12 +1,11 @@
 /** Definitions without a server: what is decoded how, and what a stream does with its arrays. */
 import { assert, describe, it } from "@effect/vitest"
-import { NatsError, type NatsMessage, Subject, SubjectSchema } from "effect-nats"
+import { type NatsMessage, Subject, SubjectSchema } from "effect-nats"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Message } from "../src/internal/delivery/message.ts"
-import { describeFailure, errorHeaders } from "../src/internal/payload/serviceReply.ts"
 import { ofSubject, ofTemplate } from "../src/internal/subjectSchema/address.ts"
 import { decodedStream } from "../src/internal/subjectSchema/decodedStream.ts"
 import { withContentType } from "../src/internal/subjectSchema/messages.ts"
@@ -159,19 +158,5 @@ describe("headers", () => {
     const given = { "CONTENT-TYPE": "x/y", a: ["b"] }
     assert.strictEqual(withContentType("application/json", given), given)
     assert.deepStrictEqual(withContentType("x/y", { a: "b" }), { a: "b", "Content-Type": "x/y" })
-  })
-
-  it("of an error are lines whatever its message is", () => {
-    const headers = errorHeaders(422, `a\r\nb\0\ud800${"c".repeat(1000)}`)
-    const text = String(headers["Nats-Service-Error"])
-    assert.isTrue(text.startsWith("a  b \ufffdc"))
-    assert.isAtMost(text.length, 256)
-    assert.strictEqual(headers["Nats-Service-Error-Code"], "422")
-  })
-
-  it("describe an error by its message, else by its tag", () => {
-    assert.strictEqual(describeFailure(new NatsError.NoResponders({ subject: "a" })).startsWith("Nobody answers"), true)
-    assert.strictEqual(describeFailure({ _tag: "Gone", message: "" }), "Gone")
-    assert.strictEqual(describeFailure("secret"), "the request failed")
   })
 })

@@ -4,8 +4,8 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
-import { jsonDecoder } from "../src/internal/payload/jsonDecoder.ts"
 import { compileGuard } from "../src/internal/payload/jsonGuard.ts"
+import { jsonDecoder } from "../src/internal/payload/jsonText.ts"
 
 interface Tree {
   readonly value: number

@@ -1,7 +1,7 @@
 /** What a service writes is what the schema's own encoder writes, whatever road it takes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, Schema } from "effect"
-import { makeDecode, makeEncode } from "../src/service/internal/text.ts"
+import { jsonTextDecoder, jsonTextEncoder } from "../src/internal/payload/jsonText.ts"
 
 const Item = Schema.Struct({
   sku: Schema.String,
@@ -26,7 +26,8 @@ const schemas: Readonly<Record<string, Schema.Codec<unknown, unknown>>> = {
 const real = (schema: Schema.Codec<unknown, unknown>, value: unknown): string =>
   JSON.stringify(Schema.encodeUnknownSync(Schema.toCodecJson(schema))(value)) ?? "null"
 
-const write = (schema: Schema.Codec<unknown, unknown>, value: unknown) => Effect.runSyncExit(makeEncode(schema)(value))
+const write = (schema: Schema.Codec<unknown, unknown>, value: unknown) =>
+  Effect.runSyncExit(jsonTextEncoder(schema)(value))
 
 describe("the JSON of a service", () => {
   for (const [name, schema] of Object.entries(schemas)) {
@@ -38,7 +39,7 @@ describe("the JSON of a service", () => {
         assert(Exit.isSuccess(written))
         // The order of keys is that of the value, or that of the schema.
         assert.deepStrictEqual(JSON.parse(written.value), JSON.parse(real(schema, value)))
-        const read = Effect.runSyncExit(makeDecode(schema)(written.value))
+        const read = Effect.runSyncExit(jsonTextDecoder(schema)(written.value))
         assert(Exit.isSuccess(read))
         assert.deepStrictEqual(JSON.parse(real(schema, read.value)), JSON.parse(written.value))
       }))
@@ -72,6 +73,6 @@ describe("the JSON of a service", () => {
     const written = write(Schema.Void as never, undefined)
     assert(Exit.isSuccess(written))
     assert.strictEqual(written.value, "")
-    assert.isTrue(Exit.isSuccess(Effect.runSyncExit(makeDecode(Schema.Void)("anything"))))
+    assert.isTrue(Exit.isSuccess(Effect.runSyncExit(jsonTextDecoder(Schema.Void)("anything"))))
   })
 })

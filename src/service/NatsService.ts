@@ -35,21 +35,26 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { Background } from "../internal/operations/background.ts"
 import { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../NatsError.ts"
 import type { Input } from "../NatsHeaders.ts"
+import type { NatsMessage } from "../NatsMessage.ts"
 import * as AsyncApi from "./internal/asyncApi.ts"
 import { makeCall } from "./internal/call.ts"
 import * as Contract from "./internal/contract.ts"
+import { RequestKey } from "./internal/requestDetails.ts"
 import * as Serve from "./internal/serve.ts"
 import type { InfoResponse, StatsResponse } from "./ServiceDiscovery.ts"
 import { type CallError, InvalidService } from "./ServiceError.ts"
@@ -168,6 +173,44 @@ export type Unary<Rpcs> = [Streaming<Rpcs>] extends [never] ? unknown
   : { readonly "A stream has no place in a NATS micro service, use NatsRpc for": Streaming<Rpcs> }
 
 /**
+ * The request that a handler or a middleware is called for.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Request {
+  /** The message as it came: its subject, its headers, its payload. */
+  readonly message: NatsMessage
+  /**
+   * Gives the answer a header, such as `Retry-After`, whatever the answer will be; the same name replaces. One that NATS
+   * does not allow is answered with 500. It has no effect once the request is answered.
+   */
+  setReplyHeader(name: string, value: string | ReadonlyArray<string>): void
+}
+
+/**
+ * The request of a handler, by the `client` that effect/rpc tells it. `None` for the same handler under another protocol.
+ *
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { NatsService } from "effect-nats/service"
+ * import type { Rpc } from "effect/rpc"
+ *
+ * const total = (_: void, { client }: { readonly client: Rpc.ServerClient }) =>
+ *   Effect.sync(() => {
+ *     const request = NatsService.requestOf(client)
+ *     if (Option.isSome(request)) request.value.setReplyHeader("Served-On", request.value.message.subject)
+ *     return 42
+ *   })
+ * ```
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const requestOf = (client: Rpc.ServerClient): Option.Option<Request> =>
+  Context.getOption(client.annotations, RequestKey)
+
+/**
  * A service that is served.
  *
  * @category models
@@ -224,7 +267,7 @@ export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Unary<Rpcs>,
   options: Options
 ): Effect.Effect<NatsService, InvalidService | SubscribeError, Requirements<Rpcs> | Scope.Scope> =>
-  Serve.serve<Rpcs>(group, options)
+  Serve.serve<Rpcs>(group, options, (loss, isWaitedFor) => isWaitedFor ? Effect.void : Serve.logLoss(loss))
 
 /**
  * Serves a group for as long as the layer lives: see `make`.
@@ -239,13 +282,13 @@ export const layer = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Unary<Rpcs>,
   options: Options
 ): Layer.Layer<never, InvalidService | SubscribeError, Requirements<Rpcs>> =>
-  Layer.effectDiscard(Effect.flatMap(Serve.serve<Rpcs>(group, options), (service) =>
-    service.stopped.pipe(
-      Effect.catchCause((cause) =>
-        Effect.annotateLogs(Effect.logError("The service has ended", cause), { service: service.name })
-      ),
-      Effect.forkScoped
-    )))
+  Layer.effectDiscard(
+    Effect.flatMap(Background, (report) =>
+      Serve.serve<Rpcs>(group, options, (loss) =>
+        report === undefined
+          ? Serve.logLoss(loss)
+          : Effect.sync(() => report({ kind: "service", name: options.name }, Cause.fail(loss.error)))))
+  )
 
 /**
  * Serves a group until it ends, as the last Effect of a program: `NodeRuntime.runMain(NatsService.run(…))`.
@@ -260,7 +303,9 @@ export const run = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Unary<Rpcs>,
   options: Options
 ): Effect.Effect<void, InvalidService | SubscribeError | SubscriptionError, Requirements<Rpcs>> =>
-  Effect.scoped(Effect.flatMap(Serve.serve<Rpcs>(group, options), (service) => service.stopped)) as Effect.Effect<
+  Effect.scoped(
+    Effect.flatMap(Serve.serve<Rpcs>(group, options, () => Effect.void), (service) => service.stopped)
+  ) as Effect.Effect<
     void,
     InvalidService | SubscribeError | SubscriptionError,
     Requirements<Rpcs>
@@ -286,6 +331,12 @@ export interface CallOptions {
   readonly timeout?: Duration.Input | undefined
   /** For the handler and the middleware of the service. */
   readonly headers?: Input | undefined
+  /**
+   * Is called with the reply before it is decoded: for its headers. What it throws is a defect.
+   *
+   * @since 0.2.0
+   */
+  readonly onReply?: ((reply: NatsMessage) => void) | undefined
 }
 
 /**

@@ -38,15 +38,6 @@ import {
   ServiceError
 } from "../NatsError.ts"
 
-declare module "effect/Schema" {
-  namespace Annotations {
-    interface Augment {
-      /** The `Nats-Service-Error-Code` of a failure with this schema. Default 422. */
-      readonly natsServiceErrorCode?: number | undefined
-    }
-  }
-}
-
 /**
  * A service that cannot be served or called as it is described. Nothing was subscribed or sent.
  *

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Metric, Redacted, Result, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsHealth, type NatsMessage, NatsMetrics } from "effect-nats"
+import { NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { PrometheusMetrics } from "effect/observability"
+import { Rpc, RpcGroup } from "effect/rpc"
 import * as fs from "node:fs"
 
 /** Runs with a registry of its own. */
@@ -249,6 +251,31 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.isTrue(Result.isFailure(ended) && ended.failure.reason?.message === health.reason)
     }))
 
+  it.effect("of a service are its requests, errors and times by endpoint, and stay when it has gone", () =>
+    fresh(everything(Effect.gen(function*() {
+      const nats = yield* client()
+      const scope = yield* Scope.make()
+      const service = yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(
+        Effect.provide(Handlers),
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Scope.provide(scope)
+      )
+      for (const text of ["a", "b", "no"]) yield* nats.request("asked.ask", JSON.stringify(text))
+      yield* service.reset
+      yield* nats.request("asked.ask", "no JSON")
+      const labels = { service: "asked", endpoint: "ask" }
+      const look = Effect.gen(function*() {
+        const times = yield* Metric.value(Metric.withAttributes(NatsMetrics.serviceTime, labels))
+        assert.strictEqual(yield* count(NatsMetrics.serviceRequests, labels), 4)
+        assert.strictEqual(yield* count(NatsMetrics.serviceErrors, labels), 2)
+        assert.strictEqual(times.count, 4)
+        assert.isAbove(times.sum, 0)
+      })
+      yield* look
+      yield* Scope.close(scope, Exit.void)
+      yield* look
+    }))))
+
   it.effect("is live and not ready while the client drains", () =>
     Effect.gen(function*() {
       const nats = yield* client()
@@ -284,13 +311,25 @@ const exported = [
   NatsMetrics.subscriptions,
   NatsMetrics.handlerFailures,
   NatsMetrics.handlerTime,
-  NatsMetrics.requestTime
+  NatsMetrics.requestTime,
+  NatsMetrics.serviceRequests,
+  NatsMetrics.serviceErrors,
+  NatsMetrics.serviceTime
 ]
+
+const Group = RpcGroup.make(
+  Rpc.make("ask", { payload: Schema.String, success: Schema.String, error: Schema.String })
+)
+const Handlers = Group.toLayer({ ask: (text) => text === "no" ? Effect.fail("no") : Effect.succeed(text) })
 
 it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("the dashboard", (it) => {
   it.effect("asks for names and labels that Prometheus is served, and leaves no metric out", () =>
     fresh(everything(Effect.gen(function*() {
-      yield* client()
+      const nats = yield* client()
+      yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(
+        Effect.provide(Handlers),
+        Effect.provideService(NatsClient.NatsClient, nats)
+      )
       const text = yield* PrometheusMetrics.format()
       const served = new Map<string, Set<string>>()
       for (const line of text.split("\n")) {

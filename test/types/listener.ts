@@ -1,7 +1,15 @@
 /** What listeners and recorders need and can fail with. */
 import type { FileSystem } from "effect"
 import { Effect, Layer, type PlatformError, Schema, Stream } from "effect"
-import { type ConnectError, NatsClient, type NatsConfig, type NatsError, NatsListener, NatsRecorder } from "effect-nats"
+import {
+  type ConnectError,
+  NatsClient,
+  type NatsConfig,
+  type NatsError,
+  NatsLayer,
+  NatsListener,
+  NatsRecorder
+} from "effect-nats"
 import { holds, type Same } from "./assert.ts"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", {}) {}
@@ -11,9 +19,9 @@ declare const needs: Effect.Effect<string, Missing, FileSystem.FileSystem>
 
 // The client and what the handler needs; nothing of what the handler fails with.
 const one = NatsListener.layer("a", () => needs)
-holds<Same<typeof one, Layer.Layer<never, NatsError.SubscribeError, NatsClient.NatsClient | FileSystem.FileSystem>>>()
+holds<Same<typeof one, Layer.Layer<never, NatsError.HandleError, NatsClient.NatsClient | FileSystem.FileSystem>>>()
 const several = NatsListener.layer(["a", "b.*"], (message) => message.respond(message.data), { queue: "q" })
-holds<Same<typeof several, Layer.Layer<never, NatsError.SubscribeError, NatsClient.NatsClient>>>()
+holds<Same<typeof several, Layer.Layer<never, NatsError.HandleError, NatsClient.NatsClient>>>()
 
 // An answering handler keeps its failures, and those of answering.
 const answering = NatsListener.replying(() => needs)
@@ -30,24 +38,24 @@ const branches = NatsListener.replying((message) =>
 holds<Same<Effect.Error<ReturnType<typeof branches>>, Missing | Sold | NatsError.RespondError>>()
 
 // A launched program fails with what its layers do and with the end of a listener.
-const launched = NatsListener.launch(Layer.provide(several, NatsClient.layer()))
+const launched = NatsLayer.launch(Layer.provide(several, NatsClient.layer()))
 holds<
   Same<
     typeof launched,
     Effect.Effect<
       never,
-      ConnectError.ConnectError | NatsConfig.NatsConfigError | NatsError.SubscribeError | NatsError.SubscriptionError
+      ConnectError.ConnectError | NatsConfig.NatsConfigError | NatsError.HandleError | NatsError.BackgroundEnded
     >
   >
 >()
 
 const started = several.pipe(NatsListener.withStartedEvent("started"))
 holds<
-  Same<typeof started, Layer.Layer<never, NatsError.SubscribeError | NatsError.PublishError, NatsClient.NatsClient>>
+  Same<typeof started, Layer.Layer<never, NatsError.HandleError | NatsError.PublishError, NatsClient.NatsClient>>
 >()
 
 const listener = NatsListener.make("a", () => Effect.void)
-holds<Same<Effect.Error<typeof listener>, NatsError.SubscribeError>>()
+holds<Same<Effect.Error<typeof listener>, NatsError.HandleError>>()
 
 const recording = NatsRecorder.layerFile("file", "a")
 holds<

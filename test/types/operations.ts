@@ -69,7 +69,9 @@ holds<Same<Stream.Services<typeof stream>, never>>()
 // A handler's own failures are counted, not passed on; what it needs, `consume` needs.
 declare const handler: (message: NatsMessage.NatsMessage) => Effect.Effect<number, "sold out", Clock.Clock>
 const consuming = nats.consume("a", handler, { concurrency: 8, queue: "q" })
-holds<Same<typeof consuming, Effect.Effect<void, CannotSubscribe | CannotReceive, Clock.Clock>>>()
+holds<
+  Same<typeof consuming, Effect.Effect<void, CannotSubscribe | NatsError.InvalidOption | CannotReceive, Clock.Clock>>
+>()
 
 type Broken = NatsError.ConnectionLost | NatsError.ConnectionClosed
 holds<Same<NatsClient.NatsClient["flush"], Effect.Effect<void, Broken>>>()

@@ -1,10 +1,16 @@
 // Wrong uses stand alone here, for the compiler to refuse.
 // @effect-diagnostics floatingEffect:off missingEffectError:off
 /** What the compiler says of typed subjects. Checked by `tsc`; never run. */
-import { type NatsClient, type NatsError, type NatsMessage, Subject, SubjectSchema } from "effect-nats"
+import {
+  type NatsClient,
+  type NatsError,
+  type NatsListener,
+  type NatsMessage,
+  Subject,
+  SubjectSchema
+} from "effect-nats"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -145,8 +151,8 @@ holds<
   Same<
     typeof served,
     Effect.Effect<
-      Fiber.Fiber<void, NatsError.SubscriptionError>,
-      NatsError.SubscribeError,
+      NatsListener.Listener,
+      NatsError.HandleError,
       NatsClient.NatsClient | Scope.Scope | Audit
     >
   >

@@ -31,6 +31,7 @@ import { increment } from "../telemetry/collector.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
+import { Parts } from "./parts.ts"
 
 export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
@@ -102,6 +103,8 @@ export class Connection implements SubscriptionOwner {
   /** Nothing more comes for these, and their readers are not done yet. */
   readonly unfinished = new Set<Subscription>()
   readonly watches = new Set<ConfirmWatch>()
+  /** What runs on this connection, for health. */
+  readonly parts = new Parts()
   private readonly held: Array<HeldPublish> = []
   private readonly untold: Array<StatusEvent> = []
   private waiting: Array<(exit: Exit.Exit<Session, ConnectionClosed>) => void> = []

@@ -202,6 +202,11 @@ export class Subscription implements MessageTarget {
     return message
   }
 
+  /** Takes everything that nobody has read. */
+  rest(): ReadonlyArray<Message> {
+    return this.buffer.length > this.head ? this.take(Infinity) : []
+  }
+
   /** Calls back when the server has the SUB, or with the error when it refused or the subscription ended first. */
   onConfirmed(resume: (error: SubscriptionError | undefined) => void): void {
     if (this.ended !== undefined || this.confirmed) resume(this.failure)

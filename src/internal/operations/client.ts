@@ -12,19 +12,23 @@ import { randomBytes } from "node:crypto"
 import { type ConnectError, CredentialsUnavailable } from "../../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../../NatsClient.ts"
 import type { ClientConfig } from "../../NatsConfig.ts"
-import type { SubscribeError } from "../../NatsError.ts"
+import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
 import { type ReconnectSettings, Supervisor } from "../connection/supervisor.ts"
-import type { Subscription, SubscriptionSettings } from "../delivery/subscription.ts"
+import type { Subscription } from "../delivery/subscription.ts"
+import { formatServer } from "../protocol/serverAddress.ts"
 import { collectorOf } from "../telemetry/collector.ts"
 import { Meter } from "../telemetry/meter.ts"
 import { Collect, TracingEnabled } from "../telemetry/switches.ts"
 import { Tracing } from "../telemetry/tracing.ts"
 import { isStaticAuth, resolveAuthSource } from "../wire/credentials.ts"
 import { resolveTls } from "../wire/tlsMaterial.ts"
+import { Background, watchEnd } from "./background.ts"
 import { showBanner } from "./banner.ts"
+import { drain, leave, unsubscribe } from "./closing.ts"
+import { ConnectionKey } from "./connectionOf.ts"
 import { consume } from "./consume.ts"
 import * as Publish from "./publish.ts"
 import * as Request from "./request.ts"
@@ -32,8 +36,6 @@ import * as Operations from "./subscribe.ts"
 
 export const TypeId = "~effect-nats/NatsClient"
 
-const defaultCapacity = 65_536
-const defaultCapacityBytes = 64 * 1024 * 1024
 const eventsKept = 1_024
 
 type SharedConfig = Omit<ClientConfig, "auth">
@@ -90,7 +92,7 @@ export const makeClient = <R>(
     }
     // Before the first dial, so that nothing that is opened can be missed.
     yield* Effect.addFinalizer((exit) =>
-      Operations.drain(connection, config.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
+      drain(connection, config.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
     )
     connection.setState({ _tag: "Connecting" })
     const lost = yield* supervisor.connect
@@ -103,29 +105,46 @@ export const makeClient = <R>(
     return client
   })
 
+/** A client whose end is one of the background: for layers. */
+export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
+  Effect.tap(makeClient(config), (client) => {
+    const name = config.name ?? config.servers.map(formatServer).join(", ")
+    return Effect.flatMap(Background, (report) =>
+      watchEnd(
+        { kind: "client", name },
+        // One that is closed on purpose is an end for who counts on it, and nothing to log.
+        report === undefined ? client.closed : Effect.andThen(client.closed, Effect.fail(new ConnectionClosed({})))
+      ))
+  })
+
 const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
   new CredentialsUnavailable({
     source: "auth",
     problem: `they did not come within ${Duration.toMillis(timeout)} ms, which is \`connectTimeout\``
   })
 
-const makeOperations = (config: SharedConfig, connection: Connection, supervisor: Supervisor): NatsClient => {
+const makeOperations = (
+  config: SharedConfig,
+  connection: Connection,
+  supervisor: Supervisor
+): NatsClient & { readonly [ConnectionKey]: () => Connection } => {
   const requestTimeout = Duration.toMillis(config.requestTimeout)
   const subscription = (
     subject: string,
     options?: SubscribeOptions
   ): Effect.Effect<OpenSubscription, SubscribeError, Scope.Scope> =>
     Effect.map(
-      Operations.subscribe(connection, settingsOf(subject, options)),
+      Operations.subscribe(connection, Operations.settingsOf(subject, options)),
       (subscription) => ({
         stream: streamOf(subscription),
-        unsubscribe: Effect.sync(() => Operations.unsubscribe(connection, subscription)),
-        drain: Operations.leave(connection, subscription),
+        unsubscribe: Effect.sync(() => unsubscribe(connection, subscription)),
+        drain: leave(connection, subscription),
         dropped: Effect.sync(() => subscription.dropped)
       })
     )
   return {
     [TypeId]: TypeId,
+    [ConnectionKey]: () => connection,
     publish: (subject: string, payload?: string | Uint8Array, options?: Publish.PublishOptions) =>
       // The overloads tell `confirm` apart; without it the server's refusal has no operation to fail.
       Publish.publish(connection, subject, payload, options) as Effect.Effect<void, never>,
@@ -148,12 +167,12 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
           count: options?.count ?? Infinity,
           stall: options?.stall,
           sentinel: options?.sentinel ?? false,
-          capacity: defaultCapacity,
-          capacityBytes: defaultCapacityBytes
+          capacity: Operations.defaultCapacity,
+          capacityBytes: Operations.defaultCapacityBytes
         }
       ),
     consume: (subject, handler, options) =>
-      consume(connection, settingsOf(subject, options), config.drainTimeout, options, handler),
+      consume(connection, Operations.settingsOf(subject, options), config.drainTimeout, options, handler),
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
@@ -181,19 +200,10 @@ const makeOperations = (config: SharedConfig, connection: Connection, supervisor
       pendingRequests: connection.mux.size
     })),
     closed: connection.awaitClosed,
-    drain: Operations.drain(connection, config.drainTimeout),
+    drain: drain(connection, config.drainTimeout),
     reconnect: Operations.reconnect(connection, config.connectTimeout)
   }
 }
-
-const settingsOf = (subject: string, options: SubscribeOptions | undefined): SubscriptionSettings => ({
-  subject,
-  queue: options?.queue,
-  capacity: options?.capacity ?? defaultCapacity,
-  capacityBytes: options?.capacityBytes ?? defaultCapacityBytes,
-  overflow: options?.overflow ?? "fail",
-  max: options?.max
-})
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
   Stream.unwrap(Effect.map(subscription.read(), (pull) => Stream.fromPull(Effect.succeed(pull))))

@@ -1,6 +1,6 @@
 /**
- * The ranges of numbers in options. One that is out of range is a mistake in the program: a defect, not a failure of the
- * operation.
+ * The ranges of numbers in options. That of `concurrency` is a typed failure; another one that is out of range is a mistake in
+ * the program: a defect.
  */
 
 /** Throws unless the value is at least 1. `Infinity` is. */
@@ -17,3 +17,9 @@ export const wholeNumber = (option: string, value: number): void => {
     throw new RangeError(`\`${option}\` is ${value}: it must be a whole number from 1 to ${most}`)
   }
 }
+
+/** Why a `concurrency` is none, for all that take one. */
+export const concurrencyProblem = (concurrency: number | "unbounded"): string | undefined =>
+  concurrency === "unbounded" || (Number.isInteger(concurrency) && concurrency > 0)
+    ? undefined
+    : "it must be a whole number above 0, or \"unbounded\""

@@ -1,19 +1,33 @@
 /**
- * Subscribe, flush, drain and reconnect on a connection.
+ * Subscribe, flush and reconnect on a connection.
  */
-import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { ConnectionReset } from "../../ConnectError.ts"
+import type { SubscribeOptions } from "../../NatsClient.ts"
 import { ConnectionClosed, type FlushError, type InvalidSubject, type SubscribeError } from "../../NatsError.ts"
 import type { Connection } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import type { Subscription, SubscriptionSettings } from "../delivery/subscription.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
+import { unsubscribe } from "./closing.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
 import { available, bounded, invalidSubject, roundTrip, within } from "./sending.ts"
+
+export const defaultCapacity = 65_536
+export const defaultCapacityBytes = 64 * 1024 * 1024
+
+/** The settings of a subscription with what its options leave out. */
+export const settingsOf = (subject: string, options: SubscribeOptions | undefined): SubscriptionSettings => ({
+  subject,
+  queue: options?.queue,
+  capacity: options?.capacity ?? defaultCapacity,
+  capacityBytes: options?.capacityBytes ?? defaultCapacityBytes,
+  overflow: options?.overflow ?? "fail",
+  max: options?.max
+})
 
 export const flush = (connection: Connection): Effect.Effect<void, FlushError> =>
   Effect.flatMap(
@@ -63,69 +77,10 @@ export const subscribe = (
     )
   })
 
-/** Takes no more messages of a subscription. What was received can still be read. */
-export const unsubscribe = (connection: Connection, subscription: Subscription): void => {
-  connection.unsubscribe(subscription)
-  subscription.end(Cause.Done())
-}
-
-/**
- * Takes no more from the server. What it sent before it handled that is still received and can be read; then the stream
- * ends.
- */
-export const leave = (connection: Connection, subscription: Subscription): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (!connection.subscriptions.has(subscription.sid)) return Effect.void
-    connection.session?.writer.unsubscribe(subscription.sid, undefined)
-    return Effect.ensuring(
-      // A server reads its clients side by side: what one of them published just before the UNSUB was handled can be sent
-      // behind the PONG (seen on 2.15, a message or two of a million). It is there by the next one.
-      Effect.andThen(roundTripOrEnd(connection), roundTripOrEnd(connection)),
-      Effect.sync(() => {
-        connection.completed(subscription)
-        subscription.end(Cause.Done())
-      })
-    )
-  })
-
 const close = (connection: Connection, subscription: Subscription): void => {
   unsubscribe(connection, subscription)
   subscription.discard()
 }
-
-const finished = (subscription: Subscription): Effect.Effect<void> =>
-  Effect.callback((resume) => subscription.onFinished(() => resume(Effect.void)))
-
-const roundTripOrEnd = (connection: Connection): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    connection.session === undefined ? Effect.void : Effect.ignore(roundTrip(connection, connection.session))
-  )
-
-/**
- * Ends the client on purpose: no more intake, what was received is handled, what handlers answer is sent. Whatever is
- * not done within `timeout` is given up. Never fails.
- */
-export const drain = (connection: Connection, timeout: Duration.Input): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (connection.ended !== undefined) return Effect.void
-    if (connection.draining) return Effect.ignore(connection.awaitClosed)
-    connection.draining = true
-    connection.setState({ _tag: "Draining" })
-    const subscriptions = [...connection.subscriptions.values()]
-    for (const { sid } of subscriptions) connection.session?.writer.unsubscribe(sid, undefined)
-    return roundTripOrEnd(connection).pipe(
-      Effect.andThen(Effect.sync(() => {
-        for (const subscription of subscriptions) subscription.end(Cause.Done())
-      })),
-      Effect.andThen(
-        Effect.suspend(() => Effect.forEach([...subscriptions, ...connection.unfinished], finished, { discard: true }))
-      ),
-      Effect.andThen(roundTripOrEnd(connection)),
-      Effect.timeoutOption(timeout),
-      Effect.ensuring(Effect.sync(() => connection.end(undefined))),
-      Effect.asVoid
-    )
-  })
 
 /**
  * Lets go of the current session, so that the supervisor dials another with fresh credentials. What was written before

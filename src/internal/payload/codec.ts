@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as SchemaBinary from "effect/encoding/SchemaBinary"
 import * as Schema from "effect/Schema"
 import { describeSchemaError as describe, type Problem } from "./decodeProblem.ts"
-import { jsonTextDecoder } from "./jsonDecoder.ts"
+import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
 
 export interface Payload {
   readonly data: Uint8Array
@@ -29,22 +29,12 @@ export interface Codec<in Encoded> {
   ): (payload: Payload) => Effect.Effect<S["Type"], Problem, S["DecodingServices"]>
 }
 
-const isVoid = (schema: Schema.Constraint): boolean => schema.ast._tag === "Void" && schema.ast.encoding === undefined
-
-const nothing = new Uint8Array(0)
-
 /** A schema of `void` has an empty payload, and reads any. */
 export const json: Codec<unknown> = {
   contentType: "application/json",
   accepts: (mediaType) => mediaType === "application/json" || mediaType.endsWith("+json"),
-  encoder: (schema) => {
-    if (isVoid(schema)) return () => Effect.succeed(nothing)
-    const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(schema))
-    return (value) =>
-      Effect.mapEager(Effect.mapErrorEager(encode(value), describe), (encoded) => JSON.stringify(encoded) ?? "null")
-  },
+  encoder: jsonTextEncoder,
   decoder: (schema) => {
-    if (isVoid(schema)) return () => Effect.void
     const decode = jsonTextDecoder(schema)
     return (payload) => decode(payload.text)
   }

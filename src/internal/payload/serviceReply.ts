@@ -1,64 +1,195 @@
 /**
- * Errors as replies, in the form of NATS services (ADR-32): two headers, and for an error of the contract its JSON.
+ * What a failure is answered with, and how such an answer is read: a code and a description in headers (ADR-32), and the
+ * failure itself as JSON where a schema names it. For all that answers and all that asks.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
-import { ServiceError } from "../../NatsError.ts"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import { MessageDecodeError, ServiceError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import { serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headers.ts"
-import { json, type Payload } from "./codec.ts"
+import { contentTypeHeader, serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headerNames.ts"
+import { getHeader } from "../protocol/headers.ts"
+import type { Problem } from "./decodeProblem.ts"
+import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
+import { keepReply } from "./keptReply.ts"
 
-export const badRequest = 400
-export const failed = 422
-export const internalError = 500
+/** An answer that is no result. */
+export interface Refusal {
+  readonly code: number
+  readonly description: string
+  /** The encoded failure. Empty where no schema names it. */
+  readonly body: string
+}
 
-/** What a header line cannot carry becomes a blank. */
-const oneLine = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.slice(0, 256).replace(/[\u0000-\u001f\u007f]/g, " ").toWellFormed()
+/** A failure that its schema gives no other code. */
+const defaultCode = 422
 
-export const errorHeaders = (code: number, description: string): Input => ({
-  [serviceErrorHeader]: oneLine(description),
-  [serviceErrorCodeHeader]: String(code)
+/** Of the descriptions that are sent and that are read, in characters. */
+const longestDescription = 1024
+const longestCode = 64
+
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f]+/g
+
+/** One line that a header can carry. */
+const oneLine = (text: string, longest: number): string =>
+  text.slice(0, longest).replace(control, " ").trim().toWellFormed()
+
+const refusal = (code: number, description: string, body = ""): Refusal => ({
+  code,
+  description: oneLine(description, longestDescription) || "the request failed",
+  body
 })
 
-/** The words for an error of the contract: its message, else its tag. Its fields are in the body. */
-export const describeFailure = (error: unknown): string => {
-  if (typeof error === "object" && error !== null) {
-    if ("message" in error && typeof error.message === "string" && error.message !== "") return error.message
-    if ("_tag" in error && typeof error._tag === "string") return error._tag
+export const badPayload = ({ path, problem }: Problem): Refusal =>
+  refusal(400, `the payload does not fit${path === "" ? "" : ` at ${path}`}: ${problem}`)
+
+/** Says nothing of the fault: it is reported where the handler runs. */
+export const internalError: Refusal = refusal(500, "internal error")
+
+export const tooLarge = (size: number, limit: number): Refusal =>
+  refusal(500, `the answer of ${size} bytes is over the server's limit of ${limit}`)
+
+export const interrupted: Refusal = refusal(503, "the request was interrupted before it was answered")
+
+export const stopping: Refusal = refusal(503, "the service is stopping")
+
+/** With headers of the handler's own, such as `Retry-After`. */
+export const headersOf = ({ body, code, description }: Refusal, own?: Input): Input => ({
+  ...own,
+  [serviceErrorHeader]: description,
+  [serviceErrorCodeHeader]: String(code),
+  ...(body === "" ? {} : { [contentTypeHeader]: "application/json" })
+})
+
+/** A payload that did not fit, on its way through the effect of a request. */
+export class BadPayload {
+  readonly problem: Problem
+  constructor(problem: Problem) {
+    this.problem = problem
   }
-  return "the request failed"
 }
 
-/** Tells the error in a reply: of the contract where its body is one, else the service's own. */
-export const makeErrorReader = <E extends Schema.Constraint>(
-  schema: E,
-  maxBytes: number
-): (subject: string, reply: NatsMessage) => Effect.Effect<void, E["Type"] | ServiceError, E["DecodingServices"]> => {
-  const decode = schema.ast._tag === "Never" ? undefined : json.decoder(schema)
-  return (subject, reply) => {
-    const code = reply.header(serviceErrorCodeHeader)
-    const description = reply.header(serviceErrorHeader)
-    if (code === undefined && description === undefined) return Effect.void
-    const error = new ServiceError({
-      subject,
-      code: code !== undefined && /^\d{1,9}$/.test(code) ? Number(code) : 0,
-      description: (description ?? "").slice(0, 256)
+interface Coded {
+  readonly is: (failure: unknown) => boolean
+  readonly code: number
+}
+
+const codesOf = (ast: SchemaAST.AST, inherited: number): ReadonlyArray<Coded> => {
+  const own = annotatedCode(ast) ?? inherited
+  if (SchemaAST.isUnion(ast)) return ast.types.flatMap((type) => codesOf(type, own))
+  return own === defaultCode ? [] : [{ is: Schema.is(Schema.make(SchemaAST.toType(ast))), code: own }]
+}
+
+const annotatedCode = (ast: SchemaAST.AST): number | undefined => {
+  const annotations = SchemaAST.resolve(ast)
+  const code = annotations?.natsServiceErrorCode ?? annotations?.httpApiStatus
+  return typeof code === "number" ? code : undefined
+}
+
+/** The words for a failure: its message, else its tag. Its fields are in the body. */
+const describe = (failure: unknown): string => {
+  if (typeof failure === "string") return failure
+  if (typeof failure !== "object" || failure === null) return ""
+  if ("message" in failure && typeof failure.message === "string" && failure.message !== "") return failure.message
+  return "_tag" in failure && typeof failure._tag === "string" ? failure._tag : ""
+}
+
+/** Tells what a cause is answered with, `undefined` for a fault of the handler, of which the caller learns nothing. */
+export type Refuse<R> = (cause: Cause.Cause<unknown>) => Effect.Effect<Refusal | undefined, never, R>
+
+const fault = Exit.succeed(undefined)
+const cutOff = Exit.succeed(interrupted)
+
+/**
+ * By the schema of the failures, built once for a handler. A failure that the schema does not know is a fault, and so is
+ * one that does not encode.
+ */
+export const makeRefuse = <S extends Schema.Constraint>(schema: S): Refuse<S["EncodingServices"]> => {
+  const encode = jsonTextEncoder(schema)
+  const codes = codesOf(schema.ast, defaultCode)
+  return (cause) => {
+    if (Cause.hasDies(cause)) return fault
+    const found = Cause.findErrorOption(cause)
+    if (found._tag === "None") return cutOff
+    const failure = found.value
+    if (failure instanceof BadPayload) return Exit.succeed(badPayload(failure.problem))
+    return Effect.matchEager(encode(failure as S["Type"]), {
+      onFailure: () => undefined,
+      onSuccess: (body) =>
+        failure instanceof ServiceError
+          ? refusal(failure.code, failure.description, body)
+          : refusal(codes.find((coded) => coded.is(failure))?.code ?? defaultCode, describe(failure), body)
     })
-    return decode === undefined || reply.data.length === 0 || reply.data.length > maxBytes
-      ? Effect.fail(error)
-      : failAs(decode, reply, error)
   }
 }
 
-const failAs = <E, R>(
-  decode: (payload: Payload) => Effect.Effect<E, unknown, R>,
-  reply: NatsMessage,
-  otherwise: ServiceError
-): Effect.Effect<never, E | ServiceError, R> =>
-  Effect.matchEffect(decode(reply), {
-    onFailure: () => Effect.fail(otherwise),
-    onSuccess: (error) => Effect.fail(error)
+/** The classes of errors that are annotated with a code, `undefined` for the others. */
+const annotatedClasses = new WeakMap<object, Refuse<unknown> | undefined>()
+
+const refuseOfClass = (failure: object): Refuse<unknown> | undefined => {
+  const { constructor } = failure
+  if (!Schema.isSchema(constructor)) return undefined
+  if (!annotatedClasses.has(constructor)) {
+    annotatedClasses.set(
+      constructor,
+      annotatedCode(constructor.ast) === undefined ? undefined : makeRefuse(constructor)
+    )
+  }
+  return annotatedClasses.get(constructor)
+}
+
+/**
+ * Where no schema names the failures: a `ServiceError` says itself what to answer, and the class of an error that is
+ * annotated with a code is its schema. All else could tell strangers what is not theirs, and is a fault.
+ */
+export const refuseWithoutSchema: Refuse<unknown> = (cause) => {
+  if (Cause.hasDies(cause)) return fault
+  const found = Cause.findErrorOption(cause)
+  if (found._tag === "None") return cutOff
+  const failure = found.value
+  if (failure instanceof ServiceError) return Exit.succeed(refusal(failure.code, failure.description))
+  if (failure instanceof MessageDecodeError) return Exit.succeed(badPayload(failure))
+  return typeof failure === "object" && failure !== null ? refuseOfClass(failure)?.(cause) ?? fault : fault
+}
+
+/** The error that a reply tells, `undefined` where it is a result. Code and description are the sender's: any text. */
+export const errorIn = (subject: string, reply: NatsMessage): ServiceError | undefined => {
+  const { headers } = reply
+  const code = getHeader(headers, serviceErrorCodeHeader)
+  const description = getHeader(headers, serviceErrorHeader)
+  if (code === undefined && description === undefined) return undefined
+  const isNumber = code !== undefined && /^\d{1,9}$/.test(code)
+  const error = new ServiceError({
+    subject,
+    code: isNumber ? Number(code) : 0,
+    ...(code === undefined || isNumber ? {} : { codeText: oneLine(code, longestCode) }),
+    description: oneLine(description ?? "", longestDescription)
   })
+  keepReply(error, reply.data, headers)
+  return error
+}
+
+/**
+ * The failure of the schema that the body of an error reply is, else the error. A body over `maxBytes` is not read.
+ */
+export const makeFailureReader = <S extends Schema.Constraint>(
+  schema: S,
+  maxBytes = Infinity
+): (
+  error: ServiceError,
+  reply: NatsMessage
+) => Effect.Effect<never, S["Type"] | ServiceError, S["DecodingServices"]> => {
+  // Only a failure that the schema names has a body, and only such a body fits.
+  const decode = SchemaAST.isNever(schema.ast) ? undefined : jsonTextDecoder(schema)
+  return (error, reply) =>
+    decode === undefined || reply.data.length === 0 || reply.data.length > maxBytes
+      ? Exit.fail(error)
+      : Effect.matchEffect(decode(reply.text), {
+        onFailure: () => Effect.fail(error),
+        onSuccess: (failure) => Effect.fail(failure)
+      })
+}

@@ -107,7 +107,3 @@ export const getHeader = (
 const trim = (value: string): string => value.replace(blanksAround, "")
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-/** What a service's reply has when it is an error (ADR-32): the description, and the code. */
-export const serviceErrorHeader = "Nats-Service-Error"
-export const serviceErrorCodeHeader = "Nats-Service-Error-Code"

@@ -8,7 +8,6 @@ import * as Stream from "effect/Stream"
 import {
   NatsClient,
   type PublishOptions,
-  type RequestOptions,
   type SubscribeOptions,
   type Subscription as Messages
 } from "../../NatsClient.ts"
@@ -22,16 +21,18 @@ import type {
   SubscribeError,
   SubscriptionError
 } from "../../NatsError.ts"
+import type { ServeOptions } from "../../NatsListener.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { Parameters, Template } from "../../Subject.ts"
 import type * as Public from "../../SubjectSchema.ts"
 import { json } from "../payload/codec.ts"
-import { makeErrorReader } from "../payload/serviceReply.ts"
+import { errorIn, makeFailureReader } from "../payload/serviceReply.ts"
 import type { Address, Values } from "./address.ts"
 import { decodedStream } from "./decodedStream.ts"
 import { decodeFor, defaultMaxBytes, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
 import { type AnyHandler, toHandler } from "./policy.ts"
-import { type Contract, makeServe, type RespondOptions, serve } from "./respond.ts"
+import { type Contract, makeServe } from "./respond.ts"
+import { layerOf, serve } from "./serving.ts"
 
 interface Options<Encoded> {
   readonly codec?: Public.Codec<Encoded> | undefined
@@ -66,6 +67,11 @@ interface ReceiveOptions extends SubscribeOptions {
   readonly parameters?: Partial<Values> | undefined
 }
 
+interface HandleOptions extends ServeOptions {
+  readonly onInvalid?: AnyHandler | undefined
+  readonly parameters?: Partial<Values> | undefined
+}
+
 type Received<A> = Public.Received<A, Values>
 
 const makeReceiver = <S extends Schema.Constraint>(address: Address, schema: S, settings: Settings<S["Encoded"]>) => {
@@ -83,6 +89,29 @@ const makeReceiver = <S extends Schema.Constraint>(address: Address, schema: S, 
     address.pattern(options?.parameters ?? {})
   return {
     decode: (message: NatsMessage) => decode(message),
+    layer: (
+      handler: (
+        value: S["Type"],
+        event: Omit<Received<S["Type"]>, "value">
+      ) => Effect.Effect<unknown, unknown, unknown>,
+      options: HandleOptions = {}
+    ) => {
+      const { onInvalid } = options
+      const handle = (message: NatsMessage): Effect.Effect<unknown, unknown, unknown> => {
+        const received = receive(message)
+        return Effect.flatMap(
+          onInvalid === undefined
+            ? received
+            : Effect.catch(received, (error) => Effect.as(onInvalid(error, message), undefined)),
+          (event) => event === undefined ? Effect.void : handler(event.value, event)
+        )
+      }
+      const pattern = address.pattern(options.parameters ?? {})
+      return layerOf(
+        { kind: "listener", name: address.name },
+        serve("listener", address.name, pattern, handle, options)
+      )
+    },
     subscribe: (options?: ReceiveOptions) =>
       Stream.unwrap(
         NatsClient.use((nats) =>
@@ -149,11 +178,11 @@ const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E ext
 ) => {
   const encode = encodeFor(settings.codec, payload)
   const decode = decodeFor(settings, success)
-  const readError = makeErrorReader(error, settings.maxBytes)
+  const readFailure = makeFailureReader(error, settings.maxBytes)
   return (
     values: Values,
     value: P["Type"],
-    options: RequestOptions | undefined
+    options: Public.AskOptions | undefined
   ): Effect.Effect<
     A["Type"],
     E["Type"] | RequestError | ServiceError | MessageEncodeError | MessageDecodeError,
@@ -164,7 +193,9 @@ const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E ext
       const body = yield* encode(subject, value)
       const headers = withContentType(settings.codec.contentType, options?.headers)
       const reply = yield* nats.request(subject, body, { subjectTemplate: address.name, ...options, headers })
-      yield* readError(subject, reply)
+      options?.onReply?.(reply)
+      const refused = errorIn(subject, reply)
+      if (refused !== undefined) return yield* readFailure(refused, reply)
       return yield* decode(reply, subject)
     }))
 }
@@ -173,13 +204,24 @@ const makeResponder = <P extends Schema.Constraint, A extends Schema.Constraint,
   address: Address,
   contract: Contract<P, A, E>,
   settings: Settings<P["Encoded"] | A["Encoded"]>
-) =>
-<R>(
-  handler: (payload: P["Type"], request: Public.RequestContext<Values>) => Effect.Effect<A["Type"], E["Type"], R>,
-  options: RespondOptions = {}
 ) => {
-  const handle = makeServe(address, contract, settings, handler)
-  return Effect.flatMap(address.pattern({}), (pattern) => serve(pattern, handle, options))
+  const respond = <R>(
+    handler: (payload: P["Type"], request: Public.RequestContext<Values>) => Effect.Effect<A["Type"], E["Type"], R>,
+    options: ServeOptions = {}
+  ) =>
+    serve(
+      "responder",
+      address.name,
+      address.pattern({}),
+      makeServe(address, contract, settings, handler),
+      options
+    )
+  return {
+    respond,
+    layer:
+      ((handler: never, options?: ServeOptions) =>
+        layerOf({ kind: "responder", name: address.name }, respond(handler, options))) as never
+  }
 }
 
 export const requestOfSubject = <
@@ -198,7 +240,7 @@ export const requestOfSubject = <
     subject,
     ...contract,
     request: (payload, options) => ask({}, payload, options),
-    respond: makeResponder(address, contract, settings)
+    ...makeResponder(address, contract, settings)
   }
 }
 
@@ -218,6 +260,6 @@ export const requestOfTemplate = <
     template,
     ...contract,
     request: makeAsk(address, contract, settings) as Public.TemplateRequestSchema<T, P, A, E>["request"],
-    respond: makeResponder(address, contract, settings) as Public.TemplateRequestSchema<T, P, A, E>["respond"]
+    ...(makeResponder(address, contract, settings) as unknown as Public.Responder<P, A, E, Parameters<T>>)
   }
 }

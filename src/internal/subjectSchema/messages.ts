@@ -12,7 +12,10 @@ import type { NatsMessage } from "../../NatsMessage.ts"
 import { Message } from "../delivery/message.ts"
 import type { Codec } from "../payload/codec.ts"
 import { neverThrowing, type Problem } from "../payload/decodeProblem.ts"
+import { contentTypeHeader } from "../protocol/headerNames.ts"
 import type { Address, Values } from "./address.ts"
+
+const contentTypeLower = contentTypeHeader.toLowerCase()
 
 /** `max_payload` of a server that is not configured otherwise. */
 export const defaultMaxBytes = 1024 * 1024
@@ -43,18 +46,20 @@ export const encodeFor = <S extends Schema.Constraint>(
 /** Tells the problem of a message that must not be decoded, from its size and its headers. */
 const refusalOf = ({ codec, maxBytes }: Settings<never>): (message: NatsMessage) => Problem | undefined => {
   // The line that `withContentType` puts last is known by its bytes: reading the headers costs more than decoding.
-  const usual = Buffer.from(`\r\nContent-Type: ${codec.contentType}\r\n\r\n`)
+  const usual = Buffer.from(`\r\n${contentTypeHeader}: ${codec.contentType}\r\n\r\n`)
   const isUsual = (message: NatsMessage): boolean =>
     message instanceof Message && (message.headerStart === message.payloadStart || message.headersEndWith(usual))
   return (message) => {
     const size = message instanceof Message ? message.payloadEnd - message.payloadStart : message.data.length
     if (size > maxBytes) return { path: "", problem: `it has ${size} bytes, more than the ${maxBytes} that are read` }
     if (isUsual(message)) return undefined
-    const contentType = message.header("Content-Type")
+    const contentType = message.header(contentTypeHeader)
     if (contentType === undefined) return undefined
     const semicolon = contentType.indexOf(";")
     const mediaType = (semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase()
-    return codec.accepts(mediaType) ? undefined : { path: "", problem: `its Content-Type is not ${codec.contentType}` }
+    return codec.accepts(mediaType)
+      ? undefined
+      : { path: "", problem: `its ${contentTypeHeader} is not ${codec.contentType}` }
   }
 }
 
@@ -91,7 +96,7 @@ export const parametersOf = (address: Address, message: NatsMessage): Effect.Eff
 
 /** The caller's headers, and the content type where there is none among them. */
 export const withContentType = (contentType: string, headers: Input | undefined): Input => {
-  if (headers === undefined) return { "Content-Type": contentType }
-  const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === "content-type")
-  return isGiven ? headers : { ...headers, "Content-Type": contentType }
+  if (headers === undefined) return { [contentTypeHeader]: contentType }
+  const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === contentTypeLower)
+  return isGiven ? headers : { ...headers, [contentTypeHeader]: contentType }
 }

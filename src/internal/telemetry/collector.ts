@@ -122,7 +122,8 @@ export class Collector {
   /** What clients that have gone had counted, in the order of `counters`. */
   private readonly gone = new Float64Array(counters.length)
   private times: Times | undefined
-  private readonly context: Context.Context<never>
+  /** The registry and the attributes of its metrics. */
+  readonly context: Context.Context<never>
 
   constructor(context: Context.Context<never>) {
     this.context = context

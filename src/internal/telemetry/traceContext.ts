@@ -5,9 +5,7 @@ import * as Context from "effect/Context"
 import * as Tracer from "effect/Tracer"
 import type { Input } from "../../NatsHeaders.ts"
 import { CR, LF, SPACE, TAB, ZERO } from "../protocol/bytes.ts"
-
-const traceparent = "traceparent"
-const tracestate = "tracestate"
+import { traceparentHeader as traceparent, tracestateHeader as tracestate } from "../protocol/headerNames.ts"
 
 /** The list of vendors that came with a remote span. It goes on with what is sent in the same trace. */
 const TraceState: Context.Reference<string> = Context.Reference<string>("effect-nats/internal/TraceState", {

@@ -4,11 +4,10 @@
 import * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
+import { isVoid } from "../../internal/payload/jsonText.ts"
+import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headerNames.ts"
 import type { AsyncApiInfo } from "../NatsService.ts"
-import type { EndpointContract } from "./contract.ts"
-import { failureSchema } from "./failure.ts"
-import { isVoid } from "./text.ts"
+import { type EndpointContract, failureSchema } from "./contract.ts"
 
 /** Plain data. */
 export type Document = { readonly [key: string]: Schema.Json }

@@ -3,7 +3,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import type * as Rpc from "effect/rpc/Rpc"
@@ -12,18 +11,19 @@ import { type Request, RequestId } from "effect/rpc/RpcMessage"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
 import { describeIssue, neverThrowing, type Problem } from "../../internal/payload/decodeProblem.ts"
-import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headers.ts"
+import { isExit, jsonTextDecoder, jsonTextEncoder } from "../../internal/payload/jsonText.ts"
+import { errorIn, makeFailureReader } from "../../internal/payload/serviceReply.ts"
 import type { NatsClient, RequestOptions } from "../../NatsClient.ts"
-import { MessageDecodeError, MessageEncodeError, ServiceError } from "../../NatsError.ts"
+import { MessageDecodeError, MessageEncodeError, type ServiceError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { CallOptions } from "../NatsService.ts"
-import { type EndpointContract, service } from "./contract.ts"
-import { failureSchema } from "./failure.ts"
-import { type Decode, type Encode, isExit, makeDecode, makeEncode } from "./text.ts"
+import { type EndpointContract, failureSchema, service } from "./contract.ts"
+
+/** The services of the schemas are in the context that the results run with. */
+type Encode = (value: unknown) => Effect.Effect<string, Problem>
+type Decode = (text: string) => Effect.Effect<unknown, Problem>
 
 type Send = (request: Request<Rpc.Any>) => Effect.Effect<unknown, unknown>
-
-const longestDescription = 256
 
 let requests = 0
 
@@ -37,12 +37,14 @@ export const makeCall = (
   // Services of schemas are looked for where something has to wait only: the caller's context is not rebuilt for each call.
   const provided = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     isExit(effect) ? effect : Effect.updateContext(effect, (own: Context.Context<never>) => Context.merge(context, own))
-  const encodeText = makeEncode(rpc.payloadSchema)
-  const decodeText = makeDecode(rpc.successSchema)
-  const decodeFailureText = makeDecode(failureSchema(rpc))
+  const encodeText = jsonTextEncoder(rpc.payloadSchema) as Encode
+  const decodeText = jsonTextDecoder(rpc.successSchema) as Decode
+  const readFailure = makeFailureReader(failureSchema(rpc)) as (
+    error: ServiceError,
+    reply: NatsMessage
+  ) => Effect.Effect<never, unknown>
   const encode: Encode = (value) => provided(encodeText(value))
   const decode: Decode = (text) => provided(decodeText(text))
-  const decodeFailure: Decode = (text) => provided(decodeFailureText(text))
   const middlewares = Array.from(rpc.middlewares).flatMap((middleware) => {
     const client = service<RpcMiddleware.RpcMiddlewareClient<unknown, unknown, never>>(
       context,
@@ -55,30 +57,18 @@ export const makeCall = (
 
   const unfit = (problem: Problem): MessageEncodeError => new MessageEncodeError({ subject, ...problem })
 
-  const read = (reply: NatsMessage): Effect.Effect<unknown, unknown> => {
-    const description = reply.header(serviceErrorHeader)
-    const code = reply.header(serviceErrorCodeHeader)
-    if (description === undefined && code === undefined) {
-      return Effect.mapErrorEager(decode(reply.text), (problem) => new MessageDecodeError({ subject, ...problem }))
-    }
-    const refused = new ServiceError({
-      subject,
-      code: Number.parseInt(code ?? "0", 10) || 0,
-      description: (description ?? "").slice(0, longestDescription)
-    })
-    // Only a failure that the schema names has a body, and only such a body fits.
-    return reply.data.length === 0
-      ? Exit.fail(refused)
-      : Effect.matchEffect(decodeFailure(reply.text), {
-        onSuccess: (failure) => Effect.fail(failure),
-        onFailure: () => Effect.fail(refused)
-      })
+  const read = (reply: NatsMessage, onReply: CallOptions["onReply"]): Effect.Effect<unknown, unknown> => {
+    onReply?.(reply)
+    const refused = errorIn(subject, reply)
+    return refused === undefined
+      ? Effect.mapErrorEager(decode(reply.text), (problem) => new MessageDecodeError({ subject, ...problem }))
+      : provided(readFailure(refused, reply))
   }
 
   const send = (
     payload: unknown,
     headers: RequestOptions["headers"],
-    timeout: CallOptions["timeout"]
+    { onReply, timeout }: CallOptions
   ): Effect.Effect<unknown, unknown> =>
     Effect.flatMap(Effect.mapErrorEager(encode(payload), unfit), (text) =>
       Effect.flatMap(
@@ -86,21 +76,21 @@ export const makeCall = (
           ...(headers === undefined ? {} : { headers }),
           ...(timeout === undefined ? {} : { timeout })
         }),
-        read
+        (reply) => read(reply, onReply)
       ))
 
   const call = (input: unknown, options: CallOptions | undefined): Effect.Effect<unknown, unknown> =>
     Effect.flatMap(
       Effect.mapErrorEager(makePayload(input), unfit),
       (payload) => {
-        const timeout = options?.timeout ?? defaults.timeout
+        const settings: CallOptions = { ...options, timeout: options?.timeout ?? defaults.timeout }
         return Effect.withFiber((fiber) => {
           const current = fiber.getRef(RpcClient.CurrentHeaders)
           const given = Object.keys(current).length === 0 ? options?.headers : { ...current, ...options?.headers }
-          if (middlewares.length === 0) return send(payload, given, timeout)
+          if (middlewares.length === 0) return send(payload, given, settings)
           const next = (at: number): Send => (request) =>
             at < 0
-              ? send(request.payload, request.headers, timeout)
+              ? send(request.payload, request.headers, settings)
               : middlewares[at]({ rpc, request, next: next(at - 1) as never }) as Effect.Effect<unknown, unknown>
           return next(middlewares.length - 1)({
             _tag: "Request",

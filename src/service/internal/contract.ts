@@ -5,6 +5,9 @@ import * as Context from "effect/Context"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as RpcGroup from "effect/rpc/RpcGroup"
 import * as RpcSchema from "effect/rpc/RpcSchema"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import { concurrencyProblem } from "../../internal/operations/ranges.ts"
 import { queueProblem, subjectProblem } from "../../internal/subject/rules.ts"
 import type { EndpointOptions, GroupOptions } from "../NatsService.ts"
 import { InvalidService } from "../ServiceError.ts"
@@ -52,10 +55,10 @@ export const versionProblem = (service: string, version: string): InvalidService
     ? undefined
     : invalid(service, "version", version, "a version is a semantic one, such as 1.0.0")
 
-export const concurrencyProblem = (service: string, concurrency: number | "unbounded"): InvalidService | undefined =>
-  concurrency === "unbounded" || (Number.isInteger(concurrency) && concurrency > 0)
-    ? undefined
-    : invalid(service, "concurrency", String(concurrency), "it is a whole number above 0, or \"unbounded\"")
+export const checkConcurrency = (service: string, concurrency: number | "unbounded"): InvalidService | undefined => {
+  const problem = concurrencyProblem(concurrency)
+  return problem === undefined ? undefined : invalid(service, "concurrency", String(concurrency), problem)
+}
 
 /** The endpoints in the order of the group, or the first problem. */
 export const endpointsOf = <Rpcs extends Rpc.Any>(
@@ -116,6 +119,13 @@ const endpointOf = (
 
 const annotation = <A>(annotations: Context.Context<never>, key: Context.Key<A, A>): A | undefined =>
   service(annotations, key.key)
+
+/** The failures that an rpc can have: its own and those of its middleware. `Never` where there are none. */
+export const failureSchema = (rpc: Rpc.AnyWithProps): Schema.Top => {
+  const schemas = [rpc.errorSchema, ...Array.from(rpc.middlewares, (middleware) => middleware.error)]
+    .filter((schema) => !SchemaAST.isNever(schema.ast))
+  return schemas.length === 0 ? Schema.Never : schemas.length === 1 ? schemas[0] : Schema.Union(schemas)
+}
 
 /** What effect/rpc keeps under a key of its own making. */
 export const service = <A>(context: Context.Context<never>, key: string): A | undefined =>

@@ -16,18 +16,35 @@ import type * as Fiber from "effect/Fiber"
 import * as Rpc from "effect/rpc/Rpc"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
-import type { PublishError } from "../../NatsError.ts"
+import { type ReplyHeaders, sendRefusal } from "../../internal/payload/answering.ts"
+import type { Problem } from "../../internal/payload/decodeProblem.ts"
+import { isExit, jsonTextDecoder, jsonTextEncoder } from "../../internal/payload/jsonText.ts"
+import {
+  BadPayload,
+  internalError,
+  makeRefuse,
+  type Refusal,
+  type Refuse,
+  stopping,
+  tooLarge
+} from "../../internal/payload/serviceReply.ts"
+import type { CountedEndpoint, EndpointMeter } from "../../internal/telemetry/serviceMetrics.ts"
+import type { PublishError, SubscriptionError } from "../../NatsError.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
 import { type MessageSpanOptions, withMessageSpan } from "../../NatsTracing.ts"
-import type { EndpointContract } from "./contract.ts"
-import * as Failure from "./failure.ts"
+import { type EndpointContract, failureSchema } from "./contract.ts"
 import { RequestDetails } from "./requestDetails.ts"
 import type { Slots } from "./slots.ts"
-import { type Decode, type Encode, isExit, makeDecode, makeEncode } from "./text.ts"
+
+/** The services of the schemas are in the context that the results run with. */
+type Decode = (text: string) => Effect.Effect<unknown, Problem>
+type Encode = (value: unknown) => Effect.Effect<string, Problem>
 
 type Run = Effect.Effect<unknown, unknown>
 type Handle = (payload: unknown, details: RequestDetails) => Rpc.WrapperOr<Run>
 type Middleware = (handler: Run, details: RequestDetails) => Run
+
+const nanosPerSecond = 1_000_000_000
 
 // Answers are sent where nothing can interrupt them, and wait for a connection as long as it takes: the stop of a service
 // does not wait for them, and the end of the client ends them.
@@ -42,11 +59,15 @@ export interface EndpointSettings {
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   readonly slots: Slots | undefined
+  /** Counts it in the metrics. */
+  readonly meter: (endpoint: CountedEndpoint) => EndpointMeter
   /** Whether a tracer was installed when the service was made. Without one nothing is asked for each request. */
   readonly traced: boolean
 }
 
-export class Endpoint {
+export class Endpoint implements CountedEndpoint {
+  /** Why it has ended while the service goes on. */
+  ended: SubscriptionError | undefined
   requests = 0
   errors = 0
   lastError = ""
@@ -56,7 +77,7 @@ export class Endpoint {
   private readonly service: string
   private readonly decode: Decode
   private readonly encode: Encode
-  private readonly refuse: (cause: Cause.Cause<unknown>) => Effect.Effect<Failure.Refusal | undefined>
+  private readonly refuse: Refuse<never>
   private readonly handler: Handle
   private readonly middlewares: ReadonlyArray<Middleware>
   private readonly context: Context.Context<never>
@@ -64,6 +85,12 @@ export class Endpoint {
   private readonly slots: Slots | undefined
   private readonly span: MessageSpanOptions | undefined
   private readonly fibers = new Set<Fiber.Fiber<unknown, unknown>>()
+  /** Of the requests whose handlers set some. */
+  private readonly replyHeaders = new WeakMap<NatsMessage, ReplyHeaders>()
+  private readonly meter: EndpointMeter
+  // Before the last reset of the statistics, which the metrics do not know.
+  private pastRequests = 0
+  private pastErrors = 0
   private idlers: Array<() => void> = []
   /** New requests are turned away. */
   private giveUp = false
@@ -72,15 +99,16 @@ export class Endpoint {
     const { rpc } = settings.contract
     this.contract = settings.contract
     this.service = settings.service
-    this.decode = makeDecode(rpc.payloadSchema)
-    this.encode = makeEncode(rpc.successSchema)
-    this.refuse = Failure.makeRefuse(rpc)
+    this.decode = jsonTextDecoder(rpc.payloadSchema) as Decode
+    this.encode = jsonTextEncoder(rpc.successSchema) as Encode
+    this.refuse = makeRefuse(failureSchema(rpc)) as Refuse<never>
     this.handler = settings.handler.handler as unknown as Handle
     this.middlewares = settings.middlewares as unknown as ReadonlyArray<Middleware>
     this.context = Context.merge(settings.handler.context, settings.context)
     this.clock = settings.clock
     this.slots = settings.slots
     const { queue, subject } = settings.contract
+    this.meter = settings.meter(this)
     this.span = settings.traced ? { subjectTemplate: subject, queue } : undefined
   }
 
@@ -88,12 +116,12 @@ export class Endpoint {
   handle(message: NatsMessage): Effect.Effect<void> {
     const started = this.clock.monotonicTimeNanosUnsafe()
     this.requests++
-    if (this.giveUp) return this.turnDown(message, Failure.stopping, started)
+    if (this.giveUp) return this.turnDown(message, stopping, started)
     try {
       const decoded = this.decode(message.text)
       if (!isExit(decoded)) {
         const run = Effect.flatMap(
-          Effect.mapError(decoded, (problem) => new Failure.BadPayload(problem)),
+          Effect.mapError(decoded, (problem) => new BadPayload(problem)),
           (payload) => {
             const details = this.details(message, payload)
             return this.observed(Rpc.unwrap(this.handler(payload, details)), details, message)
@@ -104,7 +132,7 @@ export class Endpoint {
       if (Exit.isFailure(decoded)) {
         return this.settle(
           message,
-          Exit.failCause(Cause.map(decoded.cause, (problem) => new Failure.BadPayload(problem))),
+          Exit.failCause(Cause.map(decoded.cause, (problem) => new BadPayload(problem))),
           started
         )
       }
@@ -139,7 +167,22 @@ export class Endpoint {
     for (const fiber of this.fibers) fiber.interruptUnsafe()
   }
 
+  get totalRequests(): number {
+    return this.pastRequests + this.requests
+  }
+
+  get totalErrors(): number {
+    return this.pastErrors + this.errors
+  }
+
+  /** It is not counted any more. What it had counted stays. */
+  leaveMetrics(): void {
+    this.meter.leave()
+  }
+
   reset(): void {
+    this.pastRequests += this.requests
+    this.pastErrors += this.errors
     this.requests = 0
     this.errors = 0
     this.lastError = ""
@@ -147,7 +190,7 @@ export class Endpoint {
   }
 
   private details(message: NatsMessage, payload: unknown): RequestDetails {
-    return new RequestDetails(this.contract.rpc, message, payload)
+    return new RequestDetails(this.contract.rpc, message, payload, this.replyHeaders)
   }
 
   /** The handler inside of its middleware, inside of its span. */
@@ -169,7 +212,7 @@ export class Endpoint {
     return Effect.flatMap(slots.wait, () => {
       if (!this.giveUp) return this.fork(message, run, started, slots, uninterruptible)
       slots.release()
-      return this.turnDown(message, Failure.stopping, started)
+      return this.turnDown(message, stopping, started)
     })
   }
 
@@ -237,40 +280,42 @@ export class Endpoint {
   }
 
   private answer(message: NatsMessage, text: string, started: bigint): Effect.Effect<void> {
-    this.processingTime += Number(this.clock.monotonicTimeNanosUnsafe() - started)
-    return Effect.catch(message.respond(text, patient), (error) => this.unsent(message, error))
+    this.time(started)
+    const own = this.replyHeaders.get(message)
+    const options: RespondOptions = own === undefined ? patient : { ...patient, headers: own.value }
+    return Effect.catch(message.respond(text, options), (error) => this.unsent(message, error))
   }
 
-  private turnDown(message: NatsMessage, refusal: Failure.Refusal, started: bigint): Effect.Effect<void> {
-    this.processingTime += Number(this.clock.monotonicTimeNanosUnsafe() - started)
+  private turnDown(message: NatsMessage, refusal: Refusal, started: bigint): Effect.Effect<void> {
+    this.time(started)
     return this.sendRefusal(message, refusal)
   }
 
-  private sendRefusal(message: NatsMessage, refusal: Failure.Refusal): Effect.Effect<void> {
+  private time(started: bigint): void {
+    const nanos = Number(this.clock.monotonicTimeNanosUnsafe() - started)
+    this.processingTime += nanos
+    this.meter.durations?.add(nanos / nanosPerSecond)
+  }
+
+  private sendRefusal(message: NatsMessage, refusal: Refusal): Effect.Effect<void> {
     this.errors++
     this.lastError = `${refusal.code}:${refusal.description}`
-    const options: RespondOptions = { ...patient, headers: Failure.headersOf(refusal) }
-    return Effect.catch(
-      message.respond(refusal.body, options),
-      (error) =>
-        error._tag === "MaxPayloadExceeded" && refusal.body !== ""
-          ? Effect.catch(message.respond("", options), (error) => this.lost(error))
-          : this.lost(error)
-    )
+    const own = this.replyHeaders.get(message)?.value
+    return Effect.catch(sendRefusal(message, refusal, own, patient.timeout), (error) => this.lost(error))
   }
 
   /** A fault of the service itself: the caller learns that there was one, the log what it was. */
   private blame(message: NatsMessage, cause: Cause.Cause<unknown>, started: bigint): Effect.Effect<void> {
     return Effect.andThen(
-      this.turnDown(message, Failure.internalError, started),
+      this.turnDown(message, internalError, started),
       Effect.andThen(ErrorReporter.report(cause), this.log(Effect.logError("A request died", cause)))
     )
   }
 
   private unsent(message: NatsMessage, error: PublishError): Effect.Effect<void> {
-    return error._tag === "MaxPayloadExceeded"
-      ? Effect.andThen(this.sendRefusal(message, Failure.tooLarge(error.size, error.limit)), this.lost(error))
-      : this.lost(error)
+    if (error._tag !== "MaxPayloadExceeded" && error._tag !== "InvalidHeader") return this.lost(error)
+    const refusal = error._tag === "MaxPayloadExceeded" ? tooLarge(error.size, error.limit) : internalError
+    return Effect.andThen(this.sendRefusal(message, refusal), this.lost(error))
   }
 
   private lost(error: PublishError): Effect.Effect<void> {

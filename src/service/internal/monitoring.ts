@@ -3,11 +3,10 @@
  */
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import { isVoid } from "../../internal/payload/jsonText.ts"
 import type { InfoResponse, PingResponse, StatsResponse } from "../ServiceDiscovery.ts"
-import type { EndpointContract } from "./contract.ts"
+import { type EndpointContract, failureSchema } from "./contract.ts"
 import type { Endpoint } from "./endpoint.ts"
-import { failureSchema } from "./failure.ts"
-import { isVoid } from "./text.ts"
 
 export const pingType = "io.nats.micro.v1.ping_response"
 export const infoType = "io.nats.micro.v1.info_response"
@@ -23,15 +22,14 @@ export interface Identity {
 /** An answer for each verb: to all, to those of the name, and to the one of the id. */
 export const answersOf = (
   identity: Identity,
-  info: InfoResponse,
+  info: () => InfoResponse,
   stats: () => StatsResponse
 ): ReadonlyArray<{ readonly subject: string; readonly answer: () => string }> => {
   const ping: PingResponse = { type: pingType, ...identity }
   const pinged = JSON.stringify(ping)
-  const informed = JSON.stringify(info)
   const answers = {
     PING: () => pinged,
-    INFO: () => informed,
+    INFO: () => JSON.stringify(info()),
     STATS: () => JSON.stringify(stats())
   }
   return Object.entries(answers).flatMap(([verb, answer]) =>

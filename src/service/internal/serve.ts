@@ -15,6 +15,10 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
+import { logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
+import { inTime, stopOnce } from "../../internal/operations/closing.ts"
+import { connectionOf } from "../../internal/operations/connectionOf.ts"
+import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../../NatsError.ts"
@@ -36,9 +40,27 @@ const overflow = "dropNewest"
 
 export const TypeId = "~effect-nats/NatsService"
 
+/** An end that nobody asked for: of one endpoint, or of all. */
+export interface Loss {
+  readonly service: string
+  readonly endpoint: string | undefined
+  readonly error: SubscriptionError
+}
+
+/** What the log has of a loss that nobody else hears of. */
+export const logLoss = ({ endpoint, error, service }: Loss): Effect.Effect<void> =>
+  endpoint === undefined
+    ? logEnd({ kind: "service", name: service }, Cause.fail(error))
+    : Effect.annotateLogs(
+      Effect.logError("An endpoint of a service has ended; the service goes on with the others", Cause.fail(error)),
+      { service, endpoint }
+    )
+
+/** `tell` hears of every loss, and whether somebody waits for the end of the service. */
 export const serve = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs>,
-  options: Options
+  options: Options,
+  tell: (loss: Loss, isWaitedFor: boolean) => Effect.Effect<void>
 ): Effect.Effect<
   NatsService,
   InvalidService | SubscribeError,
@@ -46,7 +68,7 @@ export const serve = <Rpcs extends Rpc.Any>(
 > =>
   Effect.gen(function*() {
     const problem = Contract.versionProblem(options.name, options.version) ??
-      Contract.concurrencyProblem(options.name, options.concurrency ?? "unbounded")
+      Contract.checkConcurrency(options.name, options.concurrency ?? "unbounded")
     if (problem !== undefined) return yield* problem
     const contracts = Contract.endpointsOf(group, options.name, options.queue)
     if (contracts instanceof InvalidService) return yield* contracts
@@ -54,7 +76,9 @@ export const serve = <Rpcs extends Rpc.Any>(
     const nats = yield* NatsClient
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
-    const context = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    const given = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    const self = {}
+    const context = Context.add(given, Within, [...Context.get(given, Within), self])
     const traced = yield* Effect.withFiber((fiber) => Effect.succeed(isTraced(fiber)))
     const slots = options.concurrency === undefined || options.concurrency === "unbounded"
       ? undefined
@@ -71,6 +95,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         context,
         clock,
         slots,
+        meter: (endpoint) => meterEndpoint(given, options.name, contract.name, endpoint),
         traced
       })
     )
@@ -81,7 +106,13 @@ export const serve = <Rpcs extends Rpc.Any>(
       metadata: { ...options.metadata }
     }
     const started = new Date(clock.currentTimeMillisUnsafe()).toISOString()
-    const infoWith = (schemas: boolean) => Monitoring.infoOf(identity, options.description ?? "", contracts, schemas)
+    const infoWith = (schemas: boolean) =>
+      Monitoring.infoOf(
+        identity,
+        options.description ?? "",
+        endpoints.flatMap(({ contract, ended }) => ended === undefined ? [contract] : []),
+        schemas
+      )
     const { max_payload: limit } = yield* nats.serverInfo
     const described = infoWith(options.schemas ?? true)
     const fits = Buffer.byteLength(JSON.stringify(described)) <= limit
@@ -93,58 +124,71 @@ export const serve = <Rpcs extends Rpc.Any>(
         { service: options.name }
       )
     }
-    const info = fits ? described : infoWith(false)
+    const hasSchemas = fits && (options.schemas ?? true)
+    let info = fits ? described : infoWith(false)
     const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
 
-    const stopped = yield* Deferred.make<void, SubscriptionError>()
+    const part = connectionOf(nats).parts.join({ kind: "service", name: options.name })
+    let isWaitedFor = false
+    const ended = yield* Deferred.make<void, SubscriptionError>()
+    const lost = (endpoint: Endpoint, error: SubscriptionError): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const isFirst = Deferred.doneUnsafe(ended, Exit.fail(error))
+        const isWhole = error._tag === "ConnectionClosed"
+        if (!isWhole) {
+          endpoint.ended = error
+          info = infoWith(hasSchemas)
+        }
+        noteEnd(part, Cause.fail(error))
+        // The end of the client is the end of all of them: it is told once.
+        if (isWhole && !isFirst) return Effect.void
+        return tell(
+          { service: options.name, endpoint: isWhole ? undefined : endpoint.contract.name, error },
+          isWaitedFor
+        )
+      })
     const subscriptions = yield* Effect.forEach(
       endpoints,
       ({ contract: { queue, subject } }) =>
         nats.subscription(subject, { overflow, ...(queue === undefined ? {} : { queue }) }),
       { concurrency: "unbounded" }
     )
+    const within = Effect.provideService(Within, Context.get(context, Within))
     const readers = yield* Effect.forEach(subscriptions, (subscription, i) =>
       Effect.forkIn(
-        read(subscription, endpoints[i], (error) => Deferred.doneUnsafe(stopped, Exit.fail(error))),
+        within(read(subscription, endpoints[i], (error) => lost(endpoints[i], error))),
         scope
       ))
     const done = Effect.forEach(readers, Fiber.await, { discard: true })
-    yield* Effect.forkIn(Effect.andThen(done, Deferred.succeed(stopped, undefined)), scope)
+    yield* Effect.forkIn(Effect.andThen(done, Deferred.succeed(ended, undefined)), scope)
     // After the endpoints: what is found answers.
     const monitors = options.discovery === false ? [] : yield* Effect.forEach(
-      Monitoring.answersOf(identity, info, stats),
+      Monitoring.answersOf(identity, () => info, stats),
       ({ answer, subject }) =>
         Effect.tap(nats.subscription(subject, { overflow }), (subscription) =>
-          Effect.forkIn(
-            Effect.ignore(Stream.runForEach(subscription.stream, (message) => tell(message, answer(), options.name))),
-            scope
-          )),
+          Effect.forkIn(discover(subscription, subject, answer, options.name), scope)),
       { concurrency: "unbounded" }
     )
     const patience = Duration.fromInputUnsafe(options.drainTimeout ?? defaultDrainTimeout)
-    const stop = yield* Effect.cached(
-      within(
-        patience,
-        Effect.andThen(
-          Effect.forEach([...subscriptions, ...monitors], (subscription) => subscription.drain, {
-            concurrency: "unbounded",
-            discard: true
-          }),
-          done
-        )
-      ).pipe(
-        Effect.flatMap((finished) => {
-          if (finished) return Effect.void
+    const stop = stopOnce(
+      self,
+      Effect.gen(function*() {
+        noteStopping(part)
+        const left = Effect.forEach([...subscriptions, ...monitors], (subscription) =>
+          subscription.drain, {
+          concurrency: "unbounded",
+          discard: true
+        })
+        if (!(yield* inTime(patience, Effect.andThen(left, done)))) {
           for (const endpoint of endpoints) endpoint.abandon()
-          return Effect.andThen(
-            Effect.forEach(subscriptions, (subscription) => subscription.unsubscribe, { discard: true }),
-            within(grace, done)
-          )
-        }),
-        Effect.andThen(within(grace, Effect.ignore(nats.flush))),
-        Effect.andThen(Deferred.succeed(stopped, undefined)),
-        Effect.asVoid
-      )
+          yield* Effect.forEach(subscriptions, (subscription) => subscription.unsubscribe, { discard: true })
+          yield* inTime(grace, done)
+        }
+        yield* inTime(grace, Effect.ignore(nats.flush))
+        yield* Deferred.succeed(ended, undefined)
+        connectionOf(nats).parts.leave(part)
+        for (const endpoint of endpoints) endpoint.leaveMetrics()
+      })
     )
     // The last finalizer of the scope runs first: the subscriptions and their readers are still there.
     yield* Scope.addFinalizer(scope, stop)
@@ -152,21 +196,35 @@ export const serve = <Rpcs extends Rpc.Any>(
       [TypeId]: TypeId,
       name: identity.name,
       id: identity.id,
-      info: Effect.succeed(info),
+      info: Effect.sync(() => info),
       stats: Effect.sync(stats),
       reset: Effect.sync(() => {
         for (const endpoint of endpoints) endpoint.reset()
       }),
-      stop: Effect.uninterruptible(stop),
-      stopped: Deferred.await(stopped)
+      stop,
+      stopped: Effect.suspend(() => {
+        isWaitedFor = true
+        return Deferred.await(ended)
+      })
     }
   })
 
-/** Whether it was done in time. A finalizer is uninterruptible, and what has to end in time must not be. */
-const within = (patience: Duration.Input, effect: Effect.Effect<void>): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
+/** Answers discovery. That it ends while the service goes on is told: nobody finds the service any more. */
+const discover = (
+  subscription: Subscription,
+  subject: string,
+  answer: () => string,
+  service: string
+): Effect.Effect<void> =>
+  Stream.runForEach(subscription.stream, (message) => inform(message, answer(), service)).pipe(
+    Effect.catch((error) =>
+      error._tag === "ConnectionClosed"
+        ? Effect.void
+        : Effect.annotateLogs(Effect.logError("The discovery of a service has ended", error), { service, subject })
+    )
+  )
 
-const tell = (message: NatsMessage, answer: string, service: string): Effect.Effect<void> =>
+const inform = (message: NatsMessage, answer: string, service: string): Effect.Effect<void> =>
   Effect.catch(message.respond(answer), (error) =>
     // Without a reply subject nobody asked.
     error._tag === "InvalidSubject"
@@ -177,7 +235,7 @@ const tell = (message: NatsMessage, answer: string, service: string): Effect.Eff
 const read = (
   subscription: Subscription,
   endpoint: Endpoint,
-  failed: (error: SubscriptionError) => void
+  lost: (error: SubscriptionError) => Effect.Effect<void>
 ): Effect.Effect<void> =>
   Effect.scoped(Effect.gen(function*() {
     const pull = yield* Stream.toPull(subscription.stream)
@@ -185,7 +243,7 @@ const read = (
       const batch = yield* Effect.exit(pull)
       if (Exit.isFailure(batch)) {
         const end = Cause.findErrorOption(batch.cause)
-        if (end._tag === "Some" && !Cause.isDone(end.value)) failed(end.value)
+        if (end._tag === "Some" && !Cause.isDone(end.value)) yield* lost(end.value)
         return yield* endpoint.idle
       }
       const messages = batch.value

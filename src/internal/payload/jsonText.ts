@@ -1,4 +1,7 @@
-import type * as Effect from "effect/Effect"
+/**
+ * JSON texts of a schema: an `Exit` wherever nothing has to wait, and a quick way wherever a value is its own JSON.
+ */
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
@@ -36,6 +39,7 @@ export const jsonDecoder: <S extends Schema.Constraint>(schema: S) => Decode<S["
 type TextDecode<A, R> = (text: string) => Effect.Effect<A, Problem, R>
 
 const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
+  if (isVoid(schema)) return () => Exit.void
   const decode = neverThrowing(valueDecoders(schema), describeSchemaError, identity)
   return (text) => {
     let value: unknown
@@ -50,9 +54,42 @@ const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
 })
 
 /**
- * The decoder of a schema for a JSON text. It never throws, and its result is an `Exit` wherever the schema decodes without
- * waiting.
+ * The decoder of a schema for a JSON text, compiled once for each schema. It never throws, and its result is an `Exit`
+ * wherever the schema decodes without waiting.
  */
 export const jsonTextDecoder: <S extends Schema.Constraint>(
   schema: S
 ) => TextDecode<S["Type"], S["DecodingServices"]> = textDecoders as never
+
+/** A schema of `void` has an empty payload, and reads any. */
+export const isVoid = (schema: Schema.Constraint): boolean =>
+  schema.ast._tag === "Void" && schema.ast.encoding === undefined
+
+type TextEncode<A, R> = (value: A) => Effect.Effect<string, Problem, R>
+
+const nothing = Exit.succeed("")
+
+const hasToJson = (value: unknown): boolean => typeof value === "object" && value !== null && "toJSON" in value
+
+/** The encoder of a schema to a JSON text, made once for each use. It never throws. */
+export const jsonTextEncoder = <S extends Schema.Constraint>(
+  schema: S
+): TextEncode<S["Type"], S["EncodingServices"]> => {
+  if (isVoid(schema)) return () => nothing
+  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(schema)) as (
+    value: unknown
+  ) => Effect.Effect<unknown, Schema.SchemaError, S["EncodingServices"]>
+  const toText = (value: unknown) => Effect.mapEager(encode(value), (encoded) => JSON.stringify(encoded) ?? "null")
+  const guard = compileGuard(schema.ast)
+  return neverThrowing(
+    // What decodes to itself encodes to itself too, unless it says otherwise.
+    guard === undefined
+      ? toText
+      : (value) => guard(value) && !hasToJson(value) ? Exit.succeed(JSON.stringify(value)) : toText(value),
+    describeSchemaError,
+    identity
+  )
+}
+
+/** Whether it is done, without a fiber. */
+export const isExit = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)

@@ -1,0 +1,35 @@
+/**
+ * The parts of a program that run on a connection until they are stopped: listeners, responders, services, recorders.
+ */
+
+/** What a part is, and the subject or name that it goes by. */
+export interface PartName {
+  readonly kind: "client" | "listener" | "responder" | "service" | "recorder"
+  readonly name: string
+}
+
+/** A part and how it does, for health. */
+export interface Part extends PartName {
+  /** Why it is not ready, for people. */
+  trouble: string | undefined
+}
+
+export class Parts {
+  private readonly parts = new Set<Part>()
+
+  join(name: PartName): Part {
+    const part: Part = { ...name, trouble: undefined }
+    this.parts.add(part)
+    return part
+  }
+
+  leave(part: Part): void {
+    this.parts.delete(part)
+  }
+
+  /** Of the first part that is not ready. */
+  get trouble(): string | undefined {
+    for (const { trouble } of this.parts) if (trouble !== undefined) return trouble
+    return undefined
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The ends of what runs in the background: where `NatsLayer.launch` hears of them, and where they are logged otherwise.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Part, PartName } from "../connection/parts.ts"
+
+/** Takes the end of a part. */
+export type Report = (part: PartName, cause: Cause.Cause<unknown>) => void
+
+/** Where the parts that layers start tell of their end: set by `NatsLayer.launch`. */
+export const Background: Context.Reference<Report | undefined> = Context.Reference<Report | undefined>(
+  "effect-nats/internal/Background",
+  { defaultValue: () => undefined }
+)
+
+export const describePart = ({ kind, name }: PartName): string => `the ${kind} ${JSON.stringify(name)}`
+
+/** The end of a part that nobody else hears of. */
+export const logEnd = ({ kind, name }: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError(`A ${kind} has ended`, cause), { [kind]: name })
+
+/** Tells the end of a part that a layer started: to `launch`, else in the log. */
+export const reportEnd = (part: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.flatMap(
+    Background,
+    (report) => report === undefined ? logEnd(part, cause) : Effect.sync(() => report(part, cause))
+  )
+
+/** Waits for the end of a part for as long as its layer lives. */
+export const watchEnd = (
+  part: PartName,
+  ended: Effect.Effect<void, unknown>
+): Effect.Effect<void, never, Scope.Scope> =>
+  ended.pipe(
+    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : reportEnd(part, cause)),
+    Effect.forkScoped({ startImmediately: true }),
+    Effect.asVoid
+  )
+
+/** For health: a part that is being stopped, and one that has ended and was not. */
+export const noteStopping = (part: Part): void => {
+  part.trouble ??= `${describePart(part)} is stopping`
+}
+
+export const noteEnd = (part: Part, cause: Cause.Cause<unknown>): void => {
+  const error = Cause.squash(cause)
+  part.trouble = `${describePart(part)} has ended: ${error instanceof Error ? error.message : String(error)}`
+}
+
+/** The parts whose handlers run here: one of them that stops its own part must not wait for itself. */
+export const Within: Context.Reference<ReadonlyArray<object>> = Context.Reference<ReadonlyArray<object>>(
+  "effect-nats/internal/Within",
+  { defaultValue: () => [] }
+)

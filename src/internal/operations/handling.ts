@@ -1,0 +1,176 @@
+/**
+ * The engine that handles messages: workers over subscriptions, with counts, times, spans and the report of a failure, and
+ * a stop that loses nothing inside a time. `consume`, listeners and typed handlers stand on it.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import { type HandleError, InvalidOption, type SubscriptionError } from "../../NatsError.ts"
+import type { NatsMessage } from "../../NatsMessage.ts"
+import type { Connection } from "../connection/connection.ts"
+import type { PartName } from "../connection/parts.ts"
+import type { Message } from "../delivery/message.ts"
+import type { SubscriptionSettings } from "../delivery/subscription.ts"
+import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
+import { logEnd, noteEnd, noteStopping, Within } from "./background.ts"
+import { inTime, leave, stopOnce, unsubscribe } from "./closing.ts"
+import { concurrencyProblem } from "./ranges.ts"
+import { subscribe } from "./subscribe.ts"
+import { Worker } from "./worker.ts"
+
+/** What handles a message. What it fails with is reported and stops nothing. */
+export type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, R>
+
+export interface HandlingOptions {
+  readonly concurrency?: number | "unbounded" | undefined
+  readonly subjectTemplate?: string | undefined
+  /** How long a stop waits for what was received to be handled. */
+  readonly drainTimeout: Duration.Input
+  /** What it is for health and for the log. Absent: its end is its caller's business alone. */
+  readonly part?: PartName | undefined
+  /** Answers a message that was received and that nobody handles any more. */
+  readonly abandon?: ((message: NatsMessage) => Effect.Effect<void>) | undefined
+}
+
+export interface Handling {
+  /** Leaves without losing a message, within `drainTimeout`. Never fails; a second stop waits for the first. */
+  readonly stop: Effect.Effect<void>
+  /** Waits for the end. Succeeds when it was stopped or the client was closed on purpose. */
+  readonly ended: Effect.Effect<void, SubscriptionError>
+}
+
+/** For what was interrupted: the handler's own finalizers, and answers. */
+const grace = Duration.seconds(1)
+
+/**
+ * Handles every message of the subscriptions until the scope closes, which is a stop. Succeeds when the server has them.
+ * One subscription that ends with a failure ends all: what the others would still receive has nobody to handle it.
+ */
+export const handle = <E, R>(
+  connection: Connection,
+  settings: ReadonlyArray<SubscriptionSettings>,
+  handler: Handler<E, R>,
+  options: HandlingOptions
+): Effect.Effect<Handling, HandleError, Scope.Scope | R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const { abandon, concurrency = 1, drainTimeout, part } = options
+      const problem = concurrencyProblem(concurrency)
+      if (problem !== undefined) {
+        return yield* new InvalidOption({ option: "concurrency", given: String(concurrency), problem })
+      }
+      const workers = yield* Effect.forEach(settings, (each) =>
+        Effect.gen(function*() {
+          const subscription = yield* restore(subscribe(connection, each))
+          const observed = yield* observe(connection, each, options.subjectTemplate, handler)
+          return new Worker(subscription, concurrency, observed, report(connection))
+        }), { concurrency: "unbounded" })
+      const self = {}
+      const outer = yield* Within
+      const giveUp = Effect.suspend(() => {
+        for (const { subscription } of workers) unsubscribe(connection, subscription)
+        return giveBack(workers, abandon)
+      })
+      const running = Effect.forEach(workers, (worker) => worker.run, { concurrency: "unbounded", discard: true })
+      const fiber = yield* Effect.forkDetach(
+        Effect.provideService(Effect.ensuring(running, giveUp), Within, [...outer, self])
+      )
+      const noted = part === undefined ? undefined : connection.parts.join(part)
+      let isWaitedFor = false
+      let isStopping = false
+      const stop = stopOnce(
+        self,
+        Effect.gen(function*() {
+          isStopping = true
+          if (noted !== undefined) noteStopping(noted)
+          const left = Effect.forEach(workers, ({ subscription }) => leave(connection, subscription), {
+            concurrency: "unbounded",
+            discard: true
+          })
+          if (!(yield* inTime(drainTimeout, Effect.andThen(left, Fiber.await(fiber))))) {
+            fiber.interruptUnsafe()
+            if (!(yield* inTime(grace, Fiber.await(fiber)))) yield* Effect.andThen(giveUp, logStuck(settings))
+          }
+          if (noted !== undefined) connection.parts.leave(noted)
+        })
+      )
+      const context = yield* Effect.context<never>()
+      fiber.addObserver((exit) => {
+        if (noted === undefined || isStopping) return
+        if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return connection.parts.leave(noted)
+        noteEnd(noted, exit.cause)
+        if (!isWaitedFor) Effect.runForkWith(context)(logEnd(noted, exit.cause))
+      })
+      // The last finalizer of the scope runs first: the subscriptions are still there.
+      yield* Effect.addFinalizer(() => stop)
+      return {
+        stop,
+        ended: Effect.suspend(() => {
+          isWaitedFor = true
+          // Handlers that a stop could not wait for are interrupted.
+          return Effect.catchCauseIf(Fiber.join(fiber), Cause.hasInterruptsOnly, () => Effect.void)
+        })
+      }
+    })
+  )
+
+/** What was received and that no handler has begun: answered where it asks for an answer, else told. */
+const giveBack = (
+  workers: ReadonlyArray<Pick<Worker<unknown>, "rest" | "subscription">>,
+  abandon: HandlingOptions["abandon"]
+): Effect.Effect<void> =>
+  Effect.forEach(workers, ({ subscription, rest }) => {
+    const messages = rest()
+    if (messages.length === 0) return Effect.void
+    const { subject } = subscription.settings
+    return Effect.andThen(
+      Effect.annotateLogs(
+        Effect.logWarning(`${messages.length} messages were received and are not handled: the stop was out of time`),
+        { subject }
+      ),
+      abandon === undefined ? Effect.void : Effect.forEach(messages, abandon, { discard: true })
+    )
+  }, { discard: true })
+
+const logStuck = (settings: ReadonlyArray<SubscriptionSettings>): Effect.Effect<void> =>
+  Effect.annotateLogs(
+    Effect.logWarning("A message handler does not let itself be interrupted and is left behind"),
+    { subject: settings.map(({ subject }) => subject).join(", ") }
+  )
+
+// Looks once whether handlers are traced and timed: where they are not, nothing stands between a message and its handler.
+const observe = <E, R>(
+  connection: Connection,
+  settings: SubscriptionSettings,
+  template: string | undefined,
+  handler: Handler<E, R>
+): Effect.Effect<(message: Message) => Effect.Effect<unknown, E, R>> =>
+  Effect.withFiber((fiber) => {
+    const { meter, tracing } = connection.settings
+    const timed: Handler<E, R> = meter === undefined ? handler : (message) => meter.timeHandler(() => handler(message))
+    if (tracing === undefined || !isTraced(fiber)) return Effect.succeed(timed)
+    const options: ReceiverOptions = {
+      template: template ?? settings.subject,
+      queue: settings.queue,
+      relation: relationOf(fiber)
+    }
+    return Effect.succeed((message: Message) => tracing.receive(message, options, () => timed(message)))
+  })
+
+// A handler that fails is reported and counted. It stops neither the worker nor the subscription.
+const report = (connection: Connection) => (subject: string, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  // A handler that interrupts itself has ended; an interruption of the worker ends it without coming here.
+  if (Cause.hasInterruptsOnly(cause)) return Effect.void
+  connection.handlerFailures++
+  return Effect.annotateLogs(
+    // A failure can throw when it is looked at, and would end the worker.
+    Effect.catchCause(
+      Effect.logError("A message handler failed", cause),
+      () => Effect.logError("A message handler failed, and its failure cannot be shown")
+    ),
+    { subject }
+  )
+}

@@ -1,0 +1,105 @@
+/**
+ * Answers a request, whatever becomes of its handler: every request gets one answer.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { RespondError } from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
+import { headersOf, internalError, interrupted, type Refusal, type Refuse, stopping, tooLarge } from "./serviceReply.ts"
+
+/** What a request is answered with. */
+export interface Answer {
+  readonly payload: string | Uint8Array
+  readonly headers?: Input | undefined
+}
+
+/** Headers that a handler sets while it runs: for its answer, whatever that will be. */
+export class ReplyHeaders {
+  private own: Record<string, string | ReadonlyArray<string>> | undefined
+
+  set(name: string, value: string | ReadonlyArray<string>): void {
+    this.own ??= Object.create(null) as Record<string, string | ReadonlyArray<string>>
+    this.own[name] = value
+  }
+
+  get value(): Input | undefined {
+    return this.own
+  }
+
+  /** With those of the answer itself, which win. */
+  over(headers: Input | undefined): Input | undefined {
+    return this.own === undefined ? headers : { ...this.own, ...headers }
+  }
+}
+
+export const sendRefusal = (
+  message: NatsMessage,
+  refusal: Refusal,
+  own?: Input,
+  timeout?: RespondOptions["timeout"]
+): Effect.Effect<void, RespondError> => {
+  const headers = headersOf(refusal, own)
+  return Effect.catch(message.respond(refusal.body, { headers, timeout }), (error) => {
+    // The caller must not wait, whatever else there was to tell.
+    const isTooMuch = error._tag === "MaxPayloadExceeded" && (refusal.body !== "" || own !== undefined)
+    const isWrong = error._tag === "InvalidHeader" && own !== undefined
+    return isTooMuch || isWrong
+      ? message.respond("", { headers: headersOf({ ...refusal, body: "" }), timeout })
+      : Effect.fail(error)
+  })
+}
+
+/** For a request that was received and that no handler has begun when all of them end. */
+export const refuseUnhandled = (message: NatsMessage): Effect.Effect<void> =>
+  message.reply === undefined ? Effect.void : Effect.ignore(sendRefusal(message, stopping))
+
+/**
+ * Runs a handler and answers with what it gives: with its success; with the refusal that `refuse` has for its failure; with
+ * 500 where that is a fault; with 503 where it is interrupted, by itself or from outside. A message that asks for no
+ * answer gets none.
+ *
+ * It fails with a fault, and with what kept the answer from being sent. A failure that `refuse` knows was told to whom it
+ * concerns: it is kept as the handler's own only where `keepsRefused` says so.
+ */
+export const answering = <E, R, R2>(
+  message: NatsMessage,
+  handler: Effect.Effect<Answer, E, R>,
+  refuse: Refuse<R2>,
+  { keepsRefused, replyHeaders }: {
+    readonly keepsRefused: boolean
+    readonly replyHeaders?: ReplyHeaders | undefined
+  }
+): Effect.Effect<void, E | RespondError, R | R2> => {
+  const isAsked = message.reply !== undefined
+  const send = (refusal: Refusal): Effect.Effect<void> =>
+    isAsked ? Effect.ignore(sendRefusal(message, refusal, replyHeaders?.value)) : Effect.void
+  const succeed = ({ headers, payload }: Answer): Effect.Effect<void, RespondError> =>
+    isAsked
+      ? Effect.tapError(
+        message.respond(payload, { headers: replyHeaders === undefined ? headers : replyHeaders.over(headers) }),
+        (error) =>
+          error._tag === "MaxPayloadExceeded"
+            ? send(tooLarge(error.size, error.limit))
+            : error._tag === "InvalidHeader"
+            ? send(internalError)
+            : Effect.void
+      )
+      : Effect.void
+  const answered = Effect.matchCauseEffect(handler, {
+    onSuccess: succeed,
+    onFailure: (cause): Effect.Effect<void, E, R2> =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        // A failure that throws when it is looked at is a fault, too.
+        : Effect.flatMap(Effect.catchCause(Effect.suspend(() => refuse(cause)), () => Effect.undefined), (refusal) =>
+          Effect.andThen(
+            send(refusal ?? internalError),
+            refusal === undefined || keepsRefused ? Effect.failCause(cause) : Effect.void
+          ))
+  })
+  // In a fiber of its own: an answer can have to wait for a connection, an interruption must not.
+  return isAsked
+    ? Effect.onInterrupt(answered, () => Effect.forkDetach(send(interrupted), { startImmediately: true }))
+    : answered
+}
