@@ -11,7 +11,7 @@
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, FileSystem, Path, Schema } from "effect"
-import { NatsService } from "effect-nats/service"
+import { AsyncApi } from "effect-nats/service"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 class OrderNotFound extends Schema.TaggedError<OrderNotFound>()("OrderNotFound", { id: Schema.String }) {}
@@ -43,7 +43,7 @@ const Read = Schema.fromJsonString(Schema.Struct({
 const program = Effect.gen(function*() {
   const files = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
-  const document = yield* NatsService.asyncApi(Orders, {
+  const document = yield* AsyncApi.make(Orders, {
     name: "orders",
     version: "1.0.0",
     description: "Looks up and cancels orders.",

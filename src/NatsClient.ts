@@ -281,6 +281,17 @@ export interface NatsClient {
     handler: (message: NatsMessage) => Effect.Effect<unknown, E, R>,
     options?: ConsumeOptions
   ): Effect.Effect<void, HandleError | SubscriptionError, R>
+  /**
+   * A new inbox: a subject for replies that nobody else has, under `inboxPrefix` of the config, behind which it has one
+   * token of 24 random hexadecimal digits. Each run gives another one. Subscribe to it, or to subjects below it, before it
+   * is given away; the user needs the permission to. It is a name only: nothing is opened or sent, and it never fails.
+   *
+   * `request` and `requestMany` have inboxes of their own. This is for protocols that they do not cover: replies that come
+   * for as long as somebody listens, or to a subject that others are told of.
+   *
+   * @since 0.2.0
+   */
+  readonly inbox: Effect.Effect<string>
   /** Waits until the server has handled everything sent so far on this connection. */
   readonly flush: Effect.Effect<void, FlushError>
   /** Measures a round trip to the server. */

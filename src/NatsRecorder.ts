@@ -140,9 +140,9 @@ export interface Replayed {
  * The time of an entry is the `Clock`'s when it is read: messages that come together have the same.
  *
  * @category recording
- * @since 0.1.0
+ * @since 0.2.0
  */
-export const record = (
+export const make = (
   subjects: string | ReadonlyArray<string>,
   options?: SubscribeOptions
 ): Effect.Effect<Recording, SubscribeError, NatsClient | Scope.Scope> =>
@@ -186,7 +186,7 @@ export const layerFile = (
   Layer.effectDiscard(Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const file = yield* fs.open(path, { flag: "a", mode: 0o600 })
-    const recording = yield* record(subjects, options)
+    const recording = yield* make(subjects, options)
     const { parts } = connectionOf(yield* NatsClient)
     const part = parts.join({ kind: "recorder", name: path })
     const writing = yield* recording.entries.pipe(

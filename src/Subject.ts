@@ -26,7 +26,6 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
 import type * as Literals from "./internal/subject/literal.ts"
 import {
   inboxPrefixProblem,
@@ -37,7 +36,7 @@ import {
   subjectProblem
 } from "./internal/subject/rules.ts"
 import * as SubjectTemplate from "./internal/subject/template.ts"
-import { InvalidHeader, type InvalidSubject } from "./NatsError.ts"
+import type { InvalidSubject } from "./NatsError.ts"
 
 /**
  * @category type IDs
@@ -77,22 +76,6 @@ export type InboxPrefix = Subject & Brand.Brand<"effect-nats/InboxPrefix">
  * @since 0.1.0
  */
 export type QueueGroup = string & Brand.Brand<"effect-nats/QueueGroup">
-
-/**
- * The name of a header: printable ASCII without colon and blank.
- *
- * @category models
- * @since 0.1.0
- */
-export type HeaderName = string & Brand.Brand<"effect-nats/HeaderName">
-
-/**
- * A value of a header: any text without line breaks and NUL. Blanks around it do not arrive.
- *
- * @category models
- * @since 0.1.0
- */
-export type HeaderValue = string & Brand.Brand<"effect-nats/HeaderValue">
 
 /**
  * Any string, except a literal of which the compiler can tell that it is no subject. For functions of your own:
@@ -165,9 +148,6 @@ const name = (
     }, { expected, arbitraryConstraint: { patterns: [{ source: example, flags: "" }] } })
   )
 
-const asProblem = (problem: string | undefined): SubjectProblem | undefined =>
-  problem === undefined ? undefined : { problem }
-
 /**
  * The schema of patterns.
  *
@@ -222,35 +202,6 @@ export const QueueGroup: Schema.brand<Schema.String, "effect-nats/QueueGroup"> =
   "a NATS queue group",
   word
 ).pipe(Schema.brand("effect-nats/QueueGroup"))
-
-/**
- * The schema of header names.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const HeaderName: Schema.brand<Schema.String, "effect-nats/HeaderName"> = name(
-  "header",
-  (text) => asProblem(headerNameProblem(text)),
-  "the name of a NATS header",
-  word
-).pipe(Schema.brand("effect-nats/HeaderName"))
-
-/**
- * The schema of header values.
- *
- * @category schemas
- * @since 0.1.0
- */
-export const HeaderValue: Schema.brand<Schema.String, "effect-nats/HeaderValue"> = name(
-  "header",
-  (text) => asProblem(headerValueProblem(text)),
-  "the value of a NATS header",
-  word
-).pipe(Schema.brand("effect-nats/HeaderValue"))
-
-const invalidHeader = (header: string, problem: string): InvalidHeader =>
-  new InvalidHeader({ header: header.slice(0, 128), problem })
 
 /**
  * A subject from any string, or an `InvalidSubject` that says which token is wrong and why.
@@ -335,28 +286,6 @@ export const makeInboxPrefix = (prefix: string): Effect.Effect<InboxPrefix, Inva
   return problem === undefined
     ? Effect.succeed(prefix as InboxPrefix)
     : Effect.fail(SubjectTemplate.invalidSubject("inboxPrefix", prefix, problem))
-}
-
-/**
- * A header's name from any string.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const makeHeaderName = (header: string): Effect.Effect<HeaderName, InvalidHeader> => {
-  const problem = headerNameProblem(header)
-  return problem === undefined ? Effect.succeed(header as HeaderName) : Effect.fail(invalidHeader(header, problem))
-}
-
-/**
- * A value of the named header from any string. The failure does not have the value.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const makeHeaderValue = (header: string, value: string): Effect.Effect<HeaderValue, InvalidHeader> => {
-  const problem = headerValueProblem(value)
-  return problem === undefined ? Effect.succeed(value as HeaderValue) : Effect.fail(invalidHeader(header, problem))
 }
 
 /**

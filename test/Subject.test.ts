@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { NatsError, Subject } from "effect-nats"
+import { NatsError, NatsHeaders, Subject } from "effect-nats"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,8 +28,8 @@ const constructors = {
   pattern: [Subject.makePattern, Subject.SubjectPattern],
   queue: [Subject.makeQueueGroup, Subject.QueueGroup],
   inboxPrefix: [Subject.makeInboxPrefix, Subject.InboxPrefix],
-  headerName: [Subject.makeHeaderName, Subject.HeaderName],
-  headerValue: [(text: string) => Subject.makeHeaderValue("x", text), Subject.HeaderValue]
+  headerName: [NatsHeaders.makeName, NatsHeaders.Name],
+  headerValue: [(text: string) => NatsHeaders.makeValue("x", text), NatsHeaders.Value]
 } as const
 
 describe("a name", () => {

@@ -2,7 +2,7 @@
 import { Parser } from "@asyncapi/parser"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { NatsService } from "effect-nats/service"
+import { AsyncApi, NatsService } from "effect-nats/service"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Orders } from "./fixtures/orders.ts"
 
@@ -38,7 +38,7 @@ const errorsIn = (result: Effect.Success<ReturnType<typeof parse>>): ReadonlyArr
 describe("the AsyncAPI document of a service", () => {
   it.live("is valid for the AsyncAPI parser, which finds every endpoint, message and reply", () =>
     Effect.gen(function*() {
-      const document = yield* NatsService.asyncApi(All, {
+      const document = yield* AsyncApi.make(All, {
         name: "orders",
         version: "1.2.3",
         title: "Orders",
@@ -77,16 +77,16 @@ describe("the AsyncAPI document of a service", () => {
 
   it.live("and the parser does find what is wrong in one that is not", () =>
     Effect.gen(function*() {
-      const document = yield* NatsService.asyncApi(Orders, { name: "orders", version: "1.0.0" })
+      const document = yield* AsyncApi.make(Orders, { name: "orders", version: "1.0.0" })
       const text = JSON.stringify(document).replace("#/channels/get/messages/request", "#/channels/get/messages/none")
       assert.isAbove(errorsIn(yield* parse(JSON.parse(text))).length, 0)
     }))
 
   it.effect("is refused for what a layer refuses", () =>
     Effect.gen(function*() {
-      const name = yield* Effect.flip(NatsService.asyncApi(Orders, { name: "orders/eu", version: "1.0.0" }))
+      const name = yield* Effect.flip(AsyncApi.make(Orders, { name: "orders/eu", version: "1.0.0" }))
       assert.deepStrictEqual([name._tag, name.what], ["InvalidService", "name"])
-      const version = yield* Effect.flip(NatsService.asyncApi(Orders, { name: "orders", version: "one" }))
+      const version = yield* Effect.flip(AsyncApi.make(Orders, { name: "orders", version: "one" }))
       assert.deepStrictEqual([version._tag, version.what], ["InvalidService", "version"])
     }))
 })

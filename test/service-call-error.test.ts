@@ -2,14 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema } from "effect"
 import { type NatsClient, NatsError } from "effect-nats"
-import { NatsService, ServiceError } from "effect-nats/service"
+import { NatsService } from "effect-nats/service"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", {}) {}
 
 const Group = RpcGroup.make(Rpc.make("get", { success: Schema.Int, error: Missing }))
 
-const failures: ReadonlyArray<ServiceError.CallError> = [
+const failures: ReadonlyArray<NatsService.CallError> = [
   new NatsError.InvalidSubject({ what: "subject", subject: "a b", problem: "it has a space" }),
   new NatsError.InvalidHeader({ header: "a", problem: "it is empty" }),
   new NatsError.MaxPayloadExceeded({ subject: "a", size: 2, limit: 1 }),
@@ -23,10 +23,10 @@ const failures: ReadonlyArray<ServiceError.CallError> = [
 ]
 
 const orDie = <A, E, R>(call: Effect.Effect<A, E, R>) =>
-  Effect.catchIf(call, ServiceError.isCallError, (error) => Effect.die(error))
+  Effect.catchIf(call, NatsService.isCallError, (error) => Effect.die(error))
 
 /** Compiles while the types of the failures are parted, too. */
-export const parted: Effect.Effect<number, Missing | ServiceError.InvalidService, NatsClient.NatsClient> = Effect
+export const parted: Effect.Effect<number, Missing | NatsService.InvalidService, NatsClient.NatsClient> = Effect
   .flatMap(
     NatsService.client(Group, { name: "a" }),
     (client) => orDie(client.get())
@@ -34,10 +34,10 @@ export const parted: Effect.Effect<number, Missing | ServiceError.InvalidService
 
 describe("the failures of a call", () => {
   it("are known apart from those that a contract names", () => {
-    for (const failure of failures) assert.isTrue(ServiceError.isCallError(failure), failure._tag)
-    assert.isFalse(ServiceError.isCallError(new Missing()))
-    assert.isFalse(ServiceError.isCallError({ _tag: "NoResponders" }))
-    assert.isFalse(ServiceError.isCallError(undefined))
+    for (const failure of failures) assert.isTrue(NatsService.isCallError(failure), failure._tag)
+    assert.isFalse(NatsService.isCallError(new Missing()))
+    assert.isFalse(NatsService.isCallError({ _tag: "NoResponders" }))
+    assert.isFalse(NatsService.isCallError(undefined))
   })
 
   it.effect("can be made defects at once, and the contract's failure stays", () =>

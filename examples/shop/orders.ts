@@ -2,7 +2,7 @@
  * Places orders: reserves the goods at `stock`, has `payments` charge the card, and tells everybody.
  */
 import { Effect, Layer } from "effect"
-import { NatsRpc, NatsService, ServiceError } from "effect-nats/service"
+import { NatsRpc, NatsService } from "effect-nats/service"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { randomUUID } from "node:crypto"
 import { OrderPlaced, Orders, ordersSubject, Payments, Stock, Unavailable } from "./contracts.ts"
@@ -11,7 +11,7 @@ import { OrderPlaced, Orders, ordersSubject, Payments, Stock, Unavailable } from
 const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
   Effect.catchIf(
     call,
-    ServiceError.isCallError,
+    NatsService.isCallError,
     (error) =>
       error.isRetryable
         ? Effect.fail(new Unavailable({ service, cause: error._tag }))

@@ -38,7 +38,7 @@
  *
  * Both sides need the same `RpcSerialization`. Their users' permissions: a server subscribes to `<subject>` and
  * `<subject>.>` and publishes to the clients' inboxes; a client publishes to `<subject>` and `<subject>.>` and subscribes
- * to its inbox.
+ * to its inbox, which is under `inboxPrefix` of its `NatsClient`'s config.
  *
  * @since 0.1.0
  */
@@ -78,7 +78,7 @@ export interface ServerOptions {
    * How long the calls in flight have to end when the server is shut down. Those that have not are interrupted, and an
    * answer that still waits for a connection is given up. Default 10 seconds.
    */
-  readonly shutdownTimeout?: Duration.Input | undefined
+  readonly drainTimeout?: Duration.Input | undefined
 }
 
 /**
@@ -96,8 +96,6 @@ export interface ClientOptions {
    * Default 2.
    */
   readonly maxPingOut?: number | undefined
-  /** The subject in front of this client's inbox. Set it as in the config of the `NatsClient`. Default `"_INBOX"`. */
-  readonly inboxPrefix?: string | undefined
 }
 
 /**
@@ -115,7 +113,7 @@ export const makeServerProtocol = (options: ServerOptions): Effect.Effect<
     subject: options.subject,
     queue: options.queue ?? "rpc",
     clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "20 seconds"),
-    shutdownTimeout: Duration.fromInputUnsafe(options.shutdownTimeout ?? "10 seconds")
+    drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
   })
 
 /**
@@ -131,7 +129,6 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
 > =>
   Client.makeClientProtocol({
     subject: options.subject,
-    inboxPrefix: options.inboxPrefix ?? "_INBOX",
     pingInterval: Duration.fromInputUnsafe(options.pingInterval ?? "5 seconds"),
     maxPingOut: options.maxPingOut ?? 2
   })
@@ -149,7 +146,7 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
  * - A reconnect keeps the calls that nothing was lost of. A client finds out by its pings what was lost, and those calls
  *   fail.
  * - On shutdown (the scope of `RpcServer.layer`) the server leaves the queue group, takes what it was sent before, lets
- *   calls end within `shutdownTimeout`, and interrupts the others. Streams that do not end wait for the deadline.
+ *   calls end within `drainTimeout`, and interrupts the others. Streams that do not end wait for the deadline.
  *
  * @category layers
  * @since 0.1.0

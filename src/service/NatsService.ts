@@ -33,6 +33,25 @@
  * Write handlers outside of the object, with `Effect.fnUntraced`, where many requests are served: `Effect.gen` inside a
  * handler makes a new generator function for each request.
  *
+ * A service tells its failures by code, as HTTP does. The failures that the schemas of the group name are sent as they
+ * are, with code 422 unless their schema is annotated with another:
+ *
+ * ```ts
+ * import { Schema } from "effect"
+ *
+ * class OrderNotFound extends Schema.TaggedError<OrderNotFound>()(
+ *   "OrderNotFound",
+ *   { id: Schema.String },
+ *   { natsServiceErrorCode: 404 }
+ * ) {
+ *   override get message(): string {
+ *     return `There is no order ${this.id}.`
+ *   }
+ * }
+ * ```
+ *
+ * `httpApiStatus` is read where `natsServiceErrorCode` is absent, so that one schema serves HTTP and NATS.
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -51,13 +70,16 @@ import { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../NatsError.ts"
 import type { Input } from "../NatsHeaders.ts"
 import type { NatsMessage } from "../NatsMessage.ts"
-import * as AsyncApi from "./internal/asyncApi.ts"
 import { makeCall } from "./internal/call.ts"
+import type { CallError } from "./internal/callError.ts"
 import * as Contract from "./internal/contract.ts"
+import { InvalidService } from "./internal/invalidService.ts"
 import { RequestKey } from "./internal/requestDetails.ts"
 import * as Serve from "./internal/serve.ts"
 import type { InfoResponse, StatsResponse } from "./ServiceDiscovery.ts"
-import { type CallError, InvalidService } from "./ServiceError.ts"
+
+export { type CallError, isCallError } from "./internal/callError.ts"
+export { InvalidService } from "./internal/invalidService.ts"
 
 /**
  * @category type IDs
@@ -237,7 +259,7 @@ export interface NatsService {
    * otherwise: with `ConnectionClosed` and its `reason` when the client gave up, with `PermissionsViolation` when the user
    * lost the right to subscribe.
    */
-  readonly stopped: Effect.Effect<void, SubscriptionError>
+  readonly ended: Effect.Effect<void, SubscriptionError>
 }
 
 /**
@@ -293,7 +315,7 @@ export const layer = <Rpcs extends Rpc.Any>(
 /**
  * Serves a group until it ends, as the last Effect of a program: `NodeRuntime.runMain(NatsService.run(…))`.
  *
- * Succeeds when the client was closed on purpose. Fails with the cause when it gave up: see `stopped`. Interruption, which
+ * Succeeds when the client was closed on purpose. Fails with the cause when it gave up: see `ended`. Interruption, which
  * is what `SIGTERM` does under `NodeRuntime.runMain`, stops the service as `stop` does.
  *
  * @category constructors
@@ -304,7 +326,7 @@ export const run = <Rpcs extends Rpc.Any>(
   options: Options
 ): Effect.Effect<void, InvalidService | SubscribeError | SubscriptionError, Requirements<Rpcs>> =>
   Effect.scoped(
-    Effect.flatMap(Serve.serve<Rpcs>(group, options, () => Effect.void), (service) => service.stopped)
+    Effect.flatMap(Serve.serve<Rpcs>(group, options, () => Effect.void), (service) => service.ended)
   ) as Effect.Effect<
     void,
     InvalidService | SubscribeError | SubscriptionError,
@@ -394,51 +416,4 @@ export const client = <Rpcs extends Rpc.Any>(
     ])
     // The types of the calls are those of the group, which a record of functions cannot tell.
     return Object.fromEntries(calls) as unknown as Client<Rpcs>
-  })
-
-/**
- * What an AsyncAPI document tells besides the contract.
- *
- * @category options
- * @since 0.1.0
- */
-export interface AsyncApiInfo {
-  /** The service's name, which gives the subjects, and the document's title. */
-  readonly name: string
-  readonly version: string
-  /** Default: the name. */
-  readonly title?: string | undefined
-  readonly description?: string | undefined
-  /** Where the service is found: a name for each, and `host:port`. Default: none. */
-  readonly servers?: Readonly<Record<string, string>> | undefined
-  readonly queue?: string | false | undefined
-}
-
-/**
- * Plain data: JSON as an object.
- *
- * @category models
- * @since 0.1.0
- */
-export type AsyncApiDocument = AsyncApi.Document
-
-/**
- * An AsyncAPI 3 document of a service: plain data, ready for `JSON.stringify`.
- *
- * Each endpoint is a channel with its request and an operation that receives it and replies; payloads are JSON Schemas
- * of the group. Fails with `InvalidService` for what `layer` refuses.
- *
- * @category documents
- * @since 0.1.0
- */
-export const asyncApi = <Rpcs extends Rpc.Any>(
-  group: RpcGroup.RpcGroup<Rpcs> & Unary<Rpcs>,
-  info: AsyncApiInfo
-): Effect.Effect<AsyncApiDocument, InvalidService> =>
-  Effect.suspend(() => {
-    const problem = Contract.versionProblem(info.name, info.version)
-    const endpoints = problem ?? Contract.endpointsOf<Rpcs>(group, info.name, info.queue)
-    return endpoints instanceof InvalidService
-      ? Effect.fail(endpoints)
-      : Effect.sync(() => AsyncApi.documentOf(endpoints, info))
   })

@@ -3,7 +3,7 @@
  * none of that on demand.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { FakeNatsServer } from "effect-nats/testing"
+import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
@@ -12,9 +12,9 @@ import { type DialTestOptions, dialTo, inTime, password, refusal } from "../fixt
 const repeats = 10
 
 /** The error of every dial to a server with this script, as `Tag` or `Tag stage`, and one of them. */
-const outcomes = (script: FakeNatsServer.Script, options?: DialTestOptions) =>
+const outcomes = (script: TestFakeServer.Script, options?: DialTestOptions) =>
   Effect.gen(function*() {
-    const server = yield* FakeNatsServer.make(script)
+    const server = yield* TestFakeServer.make(script)
     const errors = yield* Effect.all(
       Array.from({ length: repeats }, () => refusal(server.url, options)),
       { concurrency: "unbounded" }
@@ -23,20 +23,20 @@ const outcomes = (script: FakeNatsServer.Script, options?: DialTestOptions) =>
     return { server, seen: [...seen], error: errors[0] }
   })
 
-const row = (script: FakeNatsServer.Script, expected: string, options?: DialTestOptions) =>
+const row = (script: TestFakeServer.Script, expected: string, options?: DialTestOptions) =>
   Effect.map(outcomes(script, options), ({ error, seen }) => {
     assert.deepStrictEqual(seen, [expected])
     return error
   })
 
-const info = FakeNatsServer.info()
-const tlsInfo = FakeNatsServer.info({ tls_required: true })
-const greeted: FakeNatsServer.Script = [{ send: info }, { expect: "CONNECT" }]
+const info = TestFakeServer.info()
+const tlsInfo = TestFakeServer.info({ tls_required: true })
+const greeted: TestFakeServer.Script = [{ send: info }, { expect: "CONNECT" }]
 
 /** In clear and in time: ten dials at once, all within a tenth of the deadline. */
-const timesOut = (script: FakeNatsServer.Script, stage: string, options?: DialTestOptions) =>
+const timesOut = (script: TestFakeServer.Script, stage: string, options?: DialTestOptions) =>
   Effect.gen(function*() {
-    const server = yield* FakeNatsServer.make(script)
+    const server = yield* TestFakeServer.make(script)
     const connectTimeout = 1000
     for (const error of yield* inTime(server.url, { ...options, connectTimeout, repeats })) {
       assert(error._tag === "ConnectTimedOut", error._tag)
@@ -73,7 +73,7 @@ describe("a server that stalls", () => {
 
   it.effect("the deadline is the Clock's", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([])
+      const server = yield* TestFakeServer.make([])
       const fiber = yield* Effect.forkChild(refusal(server.url, { connectTimeout: 60_000 }))
       yield* server.scriptEnd()
       yield* TestClock.adjust("59 seconds")
@@ -84,7 +84,7 @@ describe("a server that stalls", () => {
 })
 
 describe("a server of something else", () => {
-  const banner = (script: FakeNatsServer.Script, expected: string, options?: DialTestOptions) =>
+  const banner = (script: TestFakeServer.Script, expected: string, options?: DialTestOptions) =>
     Effect.gen(function*() {
       const error = yield* row(script, "NotANatsServer", options)
       assert(error._tag === "NotANatsServer")
@@ -136,7 +136,7 @@ describe("a server that closes", () => {
   it.live("an RST before or after INFO is a ConnectionReset, at the stage that was seen", () =>
     Effect.gen(function*() {
       // On loopback the RST can be there before the connection is reported.
-      const early: ReadonlyArray<FakeNatsServer.Script> = [
+      const early: ReadonlyArray<TestFakeServer.Script> = [
         [{ end: "RST" }],
         [{ send: info.slice(0, 40) }, { end: "RST" }],
         [{ send: info }, { end: "RST" }]
@@ -212,7 +212,7 @@ describe("a server that refuses", () => {
 describe("the handshake", () => {
   it.live("a PING before the PONG is answered, but only after it", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([
+      const server = yield* TestFakeServer.make([
         { send: info },
         { expect: "CONNECT" },
         { expect: "PING" },
@@ -228,7 +228,7 @@ describe("the handshake", () => {
 
   it.live("CONNECT says what this client is and wants", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake())
+      const server = yield* TestFakeServer.make(TestFakeServer.handshake())
       yield* dialTo(server.url, { credentials: password("john", "p"), name: "orders", noEcho: true })
       const [line] = (yield* server.received()).split("\r\n")
       const { version, ...fields } = JSON.parse(line.replace(/^CONNECT /, "")) as Record<string, unknown>

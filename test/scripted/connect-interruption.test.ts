@@ -2,7 +2,7 @@
  * Scripted: a dial is interrupted while it waits at each of its stages, which takes servers that stop exactly there.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { FakeNatsServer } from "effect-nats/testing"
+import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -15,13 +15,13 @@ const until = (condition: Effect.Effect<boolean>): Effect.Effect<void> =>
   Effect.flatMap(condition, (holds) => holds ? Effect.void : Effect.andThen(Effect.sleep(1), until(condition)))
 
 const interruptedAt = (
-  script: FakeNatsServer.Script,
+  script: TestFakeServer.Script,
   reached: (received: string) => boolean,
   options?: DialTestOptions,
-  url = (server: FakeNatsServer.FakeNatsServer): string => server.url
+  url = (server: TestFakeServer.TestFakeServer): string => server.url
 ) =>
   Effect.gen(function*() {
-    const server = yield* FakeNatsServer.make(script)
+    const server = yield* TestFakeServer.make(script)
     for (let i = 1; i <= 20; i++) {
       const handler = new Recorder()
       const fiber = yield* Effect.forkChild(Effect.exit(dialTo(url(server), { ...options, handler })))
@@ -41,11 +41,11 @@ const anything = (received: string): boolean => received.length > 0
 describe("interruption of a dial leaves no socket", () => {
   it.live("while waiting for INFO", () => interruptedAt([], () => true))
 
-  it.live("in the middle of INFO", () => interruptedAt([{ send: FakeNatsServer.info().slice(0, 40) }], () => true))
+  it.live("in the middle of INFO", () => interruptedAt([{ send: TestFakeServer.info().slice(0, 40) }], () => true))
 
   it.live("between INFO and the TLS handshake, and in it", () =>
     Effect.gen(function*() {
-      const script = [{ send: FakeNatsServer.info({ tls_required: true }) }]
+      const script = [{ send: TestFakeServer.info({ tls_required: true }) }]
       yield* interruptedAt(script, () => true)
       yield* interruptedAt(script, anything)
     }))
@@ -53,7 +53,7 @@ describe("interruption of a dial leaves no socket", () => {
   it.live("in a TLS handshake before INFO", () => interruptedAt([], anything, { tls: { handshakeFirst: true } }))
 
   it.live("while waiting for the answer to CONNECT", () =>
-    interruptedAt([{ send: FakeNatsServer.info() }], (received) => received.includes("PING")))
+    interruptedAt([{ send: TestFakeServer.info() }], (received) => received.includes("PING")))
 
   it.live("while a WebSocket is opened", () =>
     interruptedAt(
@@ -101,7 +101,7 @@ describe("interruption of a dial leaves no socket", () => {
 
   it.live("at any moment of a dial that would succeed: a session is either the owner's or gone", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake())
+      const server = yield* TestFakeServer.make(TestFakeServer.handshake())
       for (let i = 0; i < 100; i++) {
         const handler = new Recorder()
         const fiber = yield* Effect.forkChild(

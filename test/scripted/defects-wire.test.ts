@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { NatsClient } from "effect-nats"
-import { FakeNatsServer, TestCertificates } from "effect-nats/testing"
+import { TestCertificates, TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -17,8 +17,8 @@ const quick = { initialDelay: "10 millis", maxDelay: "50 millis" } as const
 
 /** The first connection is let in and then sent this; the second one works. */
 const breaksOnce = (bytes: string) =>
-  FakeNatsServer.make((connection) => [
-    ...FakeNatsServer.handshake(),
+  TestFakeServer.make((connection) => [
+    ...TestFakeServer.handshake(),
     { expect: "SUB orders 2" },
     ...(connection === 0
       ? [{ expect: "PUB go 0" }, { send: bytes }]
@@ -71,8 +71,8 @@ describe("a server that breaks the protocol", () => {
       fs.writeFileSync(certFile, client.cert)
       fs.writeFileSync(keyFile, client.key, { mode: 0o600 })
       // Spread over the pause before the handshake and the handshake itself.
-      const server = yield* FakeNatsServer.make((connection) => [
-        { send: FakeNatsServer.info({ tls_required: true }) },
+      const server = yield* TestFakeServer.make((connection) => [
+        { send: TestFakeServer.info({ tls_required: true }) },
         { wait: connection % 15 },
         { end: "RST" }
       ])

@@ -2,7 +2,7 @@
  * Scripted: protocol that no real server sends, and handlers with a bug. A session must end with a reason, not go deaf.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { FakeNatsServer } from "effect-nats/testing"
+import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as util from "node:util"
 import { connectAndPing } from "../../src/internal/protocol/connectLine.ts"
@@ -11,8 +11,8 @@ import type { Transport } from "../../src/internal/wire/transport.ts"
 import { WireSession } from "../../src/internal/wire/wireSession.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
 
-const afterHandshake = (...steps: FakeNatsServer.Script): FakeNatsServer.Script => [
-  { send: FakeNatsServer.info() },
+const afterHandshake = (...steps: TestFakeServer.Script): TestFakeServer.Script => [
+  { send: TestFakeServer.info() },
   { expect: "PING" },
   { send: "PONG\r\n" },
   { expect: "PING" },
@@ -20,9 +20,9 @@ const afterHandshake = (...steps: FakeNatsServer.Script): FakeNatsServer.Script 
 ]
 
 /** Opens a session, pings once so that the script goes on, and waits for the end. */
-const endAfter = (handler: Recorder, ...steps: FakeNatsServer.Script) =>
+const endAfter = (handler: Recorder, ...steps: TestFakeServer.Script) =>
   Effect.gen(function*() {
-    const server = yield* FakeNatsServer.make(afterHandshake(...steps))
+    const server = yield* TestFakeServer.make(afterHandshake(...steps))
     const session = yield* dialTo(server.url, { handler })
     const ping = yield* Effect.flip(pinged(session))
     const end = yield* handler.end
@@ -119,7 +119,7 @@ describe("a bug in a handler", () => {
           throw new Error("bug")
         }
       }
-      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake())
+      const server = yield* TestFakeServer.make(TestFakeServer.handshake())
       const error = yield* Effect.flip(dialTo(server.url, { handler: new Broken() }))
       assert.strictEqual(error._tag, "ServerRejected")
       yield* server.scriptEnd()
@@ -147,7 +147,7 @@ describe("what the server says last", () => {
   it.live("an unknown error that the connection outlived is not the cause of a later end", () =>
     Effect.gen(function*() {
       const handler = new Recorder()
-      const server = yield* FakeNatsServer.make(
+      const server = yield* TestFakeServer.make(
         afterHandshake({ send: "-ERR 'something new'\r\nPONG\r\n" }, { expect: "PING" }, { end: "FIN" })
       )
       const session = yield* dialTo(server.url, { handler })
@@ -173,8 +173,8 @@ describe("what the server says last", () => {
         }
       }
       const handler = new Closing()
-      const server = yield* FakeNatsServer.make(afterHandshake({
-        send: `-ERR 'Invalid Subject'\r\n-ERR 'Invalid Subject'\r\n${FakeNatsServer.info()}-ERR 'Stale Connection'\r\n`
+      const server = yield* TestFakeServer.make(afterHandshake({
+        send: `-ERR 'Invalid Subject'\r\n-ERR 'Invalid Subject'\r\n${TestFakeServer.info()}-ERR 'Stale Connection'\r\n`
       }))
       const session = yield* dialTo(server.url, { handler })
       yield* Effect.flip(pinged(session))

@@ -285,6 +285,30 @@ it.layer(TestNatsServer.layer(users), { timeout: "30 seconds", excludeTestServic
       assert.deepStrictEqual(yield* Fiber.join(two), ["Connected", "Draining", "Closed"])
     }))
 
+  it.effect("gives inboxes: names under its own prefix that are all different, and that a reply comes to", () =>
+    Effect.gen(function*() {
+      const nats = yield* as("narrow", { inboxPrefix: "open.replies" })
+      const inboxes = yield* Effect.replicateEffect(nats.inbox, 1000)
+      assert.strictEqual(new Set(inboxes).size, 1000)
+      for (const inbox of inboxes) assert.match(inbox, /^open\.replies\.[0-9a-f]{24}$/)
+      // Permissions allow this prefix alone, so what stands in front is the config's and not a default.
+      const subscription = yield* nats.subscription(inboxes[0])
+      const others = yield* as("all")
+      yield* others.publish(inboxes[0], "for you")
+      yield* others.publish(inboxes[1], "for nobody")
+      yield* others.publish(inboxes[0], "for you, too")
+      const replies = yield* Stream.runCollect(Stream.take(subscription.stream, 2))
+      assert.deepStrictEqual(replies.map((reply) => reply.text), ["for you", "for you, too"])
+      assert.strictEqual((yield* nats.stats).subscriptions, 1)
+    }))
+
+  it.effect("gives an inbox also after it has ended: it is a name", () =>
+    Effect.gen(function*() {
+      const nats = yield* as("all")
+      yield* nats.drain
+      assert.match(yield* nats.inbox, /^_INBOX\.[0-9a-f]{24}$/)
+    }))
+
   it.effect("reconnect dials again, subscriptions live, and a request in flight is ConnectionLost", () =>
     Effect.gen(function*() {
       const nats = yield* as("all")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { FakeNatsServer, TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/following.ts"
 
 const kinds = new Set(["TCPSocketWrap", "TLSWrap", "ConnectWrap", "GetAddrInfoReqWrap", "Timeout"])
@@ -52,7 +52,7 @@ const open = Effect.fnUntraced(function*(options: NatsClient.Options) {
   return { scope, app }
 })
 
-const dead = Effect.map(Effect.scoped(FakeNatsServer.make([])), ({ url }) => url)
+const dead = Effect.map(Effect.scoped(TestFakeServer.make([])), ({ url }) => url)
 
 const times = 5
 
@@ -70,9 +70,9 @@ describe("interrupting the first connect ends it at once and leaves nothing", ()
       assert.isFalse(Exit.hasDies(exit))
     }))
 
-  const atStage = (script: FakeNatsServer.Script, reached: (received: string) => boolean) =>
+  const atStage = (script: TestFakeServer.Script, reached: (received: string) => boolean) =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make(script)
+      const server = yield* TestFakeServer.make(script)
       for (let i = 1; i <= times; i++) {
         yield* interrupted(
           { servers: server.url },
@@ -97,10 +97,10 @@ describe("interrupting the first connect ends it at once and leaves nothing", ()
   it.live("waiting for INFO", () => atStage([], () => true))
 
   it.live("in the TLS handshake", () =>
-    atStage([{ send: FakeNatsServer.info({ tls_required: true }) }], (received) => received.length > 0))
+    atStage([{ send: TestFakeServer.info({ tls_required: true }) }], (received) => received.length > 0))
 
   it.live("waiting for the answer to CONNECT", () =>
-    atStage([{ send: FakeNatsServer.info() }], (received) => received.includes("PING")))
+    atStage([{ send: TestFakeServer.info() }], (received) => received.includes("PING")))
 
   it.live("waiting for a broker", () =>
     Effect.gen(function*() {
@@ -178,10 +178,10 @@ describe("closing the scope ends the client within its deadline, releases everyt
       }))
     }))
 
-  const redialling = (script: FakeNatsServer.Script, reached: (received: string) => boolean) =>
+  const redialling = (script: TestFakeServer.Script, reached: (received: string) => boolean) =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make((number) =>
-        number === 0 ? [...FakeNatsServer.handshake(), { expect: "PUB leave" }, { end: "RST" }] : script
+      const server = yield* TestFakeServer.make((number) =>
+        number === 0 ? [...TestFakeServer.handshake(), { expect: "PUB leave" }, { end: "RST" }] : script
       )
       yield* releasing(Effect.gen(function*() {
         const client = yield* open({ servers: server.url })
@@ -198,10 +198,10 @@ describe("closing the scope ends the client within its deadline, releases everyt
   it.live("reconnecting, waiting for INFO: at once", () => redialling([], () => true))
 
   it.live("reconnecting, in the TLS handshake: at once", () =>
-    redialling([{ send: FakeNatsServer.info({ tls_required: true }) }], (received) => received.length > 0))
+    redialling([{ send: TestFakeServer.info({ tls_required: true }) }], (received) => received.length > 0))
 
   it.live("reconnecting, waiting for the answer to CONNECT: at once", () =>
-    redialling([{ send: FakeNatsServer.info() }], (received) => received.includes("PING")))
+    redialling([{ send: TestFakeServer.info() }], (received) => received.includes("PING")))
 
   it.live("half-open: within drainTimeout", () =>
     Effect.gen(function*() {

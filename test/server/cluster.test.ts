@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { FakeNatsServer, TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { count, follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/following.ts"
 
 const fast = { initialDelay: "20 millis", maxDelay: "100 millis" } as const
 
 /** A server that was there, and whose port nobody listens on. */
-const deadServer = Effect.map(Effect.scoped(FakeNatsServer.make([])), ({ url }) => url)
+const deadServer = Effect.map(Effect.scoped(TestFakeServer.make([])), ({ url }) => url)
 
 describe("a cluster of three, of which the client was told one", () => {
   it.live("restarted one after the other under traffic: the stream goes on, and what is lost is typed", () =>
@@ -86,7 +86,7 @@ describe("several servers", () => {
   it.live("with several causes: the most telling is raised, with all of them as attempts", () =>
     Effect.gen(function*() {
       const dead = yield* deadServer
-      const silent = yield* FakeNatsServer.make([])
+      const silent = yield* TestFakeServer.make([])
       const locked = yield* TestNatsServer.make({ token: "right" })
       const servers = [dead, locked.url, silent.url]
       const error = yield* Effect.flip(

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeNatsServer, TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
+import { TestFakeServer, TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as http from "node:http"
@@ -21,7 +21,7 @@ const always = (url: string, options?: DialTestOptions) =>
   })
 
 /** A port where nothing listens: a listener's, after it has gone. */
-const freePort = Effect.map(Effect.scoped(FakeNatsServer.make([])), (server) => server.port)
+const freePort = Effect.map(Effect.scoped(TestFakeServer.make([])), (server) => server.port)
 
 describe("a port", () => {
   it.live("where nothing listens is a ConnectionRefused in under 200 ms, by address and by name", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { FakeNatsServer, TestCertificates, TestNatsServer } from "effect-nats/testing"
+import { TestCertificates, TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
 import { dialTo, password, pinged, Recorder, refusal } from "../fixtures/dialling.ts"
@@ -87,7 +87,7 @@ describe("WebSocket", () => {
 
   it.live("an answer that does not open a WebSocket is refused", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([
+      const server = yield* TestFakeServer.make([
         { expect: "GET / HTTP/1.1" },
         { send: "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x\r\n\r\n" }
       ])
@@ -104,7 +104,7 @@ describe("WebSocket", () => {
       const http = yield* refusal(`ws://127.0.0.1:${server.monitoringPort}`)
       assert(http._tag === "NotANatsServer", http._tag)
       assert.match(http.banner, /^HTTP\/1.1 /)
-      const silent = yield* FakeNatsServer.make([])
+      const silent = yield* TestFakeServer.make([])
       const nothing = yield* refusal(silent.url.replace("nats:", "ws:"), { connectTimeout: 100 })
       assert(nothing._tag === "ConnectTimedOut", nothing._tag)
       assert.strictEqual(nothing.stage, "info")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { FakeNatsServer, TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
@@ -95,8 +95,8 @@ describe("a server that goes away", () => {
 
   it.live("that accepts and closes at once, again and again, is not dialled in a tight loop", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([
-        ...FakeNatsServer.handshake(),
+      const server = yield* TestFakeServer.make([
+        ...TestFakeServer.handshake(),
         // The PONG is out before the end.
         { wait: 20 },
         { end: "FIN" }

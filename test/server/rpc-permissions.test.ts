@@ -11,9 +11,10 @@ const broker = TestNatsServer.layer({
     {
       user: "server",
       password,
-      permissions: { subscribe: ["users", "users.>", "denied", "denied.>"], publish: ["_INBOX.>"] }
+      permissions: { subscribe: ["users", "users.>", "denied", "denied.>"], publish: ["_INBOX.>", "replies.own.>"] }
     },
-    { user: "client", password, permissions: { subscribe: ["_INBOX.>"], publish: ["users", "users.>"] } }
+    { user: "client", password, permissions: { subscribe: ["_INBOX.>"], publish: ["users", "users.>"] } },
+    { user: "own", password, permissions: { subscribe: ["replies.own.>"], publish: ["users", "users.>"] } }
   ]
 })
 
@@ -30,6 +31,17 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
       yield* Fiber.interrupt(fiber)
       yield* seen.until("Never 1 interrupted", 1)
       assert.strictEqual((yield* nats.state)._tag, "Connected")
+    }))
+
+  it.effect("a client whose user has inboxes of its own needs no more than the prefix of its NatsClient", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.TestNatsServer
+      yield* serve(url, "a", as("server"))
+      const auth = { user: "own", password }
+      const { users } = yield* caller(url, { nats: { auth, inboxPrefix: "replies.own" } })
+      assert.strictEqual(yield* users.Which(), "a")
+      const error = yield* Effect.flip(caller(url, { nats: { auth } }))
+      assert.strictEqual(error._tag, "PermissionsViolation")
     }))
 
   it.effect("a subject that the client's user may not publish to fails the call with PermissionsViolation", () =>

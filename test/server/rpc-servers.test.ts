@@ -200,7 +200,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
   it.effect("a shutdown interrupts what does not end in time, and tells the caller", () =>
     Effect.gen(function*() {
       const servers = yield* url
-      const { seen, stop } = yield* serve(servers, "a", { subject: "late", shutdownTimeout: "100 millis" })
+      const { seen, stop } = yield* serve(servers, "a", { subject: "late", drainTimeout: "100 millis" })
       const { users } = yield* caller(servers, { subject: "late" })
       const waiting = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })))
       yield* seen.until("Wait 1 started", 1)

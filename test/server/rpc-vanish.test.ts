@@ -32,7 +32,7 @@ const sentThrough = <A, E, R>(proxy: TestNatsProxy.TestNatsProxy, action: Effect
 const delivered = (from: NatsClient.NatsClient, to: NatsClient.NatsClient) => Effect.andThen(from.flush, to.flush)
 
 /** Servers that are cut off for good need not wait to the end of their patience. */
-const impatient = { shutdownTimeout: "50 millis", nats: { drainTimeout: "50 millis" } } as const
+const impatient = { drainTimeout: "50 millis", nats: { drainTimeout: "50 millis" } } as const
 
 /** A stream whose reader has taken one element of it and waits. */
 const reading = <E>(stream: Stream.Stream<string, E>) =>

@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Option, Schema, SchemaTransformation, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
-import { NatsService } from "effect-nats/service"
+import { AsyncApi, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Headers } from "effect/http"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
@@ -71,7 +71,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Rpc.make("a"),
         Rpc.make("b").annotate(NatsService.Group, { prefix: "other" })
       ).annotate(NatsService.Group, { prefix: "whole" })
-      const document = yield* NatsService.asyncApi(Group, { name: "x", version: "1.0.0" })
+      const document = yield* AsyncApi.make(Group, { name: "x", version: "1.0.0" })
       const channels = document.channels as Record<string, { readonly address: string }>
       assert.deepStrictEqual([channels.a.address, channels.b.address], ["whole.a", "other.b"])
     }))

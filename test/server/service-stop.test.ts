@@ -84,7 +84,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       yield* slow.gate
       assert.deepStrictEqual(values(yield* Fiber.join(answers)), doubled)
       yield* Fiber.join(closed)
-      yield* slow.service.stopped
+      yield* slow.service.ended
       // Nothing of it is left on its connection.
       assert.strictEqual((yield* slow.nats.stats).subscriptions, 0)
     }))
@@ -135,7 +135,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       yield* slow.gate
       assert.deepStrictEqual(values(yield* Fiber.join(answers)), doubled)
       yield* Fiber.join(drained)
-      yield* slow.service.stopped
+      yield* slow.service.ended
       yield* slow.close
     }))
 
@@ -299,7 +299,7 @@ it.layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })(
         assert.strictEqual(yield* Deferred.await(logged), "A service has ended: ConnectionClosed")
       }))
 
-    it.effect("by a permission that is taken away: `stopped` fails with it", () =>
+    it.effect("by a permission that is taken away: `ended` fails with it", () =>
       Effect.gen(function*() {
         const users = (subjects: ReadonlyArray<string>) => [
           { user: "a", password: "a", permissions: { publish: { allow: ">" }, subscribe: { allow: subjects } } }
@@ -315,7 +315,7 @@ it.layer(Layer.empty, { timeout: "60 seconds", excludeTestServices: true })(
           Effect.provideService(NatsClient.NatsClient, nats)
         )
         yield* server.reload({ users: users(["_INBOX.>", "$SRV.>"]) })
-        const error = yield* Effect.flip(service.stopped)
+        const error = yield* Effect.flip(service.ended)
         assert(error._tag === "PermissionsViolation")
         assert.strictEqual(error.subject, "denied.work")
       }))

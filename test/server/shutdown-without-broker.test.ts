@@ -95,7 +95,7 @@ const rpcServer = (situation: Situation) =>
         slow: () => handler(situation),
         ticks: () => Stream.concat(Stream.make("first"), Stream.forever(Stream.fromEffect(handler(situation))))
       })),
-      Layer.provide(NatsRpc.layerServerProtocol({ subject: "rpc", shutdownTimeout: patience })),
+      Layer.provide(NatsRpc.layerServerProtocol({ subject: "rpc", drainTimeout: patience })),
       Layer.provide([RpcSerialization.layerJson, Layer.succeed(NatsClient.NatsClient, situation.nats)])
     )
   )

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { NatsClient, type NatsConfig } from "effect-nats"
-import { FakeNatsServer, TestCertificates, TestNatsServer } from "effect-nats/testing"
+import { TestCertificates, TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { follow } from "../fixtures/following.ts"
 import { tlsPeer } from "../fixtures/manInTheMiddle.ts"
 
@@ -13,7 +13,7 @@ const fast = { initialDelay: "20 millis", maxDelay: "100 millis" } as const
 const refusalOf = (options: NatsConfig.Input) => Effect.flip(Effect.scoped(NatsClient.make(options)))
 
 /** A server without TLS that lets everybody in, and what it was sent. */
-const clearServer = FakeNatsServer.make(FakeNatsServer.handshake())
+const clearServer = TestFakeServer.make(TestFakeServer.handshake())
 
 describe("a list with tls:// or wss://", () => {
   const lists: ReadonlyArray<readonly [string, (dead: string, clear: string) => string]> = [

@@ -80,6 +80,7 @@ holds<Same<NatsClient.NatsClient["closed"], Effect.Effect<void, NatsError.Connec
 holds<Same<NatsClient.NatsClient["reconnect"], Effect.Effect<void, NatsError.ConnectionClosed>>>()
 // These cannot fail.
 holds<Same<NatsClient.NatsClient["drain"], Effect.Effect<void>>>()
+holds<Same<NatsClient.NatsClient["inbox"], Effect.Effect<string>>>()
 holds<Same<NatsClient.NatsClient["status"], Stream.Stream<NatsStatus.StatusEvent>>>()
 holds<Same<NatsClient.NatsClient["state"], Effect.Effect<NatsStatus.ConnectionState>>>()
 holds<Same<NatsClient.NatsClient["serverInfo"], Effect.Effect<NatsClient.ServerInfo>>>()

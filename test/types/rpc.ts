@@ -24,6 +24,8 @@ holds<
 
 // @ts-expect-error The subject is required.
 NatsRpc.layerServerProtocol({ queue: "q" })
+// @ts-expect-error The inbox is under the prefix of the NatsClient.
+NatsRpc.layerClientProtocol({ subject: "users", inboxPrefix: "_MINE" })
 // @ts-expect-error Clients have no queue group.
 NatsRpc.layerClientProtocol({ subject: "users", queue: "q" })
 

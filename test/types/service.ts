@@ -4,7 +4,7 @@
 import type { Effect, Layer, Scope, Stream } from "effect"
 import { Context, Schema } from "effect"
 import type { NatsClient, NatsError } from "effect-nats"
-import { NatsService, ServiceDiscovery, type ServiceError } from "effect-nats/service"
+import { NatsService, ServiceDiscovery } from "effect-nats/service"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { holds, type Same } from "./assert.ts"
 
@@ -33,7 +33,7 @@ type Opening =
 
 const layer = NatsService.layer(Group, options)
 holds<Same<Layer.Success<typeof layer>, never>>()
-holds<Same<Layer.Error<typeof layer>, ServiceError.InvalidService | Opening>>()
+holds<Same<Layer.Error<typeof layer>, NatsService.InvalidService | Opening>>()
 holds<Same<Layer.Services<typeof layer>, NatsClient.NatsClient | Rpc.Handler<"get"> | Rpc.Handler<"users.ping">>>()
 
 const secured = NatsService.layer(Secured, options)
@@ -50,17 +50,17 @@ holds<Same<Extract<Effect.Services<typeof made>, Scope.Scope>, Scope.Scope>>()
 declare const service: NatsService.NatsService
 holds<
   Same<
-    Effect.Error<typeof service.stopped>,
+    Effect.Error<typeof service.ended>,
     NatsError.PermissionsViolation | NatsError.ConnectionClosed | NatsError.SlowConsumer
   >
 >()
 holds<Same<Effect.Error<typeof service.stop>, never>>()
 
 const run = NatsService.run(Group, options)
-holds<Same<Effect.Error<typeof run>, ServiceError.InvalidService | Opening | NatsError.SlowConsumer>>()
+holds<Same<Effect.Error<typeof run>, NatsService.InvalidService | Opening | NatsError.SlowConsumer>>()
 
 const client = NatsService.client(Group, { name: "a", timeout: "1 second" })
-holds<Same<Effect.Error<typeof client>, ServiceError.InvalidService>>()
+holds<Same<Effect.Error<typeof client>, NatsService.InvalidService>>()
 holds<Same<Effect.Services<typeof client>, NatsClient.NatsClient>>()
 const ofSecured = NatsService.client(Secured, { name: "a" })
 holds<Same<Effect.Services<typeof ofSecured>, NatsClient.NatsClient | RpcMiddleware.ForClient<Login>>>()
@@ -85,10 +85,10 @@ holds<
 >()
 const pinged = calls["users.ping"]()
 holds<Same<Effect.Success<typeof pinged>, void>>()
-holds<Same<Effect.Error<typeof pinged>, ServiceError.CallError>>()
+holds<Same<Effect.Error<typeof pinged>, NatsService.CallError>>()
 declare const securedCalls: Effect.Success<typeof ofSecured>
 const denied = securedCalls["users.ping"]()
-holds<Same<Effect.Error<typeof denied>, Denied | ServiceError.CallError>>()
+holds<Same<Effect.Error<typeof denied>, Denied | NatsService.CallError>>()
 
 // @ts-expect-error the payload has to fit
 calls.get({ id: 1 })

@@ -1,7 +1,7 @@
 // Wrong uses stand alone here, for the compiler to refuse.
 // @effect-diagnostics floatingEffect:off missingEffectError:off
 /** What the compiler says of subjects. Checked by `tsc`; never run. */
-import { type NatsClient, type NatsError, Subject } from "effect-nats"
+import { type NatsClient, type NatsError, type NatsHeaders, Subject } from "effect-nats"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import { holds, type Same } from "./assert.ts"
@@ -106,8 +106,8 @@ holds<Same<typeof Subject.Subject.Type, Subject.Subject>>()
 holds<Same<typeof Subject.SubjectPattern.Type, Subject.SubjectPattern>>()
 holds<Same<typeof Subject.InboxPrefix.Type, Subject.InboxPrefix>>()
 holds<Same<typeof Subject.QueueGroup.Type, Subject.QueueGroup>>()
-holds<Same<typeof Subject.HeaderName.Type, Subject.HeaderName>>()
-holds<Same<typeof Subject.HeaderValue.Type, Subject.HeaderValue>>()
+holds<Same<typeof NatsHeaders.Name.Type, NatsHeaders.Name>>()
+holds<Same<typeof NatsHeaders.Value.Type, NatsHeaders.Value>>()
 
 // All of them are strings for the client.
 export const published = (nats: NatsClient.NatsClient): Effect.Effect<void, NatsError.PublishError> =>

@@ -52,7 +52,7 @@ export const makeClient = <R>(
     const fibers = yield* Scope.make()
     const events = yield* PubSub.sliding<StatusEvent>(eventsKept)
     const connection: Connection = new Connection({
-      inbox: `${config.inboxPrefix}.${randomBytes(12).toString("hex")}`,
+      inbox: newInbox(config.inboxPrefix),
       whileDisconnected: config.whileDisconnected,
       drainTimeout: config.drainTimeout,
       clock,
@@ -117,6 +117,8 @@ export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClien
       ))
   })
 
+const newInbox = (prefix: string): string => `${prefix}.${randomBytes(12).toString("hex")}`
+
 const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
   new CredentialsUnavailable({
     source: "auth",
@@ -176,6 +178,7 @@ const makeOperations = (
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
+    inbox: Effect.sync(() => newInbox(config.inboxPrefix)),
     flush: Operations.flush(connection),
     rtt: Effect.map(Effect.timed(Operations.flush(connection)), ([duration]) => duration),
     status: Stream.unwrap(Effect.gen(function*() {

@@ -6,11 +6,8 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { isVoid } from "../../internal/payload/jsonText.ts"
 import { serviceErrorCodeHeader, serviceErrorHeader } from "../../internal/protocol/headerNames.ts"
-import type { AsyncApiInfo } from "../NatsService.ts"
+import type { Document, Info } from "../AsyncApi.ts"
 import { type EndpointContract, failureSchema } from "./contract.ts"
-
-/** Plain data. */
-export type Document = { readonly [key: string]: Schema.Json }
 
 type Json = Schema.Json
 type Mutable = Record<string, Json>
@@ -20,7 +17,7 @@ const json = "application/json"
 
 const ref = (path: string): Document => ({ $ref: `#/${path}` })
 
-export const documentOf = (endpoints: ReadonlyArray<EndpointContract>, info: AsyncApiInfo): Document => {
+export const documentOf = (endpoints: ReadonlyArray<EndpointContract>, info: Info): Document => {
   const schemas: Mutable = {}
   const channels: Mutable = {}
   const messages: Mutable = {}

@@ -10,7 +10,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import { concurrencyProblem } from "../../internal/operations/ranges.ts"
 import { queueProblem, subjectProblem } from "../../internal/subject/rules.ts"
 import type { EndpointOptions, GroupOptions } from "../NatsService.ts"
-import { InvalidService } from "../ServiceError.ts"
+import { InvalidService } from "./invalidService.ts"
 
 export const EndpointKey: Context.Service<EndpointOptions, EndpointOptions> = Context.Service<EndpointOptions>(
   "effect-nats/NatsService/Endpoint"

@@ -11,7 +11,6 @@ import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomBytes } from "node:crypto"
 import { NatsClient } from "../../NatsClient.ts"
 import { ConnectionClosed, ConnectionLost, NoResponders, type SubscribeError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
@@ -24,7 +23,6 @@ import { callsPerPing, checkSubject, decodeBeat, encodeBeat, pingToken } from ".
 
 export interface ClientSettings {
   readonly subject: string
-  readonly inboxPrefix: string
   readonly pingInterval: Duration.Duration
   readonly maxPingOut: number
 }
@@ -43,7 +41,7 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
     let client: Client | undefined
     const protocol = yield* RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse: WriteResponse) {
       const scope = yield* Scope.fork(yield* Effect.scope)
-      const made = client = new Client(nats, serialization, settings, scope, writeResponse)
+      const made = client = new Client(nats, yield* nats.inbox, serialization, settings, scope, writeResponse)
       const replies = yield* nats.subscription(`${made.inbox}.*`, { overflow: "dropNewest" })
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
       yield* Effect.forkScoped(handleEach(replies.stream, (message) => made.onMessage(message)))
@@ -81,6 +79,7 @@ class Client {
 
   constructor(
     nats: NatsClient,
+    inbox: string,
     serialization: RpcSerialization.RpcSerialization["Service"],
     settings: ClientSettings,
     scope: Scope.Scope,
@@ -90,7 +89,7 @@ class Client {
     this.settings = settings
     this.scope = scope
     this.writeResponse = writeResponse
-    this.inbox = `${settings.inboxPrefix}.${randomBytes(12).toString("hex")}`
+    this.inbox = inbox
     this.frames = new Frames(serialization)
     this.calls = new Calls(() => new Frames(serialization))
     const codecFor = neverThrowingCodecs(serialization.codecFor)

@@ -28,7 +28,7 @@ export interface ServerSettings {
   readonly subject: string
   readonly queue: string
   readonly clientTimeout: Duration.Duration
-  readonly shutdownTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Duration
 }
 
 type Handle = (clientId: number, frame: FromClientEncoded) => Effect.Effect<void>
@@ -131,7 +131,7 @@ class Server {
         const finish = calls.drain.pipe(
           Effect.andThen(Fiber.await(intake)),
           Effect.andThen(Effect.callback<void>((resume) => this.clients.whenIdle(() => resume(Effect.void)))),
-          Effect.timeoutOption(this.settings.shutdownTimeout),
+          Effect.timeoutOption(this.settings.drainTimeout),
           Effect.andThen(Effect.suspend(() => Deferred.succeed(this.over, undefined)))
         )
         return yield* restore(

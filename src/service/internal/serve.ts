@@ -24,9 +24,9 @@ import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { SubscribeError, SubscriptionError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { NatsService, Options, Requirements } from "../NatsService.ts"
-import { InvalidService } from "../ServiceError.ts"
 import * as Contract from "./contract.ts"
 import { Endpoint } from "./endpoint.ts"
+import { InvalidService } from "./invalidService.ts"
 import * as Monitoring from "./monitoring.ts"
 import { Slots } from "./slots.ts"
 
@@ -202,7 +202,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         for (const endpoint of endpoints) endpoint.reset()
       }),
       stop,
-      stopped: Effect.suspend(() => {
+      ended: Effect.suspend(() => {
         isWaitedFor = true
         return Deferred.await(ended)
       })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
-import { FakeNatsServer } from "../src/testing/index.ts"
+import { TestFakeServer } from "../src/testing/index.ts"
 import { rawConnect } from "./fixtures/rawClient.ts"
 
 /** Everything a server says to a client that says nothing, and how it ends. */
@@ -18,10 +18,10 @@ const listenTo = (port: number, say = ""): Effect.Effect<readonly [text: string,
     return Effect.sync(() => socket.destroy())
   })
 
-describe("FakeNatsServer", () => {
+describe("TestFakeServer", () => {
   it.live("the handshake script lets a client in and keeps what it sent", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make(FakeNatsServer.handshake({ max_payload: 77 }))
+      const server = yield* TestFakeServer.make(TestFakeServer.handshake({ max_payload: 77 }))
       const { info, text } = yield* rawConnect({ port: server.port, connect: { user: "john" } })
       assert.strictEqual(info["max_payload"], 77)
       assert.strictEqual(text, "PONG\r\n")
@@ -30,7 +30,7 @@ describe("FakeNatsServer", () => {
       assert.deepStrictEqual(yield* server.problems, [])
     }))
 
-  const scripts: ReadonlyArray<readonly [name: string, FakeNatsServer.Script, text: string, end: string]> = [
+  const scripts: ReadonlyArray<readonly [name: string, TestFakeServer.Script, text: string, end: string]> = [
     [
       "an HTTP banner",
       [{ send: "HTTP/1.1 400 Bad Request\r\n\r\n" }, { end: "FIN" }],
@@ -39,15 +39,15 @@ describe("FakeNatsServer", () => {
     ],
     [
       "half an INFO",
-      [{ send: FakeNatsServer.info().slice(0, 20) }, { end: "FIN" }],
-      FakeNatsServer.info().slice(0, 20),
+      [{ send: TestFakeServer.info().slice(0, 20) }, { end: "FIN" }],
+      TestFakeServer.info().slice(0, 20),
       "FIN"
     ],
     ["INFO that is no JSON", [{ send: "INFO {nope\r\n" }, { end: "FIN" }], "INFO {nope\r\n", "FIN"],
     [
       "INFO twice",
-      [{ send: FakeNatsServer.info() }, { send: FakeNatsServer.info() }, { end: "FIN" }],
-      FakeNatsServer.info() + FakeNatsServer.info(),
+      [{ send: TestFakeServer.info() }, { send: TestFakeServer.info() }, { end: "FIN" }],
+      TestFakeServer.info() + TestFakeServer.info(),
       "FIN"
     ],
     [
@@ -62,14 +62,14 @@ describe("FakeNatsServer", () => {
   for (const [name, script, text, end] of scripts) {
     it.live(`says and does: ${name}`, () =>
       Effect.gen(function*() {
-        const server = yield* FakeNatsServer.make(script)
+        const server = yield* TestFakeServer.make(script)
         assert.deepStrictEqual(yield* listenTo(server.port), [text, end])
       }))
   }
 
   it.live("stays silent and open after the last step", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([])
+      const server = yield* TestFakeServer.make([])
       const heard = yield* Effect.timeoutOption(listenTo(server.port), "50 millis")
       assert.strictEqual(heard._tag, "None")
       assert.strictEqual(yield* server.accepted, 1)
@@ -77,7 +77,7 @@ describe("FakeNatsServer", () => {
 
   it.live("the script may differ from connection to connection", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make((connection) => [{ send: `${connection}` }, { end: "FIN" }])
+      const server = yield* TestFakeServer.make((connection) => [{ send: `${connection}` }, { end: "FIN" }])
       assert.deepStrictEqual(yield* listenTo(server.port), ["0", "FIN"])
       assert.deepStrictEqual(yield* listenTo(server.port), ["1", "FIN"])
       assert.strictEqual(yield* server.accepted, 2)
@@ -85,7 +85,7 @@ describe("FakeNatsServer", () => {
 
   it.live("waits for lines before it goes on", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([{ expectLines: 2 }, { expect: /^B/ }, { send: "done" }, {
+      const server = yield* TestFakeServer.make([{ expectLines: 2 }, { expect: /^B/ }, { send: "done" }, {
         end: "FIN"
       }])
       assert.deepStrictEqual(yield* listenTo(server.port, "A 1\r\nA 2\r\nA 3\r\nB\r\n"), ["done", "FIN"])
@@ -94,7 +94,7 @@ describe("FakeNatsServer", () => {
 
   it.live("something said where silence is expected is a problem", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([{ expectSilence: "40 millis" }, { end: "FIN" }])
+      const server = yield* TestFakeServer.make([{ expectSilence: "40 millis" }, { end: "FIN" }])
       yield* listenTo(server.port)
       assert.deepStrictEqual(yield* server.problems, [])
       yield* listenTo(server.port, "hello")
@@ -103,7 +103,7 @@ describe("FakeNatsServer", () => {
 
   it.live("a client that goes before the expected line is a problem, and its connection is closed", () =>
     Effect.gen(function*() {
-      const server = yield* FakeNatsServer.make([{ send: "hello" }, { expect: "CONNECT" }])
+      const server = yield* TestFakeServer.make([{ send: "hello" }, { expect: "CONNECT" }])
       yield* Effect.timeoutOption(listenTo(server.port), "20 millis")
       yield* server.scriptEnd()
       assert.deepStrictEqual(yield* server.problems, ["connection 0: ended before CONNECT"])

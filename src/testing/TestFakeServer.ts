@@ -6,11 +6,11 @@
  *
  * ```ts
  * import { Effect } from "effect"
- * import { FakeNatsServer } from "effect-nats/testing"
+ * import { TestFakeServer } from "effect-nats/testing"
  *
  * const program = Effect.gen(function*() {
- *   const server = yield* FakeNatsServer.make([
- *     { send: FakeNatsServer.info({ max_payload: 1024 }) },
+ *   const server = yield* TestFakeServer.make([
+ *     { send: TestFakeServer.info({ max_payload: 1024 }) },
  *     { expect: "CONNECT" },
  *     { send: "-ERR 'Authorization Violation'\r\n" },
  *     { end: "FIN" }
@@ -19,7 +19,7 @@
  * }).pipe(Effect.scoped)
  * ```
  *
- * @since 0.1.0
+ * @since 0.2.0
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -40,7 +40,7 @@ import { endSocket, listen } from "./internal/loopback.ts"
  * - `answerPings`: from here on each PING line is answered with PONG, beside the script.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
 export type Step =
   | { readonly send: string | Uint8Array }
@@ -53,7 +53,7 @@ export type Step =
 
 /**
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
 export type Script = ReadonlyArray<Step>
 
@@ -61,9 +61,9 @@ export type Script = ReadonlyArray<Step>
  * A running fake server.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface FakeNatsServer {
+export interface TestFakeServer {
   /** `nats://127.0.0.1:<port>`. */
   readonly url: string
   readonly port: number
@@ -84,11 +84,11 @@ export interface FakeNatsServer {
  * closes, and its connections end (`RST`) with it.
  *
  * @category constructors
- * @since 0.1.0
+ * @since 0.2.0
  */
 export const make: (
   script: Script | ((connection: number) => Script)
-) => Effect.Effect<FakeNatsServer, never, Scope.Scope> = Effect.fnUntraced(function*(script) {
+) => Effect.Effect<TestFakeServer, never, Scope.Scope> = Effect.fnUntraced(function*(script) {
   const all: Array<FakeConnection> = []
   const problems: Array<string> = []
   const waiting = new Set<() => void>()
@@ -145,7 +145,7 @@ export const make: (
  * An INFO line of an ordinary server, with the given fields in place of its own.
  *
  * @category constructors
- * @since 0.1.0
+ * @since 0.2.0
  */
 export const info = (fields?: Readonly<Record<string, unknown>>): string =>
   `INFO ${
@@ -164,7 +164,7 @@ export const info = (fields?: Readonly<Record<string, unknown>>): string =>
  * The start of a script that lets the client in and keeps it: INFO, CONNECT, PING, PONG, and PONG from then on.
  *
  * @category constructors
- * @since 0.1.0
+ * @since 0.2.0
  */
 export const handshake = (fields?: Readonly<Record<string, unknown>>): Script => [
   { send: info(fields) },
