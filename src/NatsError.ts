@@ -314,9 +314,13 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
   get headers(): NatsHeaders {
     return keptHeaders(this)
   }
-  /** `true` for 503, a service that is stopping. A 500 may have done half of its work. */
+  /**
+   * `true` for the two codes of a service that can answer later, or another instance of it now: 503, it is stopping (and
+   * may have interrupted the handler), and 429, it is asked too often. `false` for all others: below 500 the request is
+   * at fault, and a 500 may have done half of its work.
+   */
   get isRetryable(): boolean {
-    return this.code === 503
+    return this.code === 503 || this.code === 429
   }
 }
 

@@ -1,8 +1,10 @@
-/** The names of errors: catching one of ours by its tag must never catch one of somebody else's. */
+/** What every error has: a tag that is nobody else's, and a word on whether to try again. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { errorTags } from "./fixtures/errorTags.ts"
+import { errorClasses, errorTags } from "./fixtures/errorTags.ts"
 
 const modules = path.resolve(import.meta.dirname, "..", "node_modules")
 
@@ -46,6 +48,10 @@ describe("error tags", () => {
     assert.strictEqual(new Set(errorTags).size, errorTags.length)
   })
 
+  it("are there for every error that a module exports", () => {
+    assert.strictEqual(errorTags.length, errorClasses.length)
+  })
+
   it("are none that effect or its packages use", () => {
     const theirs = new Set(["effect", "@effect/platform-node", "@effect/platform-node-shared"].flatMap(tagsOf))
     // Known ones, so that reading nothing cannot pass.
@@ -54,4 +60,13 @@ describe("error tags", () => {
     }
     assert.deepStrictEqual(errorTags.filter((tag) => theirs.has(tag)), [])
   })
+})
+
+describe("whether to try again is told by", () => {
+  for (const each of errorClasses) {
+    it.effect.prop(each.name, [Arbitrary.schema(each)], ([error]) =>
+      Effect.sync(() => {
+        assert.isBoolean("isRetryable" in error ? error.isRetryable : undefined)
+      }), { arbitrary: { runs: 20 } })
+  }
 })

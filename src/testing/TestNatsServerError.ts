@@ -22,6 +22,10 @@ export class NatsServerNotFound extends Schema.TaggedError<NatsServerNotFound>()
       `Looked for: ${this.tried.join(", ")}.`
     ].join(" ")
   }
+  /** `false`: somebody has to install one. */
+  get isRetryable(): boolean {
+    return false
+  }
 }
 
 /**
@@ -39,6 +43,10 @@ export class NatsServerConfigRejected
 {
   override get message(): string {
     return `nats-server refused its configuration: ${this.problem}`
+  }
+  /** `false`: the same configuration is refused again. */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -58,6 +66,10 @@ export class NatsServerTooOld extends Schema.TaggedError<NatsServerTooOld>()("Na
 }) {
   override get message(): string {
     return `nats-server ${this.version} does not know ${this.feature}: use ${this.needs} or newer, by NATS_SERVER or the \`binary\` option.`
+  }
+  /** `false`: it takes another version. */
+  get isRetryable(): boolean {
+    return false
   }
 }
 
@@ -81,6 +93,10 @@ export class NatsServerExited extends Schema.TaggedError<NatsServerExited>()("Na
     const lines = this.lastLines.length === 0 ? "" : `\n${this.lastLines.join("\n")}`
     return `nats-server is not running${status}, during: ${this.during}.${lines}`
   }
+  /** `false`: what ended it, which its last lines tell, ends it again. */
+  get isRetryable(): boolean {
+    return false
+  }
 }
 
 /**
@@ -100,6 +116,10 @@ export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()
   override get message(): string {
     const lines = this.lastLines.length === 0 ? "" : `\n${this.lastLines.join("\n")}`
     return `nats-server took longer than ${this.timeoutMillis} ms, during: ${this.during}. Raise \`startTimeout\` on a slow machine.${lines}`
+  }
+  /** `true`: a machine that is busy now may be fast enough later. */
+  get isRetryable(): boolean {
+    return true
   }
 }
 

@@ -73,6 +73,12 @@ holds<
   Same<typeof consuming, Effect.Effect<void, CannotSubscribe | NatsError.InvalidOption | CannotReceive, Clock.Clock>>
 >()
 
+// Whether to try again is told by each member of each union.
+holds<Same<NatsError.PublishError["isRetryable"], boolean>>()
+holds<Same<(NatsError.RequestManyError | NatsError.RequestError)["isRetryable"], boolean>>()
+holds<Same<(NatsError.SubscribeError | NatsError.SubscriptionError)["isRetryable"], boolean>>()
+holds<Same<ConnectError.ConnectError["isRetryable"], boolean>>()
+
 type Broken = NatsError.ConnectionLost | NatsError.ConnectionClosed
 holds<Same<NatsClient.NatsClient["flush"], Effect.Effect<void, Broken>>>()
 holds<Same<NatsClient.NatsClient["rtt"], Effect.Effect<Duration.Duration, Broken>>>()

@@ -90,6 +90,8 @@ declare const securedCalls: Effect.Success<typeof ofSecured>
 const denied = securedCalls["users.ping"]()
 holds<Same<Effect.Error<typeof denied>, Denied | NatsService.CallError>>()
 
+holds<Same<(NatsService.CallError | NatsService.InvalidService)["isRetryable"], boolean>>()
+
 // @ts-expect-error the payload has to fit
 calls.get({ id: 1 })
 // @ts-expect-error and has to be there
