@@ -49,13 +49,13 @@ import type * as NatsTls from "./NatsTls.ts"
 export interface Server extends ServerAddress {}
 
 /**
- * How a lost connection is dialled again: after `initialDelay`, then after `factor` times the delay before, up to
- * `maxDelay`, each with jitter unless it is turned off.
+ * How a lost connection is dialled again: at once, then after `initialDelay`, then after `factor` times the delay before,
+ * up to `maxDelay`, each with jitter unless it is turned off.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Reconnect {
+export interface Reconnect extends ReconnectInput {
   readonly initialDelay: Duration.Duration
   readonly maxDelay: Duration.Duration
   readonly factor: number
@@ -80,7 +80,7 @@ export type WhileDisconnected = "wait" | "fail" | { readonly buffer: number }
  * @category models
  * @since 0.1.0
  */
-export interface NatsConfig {
+export interface NatsConfig extends Input {
   readonly servers: readonly [Server, ...Array<Server>]
   readonly discoverServers: boolean
   readonly name?: string | undefined
@@ -115,33 +115,46 @@ export interface ClientConfig<R = never> extends Omit<NatsConfig, "auth"> {
  * @since 0.1.0
  */
 export interface ReconnectInput {
-  /** Before the first attempt. Default 100 ms (or `maxDelay`, if that is less). */
+  /**
+   * How long to wait before the second attempt of an outage. The first is made at once; an attempt tries every server. A
+   * number is milliseconds; more than 0, at most 24 days. Default 100 ms (or `maxDelay`, if that is less).
+   */
   readonly initialDelay?: Duration.Input | undefined
-  /** Between attempts at most. Default 5 s (or `initialDelay`, if that is more). */
+  /**
+   * How long to wait between two attempts at most. A number is milliseconds; not less than `initialDelay`, at most 24 days.
+   * Default 5 s (or `initialDelay`, if that is more).
+   */
   readonly maxDelay?: Duration.Input | undefined
-  /** What each delay is multiplied with for the next. 1 to 100, default 2. */
+  /** What each delay is multiplied with for the next: a number from 1 (all the same) to 100. Default 2. */
   readonly factor?: number | undefined
-  /** Spreads the delays, so that clients do not come back all at once. Default `true`. */
+  /** Each delay is between its half and its whole, so that clients do not come back all at once. Default `true`. */
   readonly jitter?: boolean | undefined
-  /** Attempts before the client gives up: 1 or more, or `"forever"`, the default. */
+  /**
+   * Attempts in one outage after which the client gives up: a whole number from 1 to 1,000,000,000, or `"forever"`. An
+   * attempt tries every server. Default `"forever"`.
+   */
   readonly maxAttempts?: "forever" | number | undefined
-  /** The time after which the client gives up. Default: never. */
+  /**
+   * The time of one outage after which the client gives up: it makes no attempt that would begin later. A number is
+   * milliseconds; more than 0, at most 24 days. Default: no bound.
+   */
   readonly maxElapsed?: Duration.Input | undefined
   /** Whether the very first connect waits for a server in the same way. Default `false`: it fails at once. */
   readonly onFirstConnect?: boolean | undefined
 }
 
 /**
- * What can be written to describe a connection. All is optional; every field takes its plain form or its decoded value, so
- * a `NatsConfig` is an `Input`.
+ * What can be written to describe a connection, besides who this client is. All is optional; every field takes its plain
+ * form or its decoded value.
  *
  * Durations are a number of milliseconds, a text such as `"5 seconds"`, or any other `Duration.Input`; they are more than
  * zero, at most 24 days, and rounded to milliseconds.
  *
  * @category models
- * @since 0.1.0
+ * @since 0.2.0
  */
-export interface Input {
+// Of its own, since the fields of an `Omit<Input, "auth">` have no text where they are hovered.
+export interface Settings {
   /**
    * One URL, several separated by commas, or an array. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
    * `host:port`. User info becomes `auth`. Default `nats://127.0.0.1:4222`.
@@ -163,35 +176,51 @@ export interface Input {
    * that host. (Before 2.15 a server names its cluster inside TLS only when the cluster changes.)
    */
   readonly discoverServers?: boolean | undefined
-  /** The name that the server shows for this client. At most 1024 characters. */
+  /** The name that the server shows for this client. At most 1024 characters. Default: none. */
   readonly name?: string | undefined
-  /** Who this client is: a form of `NatsAuth`. Default: anonymous. */
-  readonly auth?: NatsAuth.Input | undefined
   /** How the wire is protected. Default: TLS where the server wants it, always verified. */
   readonly tls?: NatsTls.Input | undefined
-  /** For a whole dial, name lookup to the server's answer. Default 5 s. */
+  /**
+   * How long a whole dial may take, from the name lookup to the server's answer. A number is milliseconds; more than 0, at
+   * most 24 days. Default 5 s.
+   */
   readonly connectTimeout?: Duration.Input | undefined
-  /** For a request that has no timeout of its own. Default 10 s. */
+  /**
+   * How long a request waits that has no timeout of its own. A number is milliseconds; more than 0, at most 24 days.
+   * Default 10 s.
+   */
   readonly requestTimeout?: Duration.Input | undefined
-  /** Between pings. Default 30 s. */
+  /** How long after a ping the next one is sent. A number is milliseconds; more than 0, at most 24 days. Default 30 s. */
   readonly pingInterval?: Duration.Input | undefined
-  /** Pings without an answer before the connection counts as dead. 1 to 1000, default 2. */
+  /** Pings without an answer before the connection counts as dead: a whole number from 1 to 1000. Default 2. */
   readonly maxPingOut?: number | undefined
-  /** What the subjects of replies begin with. A subject without wildcards, at most 128 characters. Default `"_INBOX"`. */
+  /** What the subjects of replies begin with. A subject without wildcards, at most 512 bytes. Default `"_INBOX"`. */
   readonly inboxPrefix?: string | undefined
   /** `true`: the server does not send this client its own messages. Default `false`. */
   readonly noEcho?: boolean | undefined
   /**
-   * For everything that happens when the client is closed. Also how long a wait that cannot be interrupted, as one in a
-   * finalizer, bears with a connection on which nothing moves; at least a second. Default 10 s.
+   * How long everything may take that happens when the client is closed. Also how long a wait that cannot be interrupted,
+   * as one in a finalizer, bears with a connection on which nothing moves; at least a second. A number is milliseconds;
+   * more than 0, at most 24 days. Default 10 s.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /** `true`: prints who is connected to what, at connect. Default `false`. */
   readonly banner?: boolean | undefined
-  /** How a lost connection is dialled again, or `false` for not at all. */
+  /** How a lost connection is dialled again, or `false` for not at all. Default `{}`: again and again, until it succeeds. */
   readonly reconnect?: ReconnectInput | false | undefined
   /** What operations do without a connection. Default `"wait"`; `buffer` is a number of messages, 1 to 10,000,000. */
   readonly whileDisconnected?: WhileDisconnected | undefined
+}
+
+/**
+ * What can be written to describe a connection: the fields of `Settings`, and `auth`. A `NatsConfig` is an `Input`, too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Input extends Settings {
+  /** Who this client is: a form of `NatsAuth`. Default: anonymous, or the user info of the URLs. */
+  readonly auth?: NatsAuth.Input | undefined
 }
 
 /**
@@ -200,8 +229,11 @@ export interface Input {
  * @category models
  * @since 0.1.0
  */
-export interface ClientInput<R = never> extends Omit<Input, "auth"> {
-  /** Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous. */
+export interface ClientInput<R = never> extends Settings {
+  /**
+   * Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous, or
+   * the user info of the URLs.
+   */
   readonly auth?: NatsAuth.Input | NatsAuth.AuthSource<R> | undefined
 }
 

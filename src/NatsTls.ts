@@ -26,34 +26,22 @@ import { decodeTls, encodeTls } from "./internal/config/tls.ts"
 import type { Secret } from "./NatsAuth.ts"
 
 /**
- * TLS settings, decoded.
+ * TLS settings, decoded. Its fields are those of `Input`, with the defaults applied.
  *
  * @category models
  * @since 0.1.0
  */
-export interface NatsTls {
-  /**
-   * `"prefer"`: TLS if the server offers or requires it, or the URL is `tls://`; a server whose session had TLS needs it
-   * from then on. `"require"`: nothing is sent in clear, and a server without TLS fails with `TlsUnavailable`.
-   * `"disable"`: a server that requires TLS fails with `TlsRequired`.
-   */
+export interface NatsTls extends Input {
   readonly mode: "disable" | "prefer" | "require"
-  /** Handshake before the server's greeting, for a server with `handshake_first`. Implies TLS. Default `false`. */
   readonly handshakeFirst: boolean
-  /** The name to verify, in place of the one that was dialled. */
   readonly serverName?: string | undefined
-  /** The authorities to trust in place of those of Node, PEM. */
   readonly ca?: string | undefined
-  /** The client's certificate, and what is between it and its authority, PEM. */
   readonly cert?: string | undefined
-  /** The client certificate's private key, PEM. */
   readonly key?: Redacted.Redacted | undefined
   readonly caFile?: string | undefined
   readonly certFile?: string | undefined
   readonly keyFile?: string | undefined
-  /** The passphrase of an encrypted key. */
   readonly passphrase?: Redacted.Redacted | undefined
-  /** `true`: the server's certificate is not checked, so anyone in between can read and change everything. */
   readonly dangerouslyDisableVerification: boolean
 }
 
@@ -65,29 +53,34 @@ export interface NatsTls {
  */
 export interface Input {
   /**
-   * Default `"require"` where any of the other settings is given, else `"prefer"`. A `tls://` or `wss://` URL requires TLS
-   * in any case.
+   * `"prefer"`: TLS if the server offers or requires it, or the URL is `tls://` or `wss://`; a server whose session had TLS
+   * needs it from then on. `"require"`: nothing is sent in clear, and a server without TLS fails with `TlsUnavailable`.
+   * `"disable"`: a server that requires TLS fails with `TlsRequired`. Default `"require"` where any of the other settings
+   * is given, else `"prefer"`.
    */
   readonly mode?: "disable" | "prefer" | "require" | undefined
-  /** TLS before the server's greeting, for a server with `handshake_first`. Default `false`. */
+  /** TLS before the server's greeting, for a server with `handshake_first`. Implies TLS. Default `false`. */
   readonly handshakeFirst?: boolean | undefined
-  /** The name to verify, in place of the one that was dialled. */
+  /** The name to verify. Default: the one that was dialled. */
   readonly serverName?: string | undefined
   /** PEM text of the authorities to trust. Default: those of Node. */
   readonly ca?: string | undefined
-  /** PEM text of the client's certificate. Needs a key. */
+  /** PEM text of the client's certificate, and of what is between it and its authority. Needs a key. Default: none. */
   readonly cert?: string | undefined
-  /** PEM text of the client's private key. Needs a certificate. */
+  /** PEM text of the client's private key. Needs a certificate. Default: none. */
   readonly key?: Secret | undefined
-  /** Path of a PEM file, in place of `ca`. Relative to the working directory. */
+  /** Path of a PEM file, in place of `ca`. Relative to the working directory; read before every dial. Default: none. */
   readonly caFile?: string | undefined
-  /** Path of a PEM file, in place of `cert`. */
+  /** Path of a PEM file, in place of `cert`. Relative to the working directory; read before every dial. Default: none. */
   readonly certFile?: string | undefined
-  /** Path of a PEM file, in place of `key`. */
+  /** Path of a PEM file, in place of `key`. Relative to the working directory; read before every dial. Default: none. */
   readonly keyFile?: string | undefined
-  /** The passphrase of an encrypted key. */
+  /** The passphrase of an encrypted key. Default: none. */
   readonly passphrase?: Secret | undefined
-  /** `true` turns the check of the server's certificate off. For throw-away set-ups only. Default `false`. */
+  /**
+   * `true`: the server's certificate is not checked, so anyone in between can read and change everything. For throw-away
+   * set-ups only. Default `false`.
+   */
   readonly dangerouslyDisableVerification?: boolean | undefined
 }
 
