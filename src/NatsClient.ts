@@ -22,14 +22,16 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
+import { readWrapped } from "./internal/config/wrapped.ts"
 import * as Client from "./internal/operations/client.ts"
 import type { ServerInfo as InternalServerInfo } from "./internal/protocol/info.ts"
 import * as NatsConfig from "./NatsConfig.ts"
@@ -363,10 +365,25 @@ export const make = <R = never>(
 export const layer = <R = never>(
   options: Options<R> = {}
 ): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError, R> =>
-  Layer.effect(NatsClient, Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config)))
+  Layer.effect(NatsClient, makeForLayer(options))
 
 /**
- * A layer from options whose values are read with Effect's `Config`.
+ * A layer from options whose values are read with Effect's `Config`, when the layer is built.
+ *
+ * Variables that are not set, are empty or do not fit fail with one `NatsConfigError` that has all of them by name, each
+ * with the option that it is for, and no value; nothing is dialled then. `ConfigError` is left for a `ConfigProvider` that
+ * cannot be read.
+ *
+ * ```ts
+ * import { Config } from "effect"
+ * import { NatsClient } from "effect-nats"
+ *
+ * // BROKER: is not set, and is needed for `servers`: set it, or give a default with Config.withDefault
+ * const layer = NatsClient.layerConfig({
+ *   servers: Config.String("BROKER"),
+ *   name: Config.withDefault(Config.String("CLIENT_NAME"), undefined)
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
@@ -376,6 +393,14 @@ export const layerConfig = (
 ): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError | Config.ConfigError> =>
   Layer.effect(
     NatsClient,
-    Effect.flatMap(Config.unwrap(options), (options) =>
-      Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config)))
+    Effect.flatMap(readWrapped(options), (read) =>
+      Result.isSuccess(read)
+        ? makeForLayer(read.success as NatsConfig.Input)
+        : Effect.fail(new NatsConfig.NatsConfigError({ source: "options", problems: read.failure })))
   )
+
+// internal
+
+/** A client whose end is told by its layer. */
+const makeForLayer = <R>(options: Options<R>) =>
+  Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config))

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NatsClient, NatsLayer } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
+import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -111,6 +112,21 @@ describe("a layer from outside input", () => {
     Effect.gen(function*() {
       const { port } = yield* TestNatsServer.make({ users: [{ user: "john", password: "p@ss" }] })
       yield* connects(NatsLayer.fromUnknown({ servers: `nats://john:p%40ss@127.0.0.1:${port}` }))
+    }))
+
+  it.live("connects with options of which each is a Config", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.make({ users: [{ user: "john", password: "p@ss" }] })
+      const layer = NatsClient.layerConfig({
+        servers: Config.String("BROKER"),
+        name: Config.withDefault(Config.String("CLIENT"), undefined),
+        auth: Config.all({ user: Config.String("BROKER_USER"), password: Config.Redacted("BROKER_PASSWORD") }),
+        reconnect: Config.all({ initialDelay: Config.Duration("DELAY") })
+      })
+      const env = { BROKER: url, BROKER_USER: "john", BROKER_PASSWORD: "p@ss", DELAY: "1 second" }
+      yield* connects(layer).pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+      )
     }))
 
   it.live("fails with NatsConfigError before anything is dialled", () =>
