@@ -1,4 +1,4 @@
-/** Creds texts, as editors, shells and secret stores leave them (P17). */
+/** Creds texts, as editors, shells and secret stores leave them. */
 import { assert, describe, it } from "@effect/vitest"
 import { parseCreds } from "../../src/internal/identity/creds.ts"
 import { decodeJwt } from "../../src/internal/identity/jwt.ts"

@@ -66,7 +66,7 @@ describe("what no line can carry is a problem everywhere", () => {
     })
   }
 
-  it("a queue group with a command behind a line break (P3)", () => {
+  it("a queue group with a command behind a line break", () => {
     assert.strictEqual(queueProblem("q 1\r\nPUB x 0\r\n\r\nSUB y")?.problem, "it has whitespace")
   })
 

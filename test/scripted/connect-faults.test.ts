@@ -148,7 +148,7 @@ describe("a server that closes", () => {
       }
     }))
 
-  it.live("an RST or a FIN while TLS should begin is a ConnectionReset, never an uncaught error (P10)", () =>
+  it.live("an RST or a FIN while TLS should begin is a ConnectionReset, never an uncaught error", () =>
     Effect.gen(function*() {
       for (const end of ["RST", "FIN"] as const) {
         for (const wait of ["1 millis", "5 millis", "7 millis", "20 millis"] as const) {

@@ -39,7 +39,7 @@ describe("a server that breaks the protocol", () => {
       ["a size that is no number", "MSG orders 2 x\r\nhello\r\n"]
     ]
   ) {
-    it.live(`P6: ${what} while connected replaces the session, and the same subscription goes on`, () =>
+    it.live(`${what} while connected replaces the session, and the same subscription goes on`, () =>
       Effect.gen(function*() {
         const server = yield* breaksOnce(bytes)
         const nats = yield* NatsClient.make({ servers: server.url, reconnect: quick })
@@ -59,7 +59,7 @@ describe("a server that breaks the protocol", () => {
       }))
   }
 
-  it.live("P10: a reset between INFO and the TLS handshake is a typed failure each time, with large PEM files too", () =>
+  it.live("a reset between INFO and the TLS handshake is a typed failure each time, with large PEM files too", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const authority = yield* TestCertificates.authority()

@@ -77,7 +77,7 @@ describe("protocol that is broken", () => {
   for (
     const [what, bytes] of [
       ["an operation that is none", "CANARY operation\r\n"],
-      ["a malformed INFO (P6)", "INFO {\"canary\":\r\n"],
+      ["a malformed INFO", "INFO {\"canary\":\r\n"],
       ["a size that is none", "MSG subject 1 canary\r\n"],
       ["a payload without its end", "MSG subject 1 2\r\ncanary\r\n"]
     ] as const
@@ -92,7 +92,7 @@ describe("protocol that is broken", () => {
 })
 
 describe("a bug in a handler", () => {
-  it.live("ends the session as ServerRejected with the bug as cause, where it is in a subscription (P5)", () =>
+  it.live("ends the session as ServerRejected with the bug as cause, where it is in a subscription", () =>
     Effect.gen(function*() {
       const handler = new Recorder()
       handler.targets.set(1, new Failing())
@@ -127,7 +127,7 @@ describe("a bug in a handler", () => {
 })
 
 describe("what the server says last", () => {
-  it.live("of two refusals the first is the cause (P19)", () =>
+  it.live("of two refusals the first is the cause", () =>
     Effect.gen(function*() {
       const end = yield* endAfter(new Recorder(), {
         send: "-ERR 'User Authentication Expired'\r\n-ERR 'Authorization Violation'\r\n"

@@ -56,7 +56,7 @@ const endsOfKicks = (over: "tcp" | "tls" | "websocket", count: number, size: num
 const refusedAll = Array.from({ length: clients * rounds }, () => "AuthorizationViolation")
 
 describe("the last word", () => {
-  it.live("of 60 clients kicked while publishing hard, 60 know that they were refused (P30)", () =>
+  it.live("of 60 clients kicked while publishing hard, 60 know that they were refused", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* endsOfKicks("tcp", 2000, 512), refusedAll)
     }))

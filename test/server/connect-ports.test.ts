@@ -107,7 +107,7 @@ describe("authentication", () => {
       assert.deepStrictEqual([...new Set(errors.map((error) => error._tag))], ["AuthenticationTimeout"])
     }))
 
-  it.live("an account that is full says MaxConnectionsExceeded, in other words than a full server (P18)", () =>
+  it.live("an account that is full says MaxConnectionsExceeded, in other words than a full server", () =>
     Effect.gen(function*() {
       const operator = yield* TestOperator.make()
       const account = yield* operator.account("A", { maxConnections: 1 })

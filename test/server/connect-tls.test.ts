@@ -66,7 +66,7 @@ describe("TLS", () => {
       assert.isTrue(yield* connects(ip.replace("nats:", "tls:"), { tls: { ca } }))
     }))
 
-  it.live("what was dialled is what is verified, name or address (P25)", () =>
+  it.live("what was dialled is what is verified, name or address", () =>
     Effect.gen(function*() {
       const altName = "ERR_TLS_CERT_ALTNAME_INVALID"
       const address = yield* setUp({ commonName: "server", names: ["127.0.0.1"] })
@@ -107,7 +107,7 @@ describe("TLS", () => {
       assert.isTrue(yield* connects(ip, { tls: { insecureSkipVerify: true } }))
     }))
 
-  it.live("TLS required here and not offered there is TlsUnavailable, and the password is not sent (P1)", () =>
+  it.live("TLS required here and not offered there is TlsUnavailable, and the password is not sent", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "p" }], trace: true })
       const credentials = password("john", "p")
@@ -190,7 +190,7 @@ const clientCertificates = Effect.gen(function*() {
 })
 
 describe("client certificates", () => {
-  it.live("a missing and a foreign one are TlsHandshakeRejected, though TLS 1.3 tells after the handshake (P18)", () =>
+  it.live("a missing and a foreign one are TlsHandshakeRejected, though TLS 1.3 tells after the handshake", () =>
     clientCertificates)
 
   it.live("a missing and a foreign one are TlsHandshakeRejected with TLS 1.2", () =>

@@ -76,7 +76,7 @@ describe("WebSocket", () => {
       assert.strictEqual((yield* lost.end)._tag, "ConnectionReset")
     }))
 
-  it.live("and TCP dialled at the same time each stay what they are (P29)", () =>
+  it.live("and TCP dialled at the same time each stay what they are", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ websocket: true })
       const urls = Array.from({ length: 40 }, (_, i) => i % 2 === 0 ? server.url : server.websocketUrl!)

@@ -39,7 +39,7 @@ const connectedUsers = (server: TestNatsServer.TestNatsServer) =>
   Effect.map(server.connz, (connections) => connections.map((connection) => connection.authorized_user))
 
 describe("credentials", () => {
-  it.live("P7: a creds file that is gone for a moment costs nothing, and the next one is picked up", () =>
+  it.live("a creds file that is gone for a moment costs nothing, and the next one is picked up", () =>
     Effect.gen(function*() {
       const { account, proxy, server } = yield* operatorMode
       const alice = yield* account.user("alice")
@@ -59,7 +59,7 @@ describe("credentials", () => {
       assert.deepStrictEqual(yield* connectedUsers(server), [bob.publicKey])
     }))
 
-  it.live("P7: a provider that fails and dies is asked again, and the last good credentials serve meanwhile", () =>
+  it.live("a provider that fails and dies is asked again, and the last good credentials serve meanwhile", () =>
     Effect.gen(function*() {
       const { proxy } = yield* behindProxy({ users: [{ user: "alice", password: "pw" }] })
       const good = Effect.succeed({ user: "alice", password: "pw" })
@@ -88,7 +88,7 @@ describe("credentials", () => {
       assert.strictEqual(asked, 6)
     }))
 
-  it.live("P8: an asynchronous provider has answered before CONNECT is sent, and a promise is no provider", () =>
+  it.live("an asynchronous provider has answered before CONNECT is sent, and a promise is no provider", () =>
     Effect.gen(function*() {
       const { proxy } = yield* behindProxy({ users: [{ user: "alice", password: "pw" }] })
       const fetched = new Promise<NatsClient.Options["auth"]>((resolve) => {
@@ -105,7 +105,7 @@ describe("credentials", () => {
       assert.strictEqual(yield* proxy.accepted, 1)
     }))
 
-  it.live("P9: wrong credentials are typed at the first dial, and after three when the client waits for a broker", () =>
+  it.live("wrong credentials are typed at the first dial, and after three when the client waits for a broker", () =>
     Effect.gen(function*() {
       const { proxy } = yield* behindProxy({ users: [{ user: "alice", password: "pw" }] })
       const options: NatsClient.Options = { servers: proxy.url, auth: { user: "alice", password: "wrong" } }
@@ -117,7 +117,7 @@ describe("credentials", () => {
       assert.strictEqual(yield* proxy.accepted, 4)
     }))
 
-  it.live("P17: creds text with CRLF, without a last newline, escaped, or with a byte order mark logs in", () =>
+  it.live("creds text with CRLF, without a last newline, escaped, or with a byte order mark logs in", () =>
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const { creds } = yield* account.user("alice")
@@ -139,7 +139,7 @@ describe("credentials", () => {
       }
     }))
 
-  it.live("P17: a creds file is read once per dial, so that a rotation never mixes two files", () =>
+  it.live("a creds file is read once per dial, so that a rotation never mixes two files", () =>
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const users = [yield* account.user("alice"), yield* account.user("bob")]
@@ -167,7 +167,7 @@ describe("credentials", () => {
       assert.deepStrictEqual(seen, new Set(users.map((user) => user.publicKey)))
     }))
 
-  it.live("P17: an expired JWT is known before anything is dialled", () =>
+  it.live("an expired JWT is known before anything is dialled", () =>
     Effect.gen(function*() {
       const { account, proxy } = yield* operatorMode
       const { creds } = yield* account.user("late", { expired: true })
@@ -176,7 +176,7 @@ describe("credentials", () => {
       assert.strictEqual(yield* proxy.accepted, 0)
     }))
 
-  it.live("P19: a JWT that expires while connected ends as AuthenticationExpired, 50 of 50", () =>
+  it.live("a JWT that expires while connected ends as AuthenticationExpired, 50 of 50", () =>
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const { creds } = yield* account.user("short", { expiresIn: "6 seconds" })
@@ -192,7 +192,7 @@ describe("credentials", () => {
       )
     }))
 
-  it.live("P20: a second credentials change by reload is survived, and any number after it", () =>
+  it.live("a second credentials change by reload is survived, and any number after it", () =>
     Effect.gen(function*() {
       const witnessUser = { user: "witness", password: "pw" }
       const users = (password: string) => [{ user: "alice", password }, witnessUser]
@@ -225,7 +225,7 @@ describe("credentials", () => {
       assert.strictEqual(status.of("Connected").length, 6)
     }))
 
-  it.live("P20: credentials that come later than the server's change are waited for", () =>
+  it.live("credentials that come later than the server's change are waited for", () =>
     Effect.gen(function*() {
       const users = (password: string) => [{ user: "alice", password }]
       const server = yield* TestNatsServer.make({ users: users("p0") })
@@ -246,7 +246,7 @@ describe("credentials", () => {
       yield* nats.flush
     }))
 
-  it.live("P24: of two servers that refuse the credentials and a third that takes them, the third is used", () =>
+  it.live("of two servers that refuse the credentials and a third that takes them, the third is used", () =>
     Effect.gen(function*() {
       const refusing = [
         yield* TestNatsServer.make({ users: [{ user: "alice", password: "other" }] }),

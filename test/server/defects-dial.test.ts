@@ -28,7 +28,7 @@ const atOnce = (options: NatsClient.Options): Effect.Effect<ConnectError> =>
 const tagOf = (error: ConnectError): string => "text" in error ? `${error._tag}: ${error.text}` : error._tag
 
 describe("dialling", () => {
-  it.live("P18: a server that is full is MaxConnectionsExceeded at once, in clear and with TLS", () =>
+  it.live("a server that is full is MaxConnectionsExceeded at once, in clear and with TLS", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
       for (const tls of [undefined, yield* authority.issue()]) {
@@ -44,7 +44,7 @@ describe("dialling", () => {
       }
     }))
 
-  it.live("P18: an account that is full is MaxConnectionsExceeded at once, in the server's words", () =>
+  it.live("an account that is full is MaxConnectionsExceeded at once, in the server's words", () =>
     Effect.gen(function*() {
       const operator = yield* TestOperator.make()
       const account = yield* operator.account("small", { maxConnections: 1 })
@@ -58,7 +58,7 @@ describe("dialling", () => {
       )
     }))
 
-  it.live("P18: a client certificate that is missing or not trusted is TlsHandshakeRejected at once", () =>
+  it.live("a client certificate that is missing or not trusted is TlsHandshakeRejected at once", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
       const stranger = yield* TestCertificates.authority()
@@ -79,14 +79,14 @@ describe("dialling", () => {
       yield* nats.flush
     }))
 
-  it.live("P18: the port for leaf nodes is WrongPort at once", () =>
+  it.live("the port for leaf nodes is WrongPort at once", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ leafnodes: true })
       const error = yield* atOnce({ servers: `nats://127.0.0.1:${server.leafnodePort}` })
       assert.strictEqual(tagOf(error), "WrongPort: attempted to connect to leaf node port")
     }))
 
-  it.live("P23: with a single attempt, or none after the first, every server of the list is still tried", () =>
+  it.live("with a single attempt, or none after the first, every server of the list is still tried", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const proxy = yield* TestNatsProxy.make({ port: server.port })
@@ -103,7 +103,7 @@ describe("dialling", () => {
       }
     }))
 
-  it.live("P25: the name or address that was dialled is verified, or serverName", () =>
+  it.live("the name or address that was dialled is verified, or serverName", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
       const certified = (name: string) =>
@@ -127,7 +127,7 @@ describe("dialling", () => {
       }
     }))
 
-  it.live("P29: dials over TCP and TLS side by side, and a WebSocket of nats-core among them, keep their own transports", () =>
+  it.live("dials over TCP and TLS side by side, and a WebSocket of nats-core among them, keep their own transports", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
       const clear = yield* TestNatsServer.make({ websocket: true })
@@ -158,7 +158,7 @@ describe("dialling", () => {
       assert.deepStrictEqual(yield* kinds(secure), Array.from({ length: 10 }, () => "tls nats"))
     }))
 
-  it.live("P30: of 60 clients kicked while they publish hard, 60 know why", () =>
+  it.live("of 60 clients kicked while they publish hard, 60 know why", () =>
     Effect.gen(function*() {
       const clients = 20
       const rounds = 3

@@ -49,7 +49,7 @@ const limited: TestNatsServer.Options = {
 }
 
 describe("operations", () => {
-  it.live("P5: a handler that throws ends its own stream and nothing else", () =>
+  it.live("a handler that throws ends its own stream and nothing else", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const nats = yield* NatsClient.make({ servers: server.url })
@@ -78,7 +78,7 @@ describe("operations", () => {
       assert.deepInclude(yield* nats.stats, { subscriptions: 1, reconnects: 0 })
     }))
 
-  it.live("P5: a server that has gone silent is found by pings, a flush does not hang, and the session is replaced", () =>
+  it.live("a server that has gone silent is found by pings, a flush does not hang, and the session is replaced", () =>
     Effect.gen(function*() {
       const { proxy, witness } = yield* behindProxy()
       const nats = yield* NatsClient.make({
@@ -102,7 +102,7 @@ describe("operations", () => {
       assert.deepStrictEqual(yield* texts(live, 1), ["again"])
     }))
 
-  it.live("P13: a publish that is denied fails when it is confirmed, and is an event when it is not", () =>
+  it.live("a publish that is denied fails when it is confirmed, and is an event when it is not", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make(limited)
       const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "narrow", password: "pw" } })
@@ -119,7 +119,7 @@ describe("operations", () => {
       assert.strictEqual((yield* nats.stats).reconnects, 0)
     }))
 
-  it.live("P14: a request that is denied, or whose inbox is, is a PermissionsViolation itself, at once", () =>
+  it.live("a request that is denied, or whose inbox is, is a PermissionsViolation itself, at once", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make(limited)
       const as = (user: string) => NatsClient.make({ servers: server.url, auth: { user, password: "pw" } })
@@ -138,7 +138,7 @@ describe("operations", () => {
       assert.strictEqual((yield* Fiber.join(other)).text, "late")
     }))
 
-  it.live("P15: drain waits until the handlers are done, and at most for drainTimeout", () =>
+  it.live("drain waits until the handlers are done, and at most for drainTimeout", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const witness = yield* NatsClient.make({ servers: server.url })
@@ -173,7 +173,7 @@ describe("operations", () => {
       assert.deepStrictEqual(yield* stuck.state, { _tag: "Closed" })
     }))
 
-  it.live("P16: of 200,000 unread messages 65,536 are kept at most, and the reader is told", () =>
+  it.live("of 200,000 unread messages 65,536 are kept at most, and the reader is told", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const nats = yield* NatsClient.make({ servers: server.url })
@@ -198,7 +198,7 @@ describe("operations", () => {
       assert.deepStrictEqual(status.of("Overflow").map((event) => event.policy).toSorted(), ["dropOldest", "fail"])
     }))
 
-  it.live("P21: a publish while disconnected waits and is delivered, fails, or is kept up to the bound, as was chosen", () =>
+  it.live("a publish while disconnected waits and is delivered, fails, or is kept up to the bound, as was chosen", () =>
     Effect.gen(function*() {
       const { proxy, witness } = yield* behindProxy()
       const make = (whileDisconnected: NatsClient.Options["whileDisconnected"]) =>
@@ -238,7 +238,7 @@ describe("operations", () => {
       assert.deepStrictEqual(of("seen.buffer"), ["1", "2", "3"])
     }))
 
-  it.live("P21: publishes that are still kept when the client is closed are reported", () =>
+  it.live("publishes that are still kept when the client is closed are reported", () =>
     Effect.gen(function*() {
       const { proxy } = yield* behindProxy()
       const nats = yield* NatsClient.make({ servers: proxy.url, reconnect: quick, whileDisconnected: { buffer: 3 } })
@@ -249,7 +249,7 @@ describe("operations", () => {
       assert.deepStrictEqual(yield* status.nth("Undelivered"), { _tag: "Undelivered", messages: 2 })
     }))
 
-  it.live("P22: drain and scope close while disconnected succeed, fail what waits, and end the dialling", () =>
+  it.live("drain and scope close while disconnected succeed, fail what waits, and end the dialling", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const proxy = yield* TestNatsProxy.make({ port: server.port })
@@ -283,7 +283,7 @@ describe("operations", () => {
       assert.strictEqual(yield* proxy.accepted, dials)
     }))
 
-  it.live("P26: an idle subscription is interrupted at once, and the server is told first", () =>
+  it.live("an idle subscription is interrupted at once, and the server is told first", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const nats = yield* NatsClient.make({ servers: server.url })

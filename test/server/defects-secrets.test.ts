@@ -39,7 +39,7 @@ const wire = (proxy: TestNatsProxy.TestNatsProxy): Effect.Effect<string> =>
 const known: TestNatsServer.Options = { users: [{ user: "alice", password: canary }] }
 
 describe("secrets", () => {
-  it.live("P1: tls:// to a server without TLS sends nothing in clear, at the first dial and at every other", () =>
+  it.live("tls:// to a server without TLS sends nothing in clear, at the first dial and at every other", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
       const { proxy, server } = yield* behindProxy(known)
@@ -64,7 +64,7 @@ describe("secrets", () => {
       assert.notInclude(yield* wire(proxy), canary)
     }))
 
-  it.live("P2: user and password in the URL log in, and appear nowhere but on the wire", () =>
+  it.live("user and password in the URL log in, and appear nowhere but on the wire", () =>
     Effect.gen(function*() {
       const password = `p@ss:${canary}/é`
       const { proxy } = yield* behindProxy({ users: [{ user: "alice@home", password }] })
@@ -85,7 +85,7 @@ describe("secrets", () => {
       assert.notInclude(everything(wrong), canary)
     }))
 
-  it.live("P3: no queue group, subject, reply, inbox prefix or header carries a second command", () =>
+  it.live("no queue group, subject, reply, inbox prefix or header carries a second command", () =>
     Effect.gen(function*() {
       const { proxy, server } = yield* behindProxy({})
       const evil = "x\r\nPUB stolen 4\r\nevil\r\n"
@@ -125,7 +125,7 @@ describe("secrets", () => {
       assert.strictEqual((yield* Stream.runCollect(Stream.take(stolen.stream, 1)))[0].text, "the first")
     }))
 
-  it.live("P4: subjects with empty tokens or any kind of space or control character are refused, and never sent", () =>
+  it.live("subjects with empty tokens or any kind of space or control character are refused, and never sent", () =>
     Effect.gen(function*() {
       const { proxy } = yield* behindProxy({})
       const nats = yield* NatsClient.make({ servers: proxy.url })
@@ -159,7 +159,7 @@ describe("secrets", () => {
       assert.strictEqual(yield* wire(proxy), before)
     }))
 
-  it.live("P11: there is no debug option, and nothing that is logged, printed or traced has the password", () =>
+  it.live("there is no debug option, and nothing that is logged, printed or traced has the password", () =>
     Effect.gen(function*() {
       const { proxy, server } = yield* behindProxy(known)
       const auth = { user: "alice", password: canary }
@@ -239,7 +239,7 @@ describe("secrets", () => {
       assert.notInclude(everything(spans), canary)
     }))
 
-  it.live("P12: inspecting a client, its states and its errors shows no password, token, seed or JWT", () =>
+  it.live("inspecting a client, its states and its errors shows no password, token, seed or JWT", () =>
     Effect.gen(function*() {
       const operator = yield* TestOperator.make()
       const account = yield* operator.account("orders")

@@ -61,7 +61,7 @@ const john = { user: "john", password: "p" }
 const asJohn = { credentials: password("john", "p") }
 
 describe("a session ends with the cause that the server names", () => {
-  it.live("a user JWT that expires: AuthenticationExpired (P19)", () =>
+  it.live("a user JWT that expires: AuthenticationExpired", () =>
     Effect.gen(function*() {
       const { account, server } = yield* operated
       const user = yield* account.user("u", { expiresIn: "3 seconds" })

@@ -1,5 +1,5 @@
 /**
- * Nothing invalid reaches the wire (P3, P4): every name that a user can pass is made of anything, and what the client sent
+ * Nothing invalid reaches the wire: every name that a user can pass is made of anything, and what the client sent
  * is read back from a recording proxy with a grammar of the test's own.
  */
 import { assert, it } from "@effect/vitest"

@@ -40,8 +40,8 @@ const findMarker = (text: string, word: string, from: number): { start: number; 
 
 /**
  * Takes LF, CRLF and `\n` written as two characters, a byte order mark, no last newline, text around and between blocks,
- * all on one line. Of several blocks of a kind the first counts, as in the other clients (P17). A text without blocks
- * that is one word is taken as a bare seed.
+ * all on one line: what editors and secret stores leave, and nats.js does not parse. Of several blocks of a kind the
+ * first counts, as in the other clients. A text without blocks that is one word is taken as a bare seed.
  */
 export const parseCreds = (input: string): CredsText | CredsProblem => {
   const text = input.replace(/^\uFEFF/, "").replace(/\\r(?=\\n)/g, "").replace(/\\n/g, "\n").replace(/\r\n?/g, "\n")

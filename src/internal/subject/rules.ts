@@ -1,6 +1,6 @@
 /**
  * What may stand on a protocol line as a subject, a pattern, a queue group or an inbox prefix. Stricter than nats.js,
- * which sends empty tokens, control characters and line breaks in a queue group (P3, P4).
+ * which sends empty tokens, control characters and line breaks in a queue group.
  */
 
 export interface SubjectProblem {

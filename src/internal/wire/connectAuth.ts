@@ -22,8 +22,9 @@ export const lacksNonce = ({ jwt, seed }: Credentials, nonce: string | undefined
   seed !== undefined && jwt === undefined && !nonce
 
 /**
- * `nonce` is the one of the server's INFO. Pure and synchronous: credentials are resolved before the dial (P7, P8).
- * Without one nothing is signed; a JWT goes alone then, to a server that asks for none, as in nats.go.
+ * `nonce` is the one of the server's INFO. Pure and synchronous: credentials are resolved before the dial. One that were
+ * still awaited here would leave CONNECT without them, one that failed here would end the client (as in nats.js).
+ * Without a nonce nothing is signed; a JWT goes alone then, to a server that asks for none, as in nats.go.
  */
 export const connectAuth = (credentials: Credentials, nonce: string | undefined): ConnectAuth => {
   if (credentials.user !== undefined) {

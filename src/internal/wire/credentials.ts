@@ -129,7 +129,7 @@ const unavailable = (cause: Cause.Cause<unknown>): CredentialsUnavailable => {
   })
 }
 
-/** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable` (P7). */
+/** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable`. */
 export const runAuthSource = <R>(
   auth: AuthSource<R>
 ): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable, R> =>

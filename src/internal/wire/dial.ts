@@ -216,7 +216,7 @@ class Dialling implements TransportListener {
       this.settling = setTimeout(() => setImmediate(() => this.settled(info)), settleMillis)
       this.afterInfo(rest)
     } else if (this.tlsRequired) {
-      // Before anything is sent in clear (P1).
+      // Before anything is sent in clear: the next line would have the password.
       this.fail(new ConnectError.TlsUnavailable({ server }))
     } else {
       this.authenticate(info, rest)

@@ -39,7 +39,7 @@ interface Read {
   readonly mode: number
 }
 
-/** One open and one read, so that a rotation in between cannot mix two files (P17). */
+/** One open and one read, so that a rotation in between cannot mix two files. */
 const readOnce = async (path: string): Promise<Read> => {
   const file = await open(path, "r")
   try {

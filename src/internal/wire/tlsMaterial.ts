@@ -51,7 +51,7 @@ const invalid = (pem: Pem, problem: string): Effect.Effect<never, TlsConfigInval
 
 /**
  * Reads the files and checks everything that can be checked without a server, as `node:tls` takes a garbage `ca` without
- * a word and reads files so late that a reset in between kills the process (P10).
+ * a word and reads files so late that a reset in between kills the process.
  */
 export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.Return<TlsMaterial, TlsConfigInvalid> {
   const ca = yield* readPem("ca", tls.ca, tls.caFile)

@@ -11,8 +11,8 @@ import type { TlsMaterial } from "./tlsMaterial.ts"
 /**
  * `resolveTls` has checked the material, so that hardly anything is left to go wrong here.
  *
- * The certificate must be valid for one of `hosts`, names and addresses alike; without them node would verify `localhost`
- * (P25). An address must not be sent as the server name of the handshake.
+ * The certificate must be valid for one of `hosts`, names and addresses alike: without them node would verify
+ * `localhost`. An address must not be sent as the server name of the handshake.
  */
 export const tlsOptions = (
   hosts: readonly [string, ...Array<string>],

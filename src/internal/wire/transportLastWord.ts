@@ -2,8 +2,8 @@
  * Keeps a socket readable after a write has failed.
  *
  * A server that throws a client out writes an `-ERR` and closes. A client that is publishing meets the closed socket with
- * a failing write first, and node then destroys the socket together with the unread `-ERR` (P30). The bytes are there: a
- * read still gives them.
+ * a failing write first, and node then destroys the socket together with the unread `-ERR`. The bytes are there: a read
+ * still gives them.
  *
  * This leans on node: `_write` and `_writev` are what its writable streams call to write, and a callback that is never
  * called keeps the stream waiting instead of failed. Replacing both on the instance works on Node 22 and 24, with TLS

@@ -35,7 +35,7 @@ export class TcpTransport implements Transport {
   /** TLS on this connection from here on. Bytes that come before `secured` are handed to no one. */
   secure(options: Tls.ConnectionOptions, secured: () => void): void {
     const raw = this.socket
-    // The raw socket stays below the TLS one, and an 'error' event without a listener would end the process (P10).
+    // The raw socket stays below the TLS one, and an 'error' event without a listener would end the process.
     raw.on("error", () => {})
     raw.pause()
     this.detach()

@@ -152,7 +152,7 @@ export class WireSession implements Session {
     try {
       fault = this.parser.push(chunk)
     } catch (cause) {
-      // A reader that stops without a word is worse than a session that ends (P5, P6).
+      // A reader that stops without a word (messages end, `flush` hangs) is worse than a session that ends.
       return this.end(this.rejected("a handler failed on what it sent", cause), true)
     }
     if (fault !== undefined) {
@@ -189,7 +189,7 @@ export class WireSession implements Session {
     const reason = fromServerText(this.options.peer, raw)
     const known = serverErrorKind(raw) !== "ServerRejected"
     if (reason !== undefined && known) {
-      // The first refusal is the cause (P19), whatever the closing socket says after it.
+      // The first refusal is the cause, whatever the closing socket says after it.
       return this.end(reason, true)
     }
     if (reason !== undefined) {
