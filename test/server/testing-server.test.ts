@@ -244,6 +244,20 @@ describe("TestNatsServer", () => {
       assert.strictEqual((yield* server.logs).filter((line) => line.includes("authentication error")).length, 2)
     }))
 
+  it.live("awaitLog, called again as soon as it gave a line, waits for another one", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ token: "s3cr3t" })
+      const refused = Effect.suspend(() => Effect.map(server.logs, (lines) => lines.length)).pipe(
+        Effect.flatMap((from) => server.awaitLog(/authentication error/i, { from }))
+      )
+      const both = yield* Effect.forkChild(Effect.all([refused, refused]), { startImmediately: true })
+      yield* rawConnect({ port: server.port })
+      assert.isUndefined(both.pollUnsafe())
+      yield* rawConnect({ port: server.port })
+      const [first, second] = yield* Fiber.join(both)
+      assert.notStrictEqual(first, second)
+    }))
+
   it.live("connz lists the connections that are open, and monitor reads any other page", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make()

@@ -33,9 +33,8 @@ export class LogLines {
 
   private push(line: string): void {
     this.lines.push(line)
-    for (const watcher of this.watchers) {
-      watcher(line)
-    }
+    // A copy: who was told may watch again at once, for the lines that come after this one.
+    Array.from(this.watchers).forEach((watcher) => watcher(line))
   }
 }
 
