@@ -9,10 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as net from "node:net"
 import { Worker } from "node:worker_threads"
 import { type DialTestOptions, dialTo, Recorder, timed } from "../fixtures/dialling.ts"
-
-/** Waits for a condition that other code brings about. */
-const until = (condition: Effect.Effect<boolean>): Effect.Effect<void> =>
-  Effect.flatMap(condition, (holds) => holds ? Effect.void : Effect.andThen(Effect.sleep(1), until(condition)))
+import { oneTurn, until } from "../fixtures/following.ts"
 
 const interruptedAt = (
   script: TestFakeServer.Script,
@@ -102,17 +99,21 @@ describe("interruption of a dial leaves no socket", () => {
   it.live("at any moment of a dial that would succeed: a session is either the owner's or gone", () =>
     Effect.gen(function*() {
       const server = yield* TestFakeServer.make(TestFakeServer.handshake())
+      const outcomes = new Set<boolean>()
       for (let i = 0; i < 100; i++) {
         const handler = new Recorder()
         const fiber = yield* Effect.forkChild(
           Effect.scoped(Effect.andThen(dialTo(server.url, { handler }), Effect.never))
         )
-        yield* Effect.sleep(i % 5)
+        // A moment is a turn of the event loop, of which a dial takes several.
+        for (let turns = i % 20; turns > 0; turns--) yield* oneTurn
         yield* Fiber.interrupt(fiber)
+        outcomes.add(handler.openedWith.length > 0)
         for (const session of handler.openedWith) {
           session.close()
         }
       }
+      assert.strictEqual(outcomes.size, 2, "some were interrupted before they had a session, and some after")
       const [, release] = yield* timed(until(Effect.map(server.connections, (open) => open === 0)))
       assert.isBelow(release, 500)
     }))

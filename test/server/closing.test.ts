@@ -1,3 +1,7 @@
+/**
+ * The end of a client in every state: at once or in its time, never failing, leaving nothing. Scripted servers hold a
+ * dial at one of its stages, or throw a client out just there; a real one does not stop in the middle.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"

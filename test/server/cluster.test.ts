@@ -1,3 +1,7 @@
+/**
+ * Several servers: which is dialled, and what is told when none can be had. Two of them are scripted, as a real one does
+ * neither: one that accepts and is silent, and one whose port is free again.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"

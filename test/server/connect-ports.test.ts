@@ -1,3 +1,7 @@
+/**
+ * Dials to ports that are something else than a client's. The scripted server only lends its port: one that was listened
+ * on, and is free now.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { TestFakeServer, TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"

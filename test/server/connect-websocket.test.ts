@@ -1,3 +1,7 @@
+/**
+ * Dials over WebSocket. Two servers are scripted: one that answers the upgrade with a wrong key, and one that says
+ * nothing; a real one does neither.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { TestCertificates, TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"

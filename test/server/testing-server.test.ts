@@ -12,6 +12,8 @@ import * as readline from "node:readline"
 import * as NatsClient from "../../src/NatsClient.ts"
 import { TestNatsProxy, TestNatsServer } from "../../src/testing/index.ts"
 import { findBinary } from "../../src/testing/internal/serverBinary.ts"
+import { timed } from "../fixtures/dialling.ts"
+import { until } from "../fixtures/following.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
 
 // A place of its own, so that what other tests leave or use does not count.
@@ -27,9 +29,6 @@ const isAlive = (pid: number): boolean => {
     return false
   }
 }
-
-const poll = (condition: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => condition() ? Effect.void : Effect.andThen(Effect.sleep("10 millis"), poll(condition)))
 
 const leftDirectories = (): ReadonlyArray<string> =>
   fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("effect-nats-"))
@@ -92,11 +91,14 @@ describe("TestNatsServer", () => {
       fs.writeFileSync(noisy, `#!/bin/sh\necho $$ >> ${pids}\nexec ${yield* findBinary(undefined)} "$@"\n`, {
         mode: 0o755
       })
-      for (let delay = 0; delay < 24; delay++) {
+      const [, start] = yield* timed(Effect.scoped(TestNatsServer.make({ binary: noisy })))
+      const moments = 24
+      for (let moment = 0; moment < moments; moment++) {
         const fiber = yield* Effect.forkChild(
           Effect.scoped(Effect.andThen(TestNatsServer.make({ binary: noisy }), Effect.never))
         )
-        yield* Effect.sleep(delay)
+        // The time is what is tested: it goes through all that a start takes.
+        yield* Effect.sleep(start * moment / moments)
         yield* Fiber.interrupt(fiber)
         assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
         assert.deepStrictEqual(leftDirectories(), before)
@@ -118,8 +120,8 @@ describe("TestNatsServer", () => {
       assert.isTrue(isAlive(pid))
       assert.isTrue(fs.existsSync(directory))
       parent.kill("SIGKILL")
-      yield* poll(() => !isAlive(pid))
-      yield* poll(() => !fs.existsSync(directory))
+      yield* until(Effect.sync(() => !isAlive(pid)))
+      yield* until(Effect.sync(() => !fs.existsSync(directory)))
     }))
 
   it.live("a configuration the server does not take is a typed failure that says what the server said", () =>
@@ -268,7 +270,7 @@ describe("TestNatsServer", () => {
         rawConnect({ port: proxy.port, early: true, connect: { name: "open" }, lines: "SUB a.b 1\r\n" }),
         { startImmediately: true }
       )
-      while (!(yield* proxy.sent("toClient")).includes("PONG")) yield* Effect.sleep("1 millis")
+      yield* until(Effect.map(proxy.sent("toClient"), (sent) => sent.includes("PONG")))
       const [connection, ...others] = yield* server.connz
       assert.deepStrictEqual(others, [])
       assert.strictEqual(connection?.name, "open")

@@ -1,4 +1,7 @@
-/** When TLS is required: nothing is sent in clear then, whatever the server offers. */
+/**
+ * When TLS is required: nothing is sent in clear then, whatever the server offers. The server in clear is scripted: it
+ * keeps every byte that it was sent, where a real one logs at most what it could parse.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { NatsClient, type NatsConfig } from "effect-nats"
