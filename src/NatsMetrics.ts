@@ -23,9 +23,8 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
-import * as Switches from "./internal/telemetry/switches.ts"
 
 /**
  * What a client made here has in its metrics: `"nothing"`; `"counters"`, what it counts anyway, which costs nothing until
@@ -35,7 +34,9 @@ import * as Switches from "./internal/telemetry/switches.ts"
  * @category references
  * @since 0.1.0
  */
-export const Collect: Context.Reference<"nothing" | "counters" | "everything"> = Switches.Collect
+export const Collect: Context.Reference<"nothing" | "counters" | "everything"> = Context.Reference<
+  "nothing" | "counters" | "everything"
+>("effect-nats/NatsMetrics/Collect", { defaultValue: () => "counters" })
 
 /**
  * Clients by the state of their connection. Label `state`: `connecting`, `connected`, `disconnected`, `reconnecting`,

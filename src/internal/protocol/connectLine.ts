@@ -1,7 +1,16 @@
 /**
  * The CONNECT line.
  */
-import type { ConnectAuth } from "../wire/connectAuth.ts"
+
+/** The fields that prove who the client is. */
+export interface ConnectAuth {
+  readonly user?: string
+  readonly pass?: string
+  readonly auth_token?: string
+  readonly nkey?: string
+  readonly jwt?: string
+  readonly sig?: string
+}
 
 export interface ConnectSettings {
   readonly name: string | undefined

@@ -8,7 +8,6 @@ import { ConnectError } from "../../ConnectError.ts"
 import type { RequestError } from "../../NatsError.ts"
 import * as NatsMetrics from "../../NatsMetrics.ts"
 import type { ConnectionState } from "../../NatsStatus.ts"
-import type { OverflowPolicy } from "../delivery/subscription.ts"
 import { Durations } from "./durations.ts"
 
 /** What is read of one client. */
@@ -26,7 +25,7 @@ export interface Counted {
   readonly openSubscriptions: number
   readonly reconnectsBy: ReadonlyMap<string, number>
   readonly authFailuresBy: ReadonlyMap<string, number>
-  droppedBy(policy: OverflowPolicy): number
+  droppedBy(policy: "dropNewest" | "dropOldest"): number
 }
 
 /** What a request came to, as a label. */

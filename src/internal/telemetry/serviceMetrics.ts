@@ -7,7 +7,6 @@ import * as Metric from "effect/Metric"
 import * as NatsMetrics from "../../NatsMetrics.ts"
 import { type Collector, collectorOf } from "./collector.ts"
 import { Durations } from "./durations.ts"
-import { Collect } from "./switches.ts"
 
 /** What is read of one endpoint. Both only grow. */
 export interface CountedEndpoint {
@@ -90,7 +89,7 @@ export const meterEndpoint = (
   endpoint: string,
   counted: CountedEndpoint
 ): EndpointMeter => {
-  const collecting = Context.get(context, Collect)
+  const collecting = Context.get(context, NatsMetrics.Collect)
   if (collecting === "nothing") return { durations: undefined, leave: ignored }
   const series = seriesOf(collectorOf(context), service, endpoint)
   series.members.add(counted)

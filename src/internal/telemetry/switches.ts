@@ -1,5 +1,5 @@
 /**
- * The references that turn telemetry on and off. Documented where they are public: `NatsTracing` and `NatsMetrics`.
+ * The references that turn tracing on and off. Documented where they are public: `NatsTracing`.
  */
 import * as Context from "effect/Context"
 
@@ -19,12 +19,4 @@ export type Relation = "parent" | "link"
 export const ConsumerRelation: Context.Reference<Relation> = Context.Reference<Relation>(
   "effect-nats/NatsTracing/ConsumerRelation",
   { defaultValue: () => "parent" }
-)
-
-/** What is collected: nothing, what is counted anyway, or times as well. */
-export type Collecting = "nothing" | "counters" | "everything"
-
-export const Collect: Context.Reference<Collecting> = Context.Reference<Collecting>(
-  "effect-nats/NatsMetrics/Collect",
-  { defaultValue: () => "counters" }
 )

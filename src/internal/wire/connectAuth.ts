@@ -3,16 +3,8 @@
  */
 import * as Redacted from "effect/Redacted"
 import { decodeUserSeed, userKey } from "../identity/nkey.ts"
+import type { ConnectAuth } from "../protocol/connectLine.ts"
 import type { Credentials } from "./credentials.ts"
-
-export interface ConnectAuth {
-  readonly user?: string
-  readonly pass?: string
-  readonly auth_token?: string
-  readonly nkey?: string
-  readonly jwt?: string
-  readonly sig?: string
-}
 
 /**
  * Whether the credentials are an NKey, and the server sent nothing to sign: then it knows no NKeys, and a signature over
