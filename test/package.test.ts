@@ -6,7 +6,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { findArchive, toDeb822 } from "../scripts/aptSources.mjs"
 import { firstMissing, promisedLines } from "../scripts/examples.mjs"
-import { problemOf } from "../scripts/rooms.mjs"
+import { problemsOf } from "../scripts/rooms.mjs"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -29,18 +29,105 @@ describe("the import graph", () => {
   it("importing the testing module does load child processes, so the check above can see them", () => {
     assert.include(builtinsAfterImporting("testing/index.ts"), "child_process")
   })
+})
 
-  it("a room may import core and itself, core no room, and nobody what consumers lack", () => {
-    const file = (name: string): string => path.join(root, "src", name)
-    assert.isUndefined(problemOf(file("testing/TestNatsServer.ts"), "../NatsClient.ts"))
-    assert.isUndefined(problemOf(file("testing/TestNatsServer.ts"), "./internal/serverProcess.ts"))
-    assert.isUndefined(problemOf(file("internal/dial.ts"), "node:net"))
-    assert.isUndefined(problemOf(file("NatsClient.ts"), "effect/Effect"))
-    assert.include(problemOf(file("testing/TestNatsServer.ts"), "../jetstream/JetStream.ts"), "sibling room")
-    assert.include(problemOf(file("internal/dial.ts"), "../testing/index.ts"), "core may not know")
-    assert.include(problemOf(file("NatsClient.ts"), "effect"), "barrel")
-    assert.include(problemOf(file("NatsClient.ts"), "vitest"), "not among the dependencies")
-    assert.include(problemOf(file("NatsClient.ts"), "../test/fixtures/x.ts"), "outside src")
+describe("the rooms", () => {
+  /** What the check says of a file that begins with a blank line and then has this one. */
+  const said = (name: string, line: string): ReadonlyArray<string> => problemsOf(name, `\n${line}\n`)
+  const passes = (name: string, line: string): void => assert.deepStrictEqual(said(name, line), [])
+  const breaks = (name: string, line: string, rule: RegExp): void => {
+    const [found, ...others] = said(name, line)
+    assert.deepStrictEqual(others, [])
+    assert.include(found, `${name}:2: `)
+    assert.match(found, rule)
+  }
+
+  it("a room imports core, itself and the rooms that the table names; core imports none", () => {
+    passes("src/testing/TestNatsServer.ts", `import { x } from "../NatsClient.ts"`)
+    passes("src/testing/TestNatsServer.ts", `import { x } from "./internal/serverProcess.ts"`)
+    passes("src/cluster/Sharding.ts", `import { x } from "../jetstream/JetStream.ts"`)
+    breaks("src/testing/TestNatsServer.ts", `import { x } from "../jetstream/JetStream.ts"`, /may import core only/)
+    breaks("src/service/NatsRpc.ts", `import type { x } from "../testing/TestOperator.ts"`, /may import core only/)
+    breaks("src/cluster/Sharding.ts", `import { x } from "../jetstream/internal/pull.ts"`, /internal to the room/)
+    breaks("src/elsewhere/Thing.ts", `import { x } from "../NatsClient.ts"`, /not in the table of rooms/)
+    breaks("src/internal/wire/dial.ts", `import { x } from "../../testing/index.ts"`, /core may not know/)
+    breaks("src/NatsClient.ts", `export * from "./service/NatsRpc.ts"`, /core may not know/)
+  })
+
+  it("a room imports of internal what has a door", () => {
+    passes("src/service/NatsRpc.ts", `import { x } from "../internal/payload/codec.ts"`)
+    breaks("src/service/NatsRpc.ts", `import { x } from "../internal/connection/connection.ts"`, /no door/)
+    breaks("src/testing/internal/a.ts", `import type { x } from "../../internal/protocol/parser.ts"`, /no door/)
+  })
+
+  it("inside core no import goes up, and a room of internal imports what its line names", () => {
+    passes("src/internal/wire/dial.ts", `import { x } from "../protocol/info.ts"`)
+    passes("src/NatsClient.ts", `import { x } from "./internal/operations/client.ts"`)
+    passes("src/internal/operations/client.ts", `import type { x } from "../../NatsClient.ts"`)
+    passes("src/NatsMessage.ts", `import type { x } from "./NatsClient.ts"`)
+    breaks("src/internal/operations/client.ts", `import { x } from "../../NatsClient.ts"`, /goes up/)
+    breaks("src/internal/operations/client.ts", `import { type x, y } from "../../NatsClient.ts"`, /goes up/)
+    breaks("src/internal/protocol/info.ts", `import type { x } from "../wire/session.ts"`, /goes up/)
+    breaks("src/internal/delivery/message.ts", `const x = await import("../connection/connection.ts")`, /goes up/)
+    breaks("src/NatsError.ts", `import { x } from "./NatsClient.ts"`, /goes up/)
+    breaks("src/NatsMessage.ts", `import type { x } from "./internal/delivery/message.ts"`, /goes up/)
+    breaks("src/internal/connection/connection.ts", `import { x } from "../subject/rules.ts"`, /may import: wire\//)
+    breaks(
+      "src/internal/protocol/info.ts",
+      `import { x } from "../../internal/elsewhere/a.ts"`,
+      /no place in the order/
+    )
+    assert.match(said("src/internal/stray.ts", "")[0], /^src\/internal\/stray\.ts:1: .* no place in the order/)
+    assert.match(
+      said("src/internal/elsewhere/a.ts", "")[0],
+      /^src\/internal\/elsewhere\/a\.ts:1: .* no place in the order/
+    )
+  })
+
+  it("protocol, identity and the rules of subjects import no values of effect, by no detour either", () => {
+    passes("src/internal/protocol/info.ts", `import type * as Effect from "effect/Effect"`)
+    passes("src/internal/subject/template.ts", `import * as Effect from "effect/Effect"`)
+    breaks("src/internal/protocol/info.ts", `import * as Effect from "effect/Effect"`, /free of them/)
+    breaks("src/internal/identity/jwt.ts", `import { type A, b } from "effect/Option"`, /free of them/)
+    breaks("src/internal/subject/tokens.ts", `import * as Option from "effect/Option"`, /free of them/)
+    breaks("src/internal/subject/rules.ts", `import { x } from "./template.ts"`, /not free of effect/)
+  })
+
+  it("node: stands in the rooms that are for it", () => {
+    passes("src/internal/wire/dial.ts", `import * as net from "node:net"`)
+    passes("src/testing/internal/a.ts", `import * as net from "node:net"`)
+    breaks(
+      "src/internal/connection/connection.ts",
+      `import type * as net from "node:net"`,
+      /stands in internal\/wire\//
+    )
+    breaks("src/NatsClient.ts", `const fs = process.getBuiltinModule("node:fs")`, /stands in internal\/wire\//)
+    breaks("src/internal/wire/dial.ts", `import * as net from "net"`, /is written "node:net"/)
+  })
+
+  it("nobody imports a barrel, what consumers lack, or what is outside src", () => {
+    passes("src/NatsClient.ts", `import * as Effect from "effect/Effect"`)
+    breaks("src/NatsClient.ts", `import { Effect } from "effect"`, /barrel/)
+    breaks("src/NatsClient.ts", `import { x } from "vitest"`, /not among the dependencies/)
+    breaks("src/NatsClient.ts", `import { x } from "../test/fixtures/x.ts"`, /outside src/)
+    breaks("examples/quickstart.ts", `import { x } from "effect-nats/internal/wire/dial"`, /is internal/)
+    breaks("examples/quickstart.ts", `import { x } from "../src/NatsClient.ts"`, /no.* a public path/)
+  })
+
+  it("there is one dialect", () => {
+    const stands = /stands beside its if/
+    breaks("src/NatsClient.ts", "if (a) {\n  return b\n}", stands)
+    breaks("test/x.test.ts", "  } else if (a) {\n    throw b\n  }", stands)
+    passes("src/NatsClient.ts", "if (a) return b")
+    passes("src/NatsClient.ts", "if (a) {\n  return b\n} else {\n  c()\n}")
+    passes("src/NatsClient.ts", "if (a) {\n  b()\n}")
+    const long = "b".repeat(107)
+    breaks("src/NatsClient.ts", `if (a) {\n  return ${long.slice(1)}\n}`, stands)
+    passes("src/NatsClient.ts", `if (a) {\n  return ${long}\n}`)
+    breaks("src/NatsClient.ts", "  readonly #a = 1", /is private, and not #/)
+    // Taken apart, as this file is read by the check, too.
+    breaks("bench/run.ts", `  return this.${"#"}a`, /is private, and not #/)
+    passes("src/NatsClient.ts", `// this.${"#"}a`)
   })
 })
 
