@@ -9,6 +9,7 @@
  * - `node:` and values of `effect` stand only where the tables say. `src` imports no barrel, and nothing that a consumer
  *   does not get: built-ins, dependencies and peer dependencies only.
  * - Examples and documents import the public paths only.
+ * - Each room opens with its README.md: what it is, who imports it, what it may not do, where to start reading.
  * - One dialect: a single return, throw, continue or break stands beside its `if`; a private member is `private`.
  * - Every room has its entry in `exports` and its files closed; `internal` is closed.
  */
@@ -325,6 +326,24 @@ const tableProblems = () => {
   return found
 }
 
+/** What is wrong with a room's README.md, as `line: rule`. `isThere` tells of a file in the room or below it. */
+export const readmeProblems = (text, isThere) => {
+  if (text.split("\n").filter((line) => line.trim() !== "").length < 4) return ["1: a room opens with what it is"]
+  return text.split("\n").flatMap((line, index) =>
+    [...line.matchAll(/`([\w.]+\.ts)`/g)]
+      .filter(([, name]) => !isThere(name))
+      .map(([, name]) => `${index + 1}: there is no ${name} in this room`)
+  )
+}
+
+/** The directories of rooms that are there: those of `src`, and those of `src/internal`. */
+const roomDirectories = () =>
+  [src, path.join(src, "internal")].flatMap((parent) =>
+    fs.readdirSync(parent, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && entry.name !== "internal")
+      .map((entry) => path.join(parent, entry.name))
+  )
+
 const publicOnly = (specifier) => {
   if (specifier.startsWith("effect-nats/internal")) return "is internal"
   return specifier.startsWith(".") && /(^|\/)(src|dist|test)\//.test(specifier) ? "is not a public path" : undefined
@@ -354,6 +373,14 @@ const main = () => {
   }
   for (const { code, file, line } of readBlocks()) {
     problems.push(...publicProblems(code, line).map((each) => `${file}:${each}`))
+  }
+  for (const directory of roomDirectories()) {
+    const file = path.join(directory, "README.md")
+    const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : ""
+    const names = new Set(sourceFiles(directory).map((each) => path.basename(each)))
+    problems.push(
+      ...readmeProblems(text, (name) => names.has(name)).map((each) => `${path.relative(root, file)}:${each}`)
+    )
   }
   problems.push(...tableProblems().map((each) => `scripts/rooms.mjs:${each}`))
 

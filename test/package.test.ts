@@ -6,7 +6,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { findArchive, toDeb822 } from "../scripts/aptSources.mjs"
 import { firstMissing, promisedLines } from "../scripts/examples.mjs"
-import { problemsOf } from "../scripts/rooms.mjs"
+import { problemsOf, readmeProblems } from "../scripts/rooms.mjs"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -112,6 +112,14 @@ describe("the rooms", () => {
     breaks("src/NatsClient.ts", `import { x } from "../test/fixtures/x.ts"`, /outside src/)
     breaks("examples/quickstart.ts", `import { x } from "effect-nats/internal/wire/dial"`, /is internal/)
     breaks("examples/quickstart.ts", `import { x } from "../src/NatsClient.ts"`, /no.* a public path/)
+  })
+
+  it("each room opens with what it is, and names files that are there", () => {
+    const opening = "# wire\n\nOne dial.\n\n- May not.\n- Start with `dial.ts`.\n"
+    assert.deepStrictEqual(readmeProblems(opening, (name: string) => name === "dial.ts"), [])
+    assert.deepStrictEqual(readmeProblems(opening, () => false), ["6: there is no dial.ts in this room"])
+    assert.deepStrictEqual(readmeProblems("", () => true), ["1: a room opens with what it is"])
+    assert.deepStrictEqual(readmeProblems("# wire\n", () => true), ["1: a room opens with what it is"])
   })
 
   it("there is one dialect", () => {
