@@ -1,5 +1,6 @@
 /**
- * Compiles every TypeScript block of README.md and docs/*.md with the project's own settings.
+ * Compiles every TypeScript block of README.md, of docs/*.md and of the doc comments in src with the project's own
+ * settings.
  *
  * A block opens with ```ts and must stand alone. Where one cannot, it opens with ```ts no-check: <reason>.
  */
@@ -10,13 +11,30 @@ import { run } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 
-const documents = () => {
-  const docs = path.join(root, "docs")
-  const names = fs.existsSync(docs)
-    ? fs.readdirSync(docs, { recursive: true }).filter((name) => name.endsWith(".md"))
-    : []
-  return ["README.md", ...names.toSorted().map((name) => path.join("docs", name))]
+const filesOf = (directory, ending) => {
+  const absolute = path.join(root, directory)
+  const names = fs.existsSync(absolute) ? fs.readdirSync(absolute, { recursive: true }) : []
+  return names.filter((name) => name.endsWith(ending)).toSorted().map((name) => path.join(directory, name))
+}
+
+const documents = () =>
+  ["README.md", ...filesOf("docs", ".md"), ...filesOf("src", ".ts")]
     .filter((file) => fs.existsSync(path.join(root, file)))
+
+/** A source's doc comments alone, each line where it stands and without what makes it a comment. */
+export const docComments = (source) => {
+  let inside = false
+  return source.split("\n").map((line) => {
+    if (!inside) inside = /^\s*\/\*\*(?!.*\*\/)/.test(line)
+    else if (line.includes("*/")) inside = false
+    else return line.replace(/^\s*\* ?/, "")
+    return ""
+  }).join("\n")
+}
+
+const textOf = (file) => {
+  const text = fs.readFileSync(path.join(root, file), "utf8")
+  return file.endsWith(".ts") ? docComments(text) : text
 }
 
 /** The blocks with the file and line they stand at; `line` is the first line of the code. */
@@ -24,7 +42,7 @@ export const readBlocks = () =>
   documents().flatMap((file) => {
     const blocks = []
     let open
-    for (const [index, line] of fs.readFileSync(path.join(root, file), "utf8").split("\n").entries()) {
+    for (const [index, line] of textOf(file).split("\n").entries()) {
       const fence = /^(\s*)(`{3,})\s*(.*)$/.exec(line)
       if (open === undefined && fence !== null) {
         const [language = "", ...words] = fence[3].trim().split(/\s+/)
@@ -82,7 +100,9 @@ const main = async () => {
     }
   }
   for (const problem of problems) console.error(problem)
-  console.log(`${origins.size} blocks of ${documents().length} documents compiled, ${unchecked} marked no-check`)
+  console.log(
+    `${origins.size} blocks of ${documents().length} documents and sources compiled, ${unchecked} marked no-check`
+  )
   if (problems.length > 0 || origins.size === 0) process.exitCode = 1
 }
 

@@ -5,6 +5,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { findArchive, toDeb822 } from "../scripts/aptSources.mjs"
+import { docComments } from "../scripts/docs.mjs"
 import { firstMissing, promisedLines } from "../scripts/examples.mjs"
 import { problemsOf, readmeProblems } from "../scripts/rooms.mjs"
 
@@ -136,6 +137,31 @@ describe("the rooms", () => {
     // Taken apart, as this file is read by the check, too.
     breaks("bench/run.ts", `  return this.${"#"}a`, /is private, and not #/)
     passes("src/NatsClient.ts", `// this.${"#"}a`)
+  })
+})
+
+describe("the documents' blocks", () => {
+  it("are read from doc comments, each line where it stands", () => {
+    const source = [
+      "/** One line: ```ts */",
+      "const text = `",
+      "```ts",
+      "`",
+      "  /**",
+      "   * What it is.",
+      "   *",
+      "   * ```ts",
+      "   * const a = {",
+      "   *   b: 1",
+      "   * }",
+      "   * ```",
+      "   */",
+      "const b = 1"
+    ]
+    assert.deepStrictEqual(
+      docComments(source.join("\n")).split("\n"),
+      ["", "", "", "", "", "What it is.", "", "```ts", "const a = {", "  b: 1", "}", "```", "", ""]
+    )
   })
 })
 
