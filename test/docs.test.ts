@@ -67,7 +67,13 @@ describe("docs/getting-started.md", () => {
 })
 
 describe("the documents", () => {
-  const names = ["README.md", ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`)]
+  const names = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "bench/README.md",
+    ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`)
+  ]
 
   /** As GitHub makes the anchor of a heading. */
   const anchor = (heading: string): string =>
