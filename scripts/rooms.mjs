@@ -36,13 +36,16 @@ const rooms = {
 const doors = {
   "delivery/": "messages as they come, to be handed over without a copy",
   "operations/handling.ts": "the one engine that handles messages",
+  "operations/background.ts": "where a part tells of its end",
+  "operations/closing.ts": "a stop that runs once and ends in time",
+  "operations/ranges.ts": "what a number in an option may be",
   "operations/connectionOf.ts": "what a client's connection has and its service does not show",
   "operations/sending.ts": "the error for a subject that is none",
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
   "identity/randomToken.ts": "names that must not be guessed",
-  "protocol/headers.ts": "the names of the headers of NATS"
+  "protocol/headerNames.ts": "the names of the headers that are read or written"
 }
 
 /** Core from the top down: root modules, and the rooms of `src/internal` with a slash. */
@@ -53,6 +56,7 @@ const order = [
   "NatsListener",
   "NatsRecorder",
   "SubjectSchema",
+  "RequestSchema",
   "subjectSchema/",
   "NatsClient",
   "operations/",
@@ -105,9 +109,9 @@ const internalRooms = {
     typesOf: []
   },
   subjectSchema: {
-    imports: ["operations/", "delivery/", "telemetry/", "payload/"],
+    imports: ["operations/", "delivery/", "telemetry/", "payload/", "protocol/"],
     modules: ["NatsClient", "Subject", "NatsMessage", "NatsHeaders", "NatsError"],
-    typesOf: ["SubjectSchema"]
+    typesOf: ["SubjectSchema", "NatsListener"]
   },
   wire: {
     imports: ["config/", "payload/", "identity/", "protocol/"],
@@ -155,7 +159,6 @@ const exceptions = [
   ["internal/protocol/serverAddress.ts", "node:url", "the ASCII form of a host name; pure"],
   ["internal/connection/serverPool.ts", "node:net", "whether a host is an address; pure"],
   ["internal/operations/client.ts", "node:crypto", "a random inbox"],
-  ["service/internal/rpcClient.ts", "node:crypto", "random ids"],
   ["service/internal/rpcServer.ts", "node:crypto", "random ids"],
   ["service/internal/serve.ts", "node:crypto", "random ids"],
   ["NatsRecorder.ts", "node:buffer", "whether bytes are text"]

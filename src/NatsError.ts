@@ -22,7 +22,7 @@
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { ConnectError } from "./ConnectError.ts"
-import { keptBody, keptHeaders } from "./internal/payload/keptReply.ts"
+import { keptBody, keptHeaders } from "./internal/protocol/keptReply.ts"
 import type { NatsHeaders } from "./NatsHeaders.ts"
 
 declare module "effect/Schema" {

@@ -12,9 +12,9 @@ import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { contentTypeHeader, serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headerNames.ts"
 import { getHeader } from "../protocol/headers.ts"
+import { keepReply } from "../protocol/keptReply.ts"
 import type { Problem } from "./decodeProblem.ts"
 import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
-import { keepReply } from "./keptReply.ts"
 
 /** An answer that is no result. */
 export interface Refusal {

@@ -2,12 +2,13 @@
  * What an error keeps of the reply that told it. It is held beside the error and not in it, so that neither a log nor the
  * JSON of the error has it.
  */
-import type { NatsHeaders } from "../../NatsHeaders.ts"
+
+type Headers = Readonly<Record<string, ReadonlyArray<string>>>
 
 export interface KeptReply {
   /** At most `longestBody` bytes of it. */
   readonly body: Uint8Array
-  readonly headers: NatsHeaders
+  readonly headers: Headers
 }
 
 /** Of a body, in bytes. */
@@ -17,9 +18,9 @@ const longestHeaders = 16 * 1024
 
 const replies = new WeakMap<object, KeptReply>()
 
-const noHeaders: NatsHeaders = Object.freeze({})
+const noHeaders: Headers = Object.freeze({})
 
-const bounded = (headers: NatsHeaders): NatsHeaders => {
+const bounded = (headers: Headers): Headers => {
   const kept: Record<string, ReadonlyArray<string>> = Object.create(null)
   let left = longestHeaders
   for (const name of Object.keys(headers)) {
@@ -33,7 +34,7 @@ const bounded = (headers: NatsHeaders): NatsHeaders => {
 }
 
 /** Copies: the reply is a view of far more bytes than its own. */
-export const keepReply = (error: object, body: Uint8Array, headers: NatsHeaders): void => {
+export const keepReply = (error: object, body: Uint8Array, headers: Headers): void => {
   replies.set(error, { body: Uint8Array.prototype.slice.call(body, 0, longestBody), headers: bounded(headers) })
 }
 
@@ -42,4 +43,4 @@ export const keptBody = (error: object): string => {
   return kept === undefined ? "" : Buffer.from(kept.body.buffer, 0, kept.body.length).toString("utf8")
 }
 
-export const keptHeaders = (error: object): NatsHeaders => replies.get(error)?.headers ?? noHeaders
+export const keptHeaders = (error: object): Headers => replies.get(error)?.headers ?? noHeaders
