@@ -14,6 +14,7 @@ import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import {
   available,
+  checkTypes,
   drained,
   empty,
   headerBlock,
@@ -39,6 +40,7 @@ export const publish = (
   options?: PublishOptions | undefined
 ): Effect.Effect<void, PublishError> =>
   Effect.withFiber((fiber) => {
+    checkTypes(subject, payload)
     const { tracing } = connection.settings
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
       return publishNow(connection, subject, payload, options, undefined)
@@ -60,9 +62,10 @@ export const respond = (
   options?: RespondOptions | undefined
 ): Effect.Effect<void, RespondError> =>
   // Without `confirm` a refusal has no operation to fail.
-  Effect.suspend(() =>
-    publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
-  )
+  Effect.suspend(() => {
+    checkTypes(subject, payload)
+    return publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
+  })
 
 const publishNow = (
   connection: Connection,

@@ -24,7 +24,17 @@ import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
-import { available, drained, empty, headerBlock, invalidSubject, oversize, within, write } from "./sending.ts"
+import {
+  available,
+  checkTypes,
+  drained,
+  empty,
+  headerBlock,
+  invalidSubject,
+  oversize,
+  within,
+  write
+} from "./sending.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined
@@ -58,6 +68,7 @@ export const request = (
   options: RequestOptions | undefined
 ): Effect.Effect<NatsMessage, RequestError> =>
   Effect.withFiber((fiber) => {
+    checkTypes(subject, payload)
     const { tracing } = connection.settings
     const headers = options?.headers
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
@@ -147,6 +158,7 @@ export const requestMany = (
         })
     )
   return Stream.unwrap(Effect.withFiber((fiber) => {
+    checkTypes(subject, payload)
     atLeastOne("count", limit.count)
     const { tracing } = connection.settings
     if (tracing === undefined || !isTraced(fiber)) return replies(undefined)

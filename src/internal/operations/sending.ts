@@ -46,6 +46,24 @@ export const headerBlock = (headers: Input | undefined): Uint8Array | undefined 
   return encoded instanceof Uint8Array ? encoded : invalidHeader(encoded)
 }
 
+/**
+ * Without types, anything can come here. On the wire it would be other bytes than were meant, or break the connection: a
+ * String object has a length and no bytes.
+ */
+export const checkTypes = (subject: string, payload: string | Uint8Array): void => {
+  if (typeof subject !== "string") throw new TypeError("a subject must be a string")
+  if (typeof payload === "string" || payload instanceof Uint8Array || isBytes(payload)) return
+  throw new TypeError("a payload must be a string or a Uint8Array")
+}
+
+/** Whether it is a `Uint8Array` also where it is one of another realm, as those of a `node:vm` context are. */
+const isBytes = (value: unknown): boolean => ArrayBuffer.isView(value) && nameOf.call(value) === "Uint8Array"
+
+const nameOf: (this: unknown) => unknown = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
+  Symbol.toStringTag
+)!.get!
+
 /** The server's limit is kept here: over it the server would close the connection. */
 export const oversize = (
   connection: Connection,
@@ -57,10 +75,6 @@ export const oversize = (
   const headerSize = headers === undefined ? 0 : headers.length
   // No UTF-16 unit needs more than three bytes.
   if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
-  if (typeof payload !== "string" && !(payload instanceof Uint8Array)) {
-    // Without types, anything can come here; on the wire it would break the connection.
-    throw new TypeError("a payload must be a string or a Uint8Array")
-  }
   const size = headerSize + payloadSize(payload)
   return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
 }

@@ -50,7 +50,9 @@ export const encodeHeaders = (
     const inName = headerNameProblem(name)
     if (inName !== undefined) return { header: name, problem: inName }
     const given = record[name]
+    if (typeof given !== "string" && !Array.isArray(given)) throw notText()
     for (const value of typeof given === "string" ? [given] : given) {
+      if (typeof value !== "string") throw notText()
       const inValue = headerValueProblem(value)
       if (inValue !== undefined) return { header: name, problem: inValue }
       text += `\r\n${name}: ${trim(value)}`
@@ -58,6 +60,9 @@ export const encodeHeaders = (
   }
   return text === version ? empty : Buffer.from(`${text}\r\n\r\n`, "utf8")
 }
+
+/** Without types, anything can come here: a String object would be a header for each of its characters. */
+const notText = (): TypeError => new TypeError("the value of a header must be a string or an array of strings")
 
 /** Reads what it can: a line without a colon is skipped, a broken status counts as none. */
 export const decodeHeaders = (bytes: Uint8Array): DecodedHeaders => {

@@ -38,7 +38,13 @@ const characterProblem = (token: string): string | undefined => {
   return undefined
 }
 
+/** Without types, anything can come here, and an array of one string looks like that string to most of what follows. */
+const checkString = (what: string, text: string): void => {
+  if (typeof text !== "string") throw new TypeError(`a ${what} must be a string`)
+}
+
 const findProblem = (subject: string, wildcards: boolean): SubjectProblem | undefined => {
+  checkString("subject", subject)
   if (subject.length <= maxSubjectBytes && usual.test(subject)) return undefined
   if (subject === "") return { problem: "it is empty" }
   if (isTooLong(subject, maxSubjectBytes)) return tooLong(maxSubjectBytes)
@@ -88,6 +94,7 @@ export const patternProblem: (pattern: string) => SubjectProblem | undefined = m
 
 /** Of a queue group: one word, of anything that a line can carry. */
 export const queueProblem = (queue: string): SubjectProblem | undefined => {
+  checkString("queue group", queue)
   if (queue === "") return { problem: "it is empty" }
   if (isTooLong(queue, maxSubjectBytes)) return tooLong(maxSubjectBytes)
   const problem = characterProblem(queue)
