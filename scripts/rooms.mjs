@@ -72,11 +72,11 @@ const order = [
   "NatsMetrics",
   "payload/",
   "Subject",
+  "NatsHeaders",
   "subject/",
   "identity/",
   "NatsMessage",
   "NatsStatus",
-  "NatsHeaders",
   "NatsError",
   "ConnectError",
   "protocol/"

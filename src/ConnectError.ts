@@ -18,7 +18,6 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 
 /**
@@ -631,14 +630,3 @@ export const ConnectError = Schema.Union([
   StaleConnection,
   ServerRejected
 ])
-
-const tags: ReadonlySet<string> = new Set(ConnectError.members.map((member) => member.fields._tag.schema.literal))
-
-/**
- * Whether a value is a `ConnectError`.
- *
- * @category guards
- * @since 0.1.0
- */
-export const isConnectError = (u: unknown): u is ConnectError =>
-  u instanceof Error && Predicate.hasProperty(u, "_tag") && typeof u._tag === "string" && tags.has(u._tag)

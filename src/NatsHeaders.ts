@@ -12,7 +12,8 @@ import type * as Brand from "effect/Brand"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { getHeader, headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
-import { InvalidHeader } from "./NatsError.ts"
+import { invalidHeader } from "./internal/subject/invalid.ts"
+import type { InvalidHeader } from "./NatsError.ts"
 
 /**
  * Headers as they are received: every name with all its values.
@@ -77,9 +78,6 @@ export const Value: Schema.brand<Schema.String, "effect-nats/HeaderValue"> = tex
   "the value of a NATS header"
 ).pipe(Schema.brand("effect-nats/HeaderValue"))
 
-const invalidHeader = (header: string, problem: string): InvalidHeader =>
-  new InvalidHeader({ header: header.slice(0, 128), problem })
-
 /**
  * A header's name from any string.
  *
@@ -88,7 +86,7 @@ const invalidHeader = (header: string, problem: string): InvalidHeader =>
  */
 export const makeName = (header: string): Effect.Effect<Name, InvalidHeader> => {
   const problem = headerNameProblem(header)
-  return problem === undefined ? Effect.succeed(header as Name) : Effect.fail(invalidHeader(header, problem))
+  return problem === undefined ? Effect.succeed(header as Name) : Effect.fail(invalidHeader({ header, problem }))
 }
 
 /**
@@ -99,7 +97,7 @@ export const makeName = (header: string): Effect.Effect<Name, InvalidHeader> => 
  */
 export const makeValue = (header: string, value: string): Effect.Effect<Value, InvalidHeader> => {
   const problem = headerValueProblem(value)
-  return problem === undefined ? Effect.succeed(value as Value) : Effect.fail(invalidHeader(header, problem))
+  return problem === undefined ? Effect.succeed(value as Value) : Effect.fail(invalidHeader({ header, problem }))
 }
 
 /**

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { invalidSubject } from "./internal/subject/invalid.ts"
 import type * as Literals from "./internal/subject/literal.ts"
 import {
   inboxPrefixProblem,
@@ -221,7 +222,7 @@ export const makeResult = (subject: string): Result.Result<Subject, InvalidSubje
   const problem = subjectProblem(subject)
   return problem === undefined
     ? Result.succeed(subject as Subject)
-    : Result.fail(SubjectTemplate.invalidSubject("subject", subject, problem))
+    : Result.fail(invalidSubject("subject", subject, problem))
 }
 
 /**
@@ -251,7 +252,7 @@ export const makePatternResult = (pattern: string): Result.Result<SubjectPattern
   const problem = patternProblem(pattern)
   return problem === undefined
     ? Result.succeed(pattern as SubjectPattern)
-    : Result.fail(SubjectTemplate.invalidSubject("pattern", pattern, problem))
+    : Result.fail(invalidSubject("pattern", pattern, problem))
 }
 
 /**
@@ -272,7 +273,7 @@ export const makeQueueGroup = (queue: string): Effect.Effect<QueueGroup, Invalid
   const problem = queueProblem(queue)
   return problem === undefined
     ? Effect.succeed(queue as QueueGroup)
-    : Effect.fail(SubjectTemplate.invalidSubject("queue", queue, problem))
+    : Effect.fail(invalidSubject("queue", queue, problem))
 }
 
 /**
@@ -285,7 +286,7 @@ export const makeInboxPrefix = (prefix: string): Effect.Effect<InboxPrefix, Inva
   const problem = inboxPrefixProblem(prefix)
   return problem === undefined
     ? Effect.succeed(prefix as InboxPrefix)
-    : Effect.fail(SubjectTemplate.invalidSubject("inboxPrefix", prefix, problem))
+    : Effect.fail(invalidSubject("inboxPrefix", prefix, problem))
 }
 
 /**

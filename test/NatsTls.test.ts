@@ -62,7 +62,7 @@ layer(pki)("TLS settings", (it) => {
         cert,
         serverName: "nats.example.com",
         mode: "require",
-        insecureSkipVerify: false
+        dangerouslyDisableVerification: false
       })
       assert.strictEqual(material.key && Redacted.value(material.key), key)
       assert.notInclude(JSON.stringify(material), key.split("\n")[1])

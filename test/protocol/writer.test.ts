@@ -93,7 +93,6 @@ describe("publishing", () => {
     const expected = natsCoreBytes(publications)
     assert.isTrue(bytes().equals(expected))
     assert.strictEqual(writer.bytesOut, expected.length)
-    assert.strictEqual(writer.messagesOut, publications.length)
   }, { timeout: 120_000, arbitrary: { runs: 400 } })
 
   it.prop("never writes again into what it has handed over", { seed }, ({ seed }) => {
@@ -145,13 +144,12 @@ describe("handing over", () => {
   it.effect("happens once per turn, with everything written in it", () =>
     Effect.gen(function*() {
       const { sent, text, writer } = collect()
-      writer.connect("{\"verbose\":false}")
       writer.ping()
       for (let i = 0; i < 100; i++) writer.publish("a", "", undefined, "x")
       assert.strictEqual(sent.length, 0)
       yield* turn
       assert.strictEqual(sent.length, 1)
-      assert.strictEqual(text(), `CONNECT {"verbose":false}\r\nPING\r\n${"PUB a 1\r\nx\r\n".repeat(100)}`)
+      assert.strictEqual(text(), `PING\r\n${"PUB a 1\r\nx\r\n".repeat(100)}`)
       yield* turn
       assert.strictEqual(sent.length, 1)
     }))

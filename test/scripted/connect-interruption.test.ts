@@ -20,8 +20,8 @@ const interruptedAt = (
   Effect.gen(function*() {
     const server = yield* TestFakeServer.make(script)
     for (let i = 1; i <= 20; i++) {
-      const handler = new Recorder()
-      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(url(server), { ...options, handler })))
+      const owner = new Recorder()
+      const fiber = yield* Effect.forkChild(Effect.exit(dialTo(url(server), { ...options, owner })))
       yield* until(Effect.map(server.accepted, (accepted) => accepted === i))
       yield* until(Effect.map(server.received(i - 1), reached))
       const [exit, millis] = yield* timed(Fiber.interrupt(fiber).pipe(Effect.andThen(Fiber.await(fiber))))
@@ -29,7 +29,7 @@ const interruptedAt = (
       assert.isBelow(millis, 500)
       const [, release] = yield* timed(until(Effect.map(server.connections, (open) => open === 0)))
       assert.isBelow(release, 500)
-      assert.deepStrictEqual([handler.openedWith, handler.ends, handler.errors], [[], [], []])
+      assert.deepStrictEqual([owner.openedWith, owner.ends, owner.errors], [[], [], []])
     }
   })
 
@@ -101,15 +101,15 @@ describe("interruption of a dial leaves no socket", () => {
       const server = yield* TestFakeServer.make(TestFakeServer.handshake())
       const outcomes = new Set<boolean>()
       for (let i = 0; i < 100; i++) {
-        const handler = new Recorder()
+        const owner = new Recorder()
         const fiber = yield* Effect.forkChild(
-          Effect.scoped(Effect.andThen(dialTo(server.url, { handler }), Effect.never))
+          Effect.scoped(Effect.andThen(dialTo(server.url, { owner }), Effect.never))
         )
         // A moment is a turn of the event loop, of which a dial takes several.
         for (let turns = i % 20; turns > 0; turns--) yield* oneTurn
         yield* Fiber.interrupt(fiber)
-        outcomes.add(handler.openedWith.length > 0)
-        for (const session of handler.openedWith) {
+        outcomes.add(owner.openedWith.length > 0)
+        for (const session of owner.openedWith) {
           session.close()
         }
       }

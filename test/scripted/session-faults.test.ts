@@ -1,5 +1,5 @@
 /**
- * Scripted: protocol that no real server sends, and handlers with a bug. A session must end with a reason, not go deaf.
+ * Scripted: protocol that no real server sends, and owners with a bug. A session must end with a reason, not go deaf.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { TestFakeServer } from "effect-nats/testing"
@@ -20,12 +20,12 @@ const afterHandshake = (...steps: TestFakeServer.Script): TestFakeServer.Script 
 ]
 
 /** Opens a session, pings once so that the script goes on, and waits for the end. */
-const endAfter = (handler: Recorder, ...steps: TestFakeServer.Script) =>
+const endAfter = (owner: Recorder, ...steps: TestFakeServer.Script) =>
   Effect.gen(function*() {
     const server = yield* TestFakeServer.make(afterHandshake(...steps))
-    const session = yield* dialTo(server.url, { handler })
+    const session = yield* dialTo(server.url, { owner })
     const ping = yield* Effect.flip(pinged(session))
-    const end = yield* handler.end
+    const end = yield* owner.end
     assert.strictEqual(ping, end)
     assert.isFalse(session.isOpen)
     return end
@@ -48,14 +48,14 @@ describe("the first write", () => {
       write: (bytes) => writes.push(Buffer.from(bytes).toString()),
       destroy: () => {}
     }
-    const handler = new Recorder()
+    const owner = new Recorder()
     const session = new WireSession({
       transport,
       peer: { server: "nats://test:4222", hosts: [], method: "Anonymous", timeoutMillis: 1000 },
       info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
       infoInsideTls: false,
       tls: undefined,
-      handler,
+      owner,
       settled: () => {}
     })
     session.start(
@@ -69,7 +69,7 @@ describe("the first write", () => {
     transport.listener.data(Buffer.from("PONG\r\n"))
     session.writer.flush()
     assert.deepStrictEqual(writes.slice(1), ["PONG\r\n"])
-    assert.strictEqual(handler.openedWith.length, 1)
+    assert.strictEqual(owner.openedWith.length, 1)
   })
 })
 
@@ -91,17 +91,17 @@ describe("protocol that is broken", () => {
   }
 })
 
-describe("a bug in a handler", () => {
+describe("a bug in an owner", () => {
   it.live("ends the session as ServerRejected with the bug as cause, where it is in a subscription", () =>
     Effect.gen(function*() {
-      const handler = new Recorder()
-      handler.targets.set(1, new Failing())
-      const end = yield* endAfter(handler, { send: "MSG a 1 2\r\nhi\r\n" })
+      const owner = new Recorder()
+      owner.targets.set(1, new Failing())
+      const end = yield* endAfter(owner, { send: "MSG a 1 2\r\nhi\r\n" })
       assert(end._tag === "ServerRejected")
       assert.strictEqual((end.cause as Error).message, "bug")
     }))
 
-  it.live("ends the session where it is in the status handlers", () =>
+  it.live("ends the session where it is in what hears of the status", () =>
     Effect.gen(function*() {
       class Broken extends Recorder {
         override serverError(): void {
@@ -120,7 +120,7 @@ describe("a bug in a handler", () => {
         }
       }
       const server = yield* TestFakeServer.make(TestFakeServer.handshake())
-      const error = yield* Effect.flip(dialTo(server.url, { handler: new Broken() }))
+      const error = yield* Effect.flip(dialTo(server.url, { owner: new Broken() }))
       assert.strictEqual(error._tag, "ServerRejected")
       yield* server.scriptEnd()
     }))
@@ -137,22 +137,22 @@ describe("what the server says last", () => {
 
   it.live("an unknown error is told, and is the cause if the connection ends next", () =>
     Effect.gen(function*() {
-      const handler = new Recorder()
-      const end = yield* endAfter(handler, { send: "-ERR 'something new'\r\n" }, { end: "FIN" })
+      const owner = new Recorder()
+      const end = yield* endAfter(owner, { send: "-ERR 'something new'\r\n" }, { end: "FIN" })
       assert(end._tag === "ServerRejected")
       assert.strictEqual(end.text, "something new")
-      assert.deepStrictEqual(handler.errors, ["something new"])
+      assert.deepStrictEqual(owner.errors, ["something new"])
     }))
 
   it.live("an unknown error that the connection outlived is not the cause of a later end", () =>
     Effect.gen(function*() {
-      const handler = new Recorder()
+      const owner = new Recorder()
       const server = yield* TestFakeServer.make(
         afterHandshake({ send: "-ERR 'something new'\r\nPONG\r\n" }, { expect: "PING" }, { end: "FIN" })
       )
-      const session = yield* dialTo(server.url, { handler })
+      const session = yield* dialTo(server.url, { owner })
       yield* pinged(session)
-      assert.deepStrictEqual(handler.errors, ["something new"])
+      assert.deepStrictEqual(owner.errors, ["something new"])
       const end = yield* Effect.flip(pinged(session))
       assert.strictEqual(end._tag, "ConnectionReset")
     }))
@@ -164,7 +164,7 @@ describe("what the server says last", () => {
       assert.strictEqual(end._tag, "ConnectionReset")
     }))
 
-  it.live("nothing is told to the handler after close, though the chunk goes on", () =>
+  it.live("nothing is told to the owner after close, though the chunk goes on", () =>
     Effect.gen(function*() {
       class Closing extends Recorder {
         override serverError(text: string): void {
@@ -172,12 +172,12 @@ describe("what the server says last", () => {
           this.openedWith[0].close()
         }
       }
-      const handler = new Closing()
+      const owner = new Closing()
       const server = yield* TestFakeServer.make(afterHandshake({
         send: `-ERR 'Invalid Subject'\r\n-ERR 'Invalid Subject'\r\n${TestFakeServer.info()}-ERR 'Stale Connection'\r\n`
       }))
-      const session = yield* dialTo(server.url, { handler })
+      const session = yield* dialTo(server.url, { owner })
       yield* Effect.flip(pinged(session))
-      assert.deepStrictEqual([handler.errors.length, handler.infos.length, handler.ends.length], [1, 0, 0])
+      assert.deepStrictEqual([owner.errors.length, owner.infos.length, owner.ends.length], [1, 0, 0])
     }))
 })

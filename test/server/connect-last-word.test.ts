@@ -36,18 +36,18 @@ const endsOfKicks = (over: "tcp" | "tls" | "websocket", count: number, size: num
     })
     const tags: Array<string> = []
     for (let round = 0; round < rounds; round++) {
-      const handlers = Array.from({ length: clients }, () => new Recorder())
-      const sessions = yield* Effect.forEach(handlers, (handler) =>
+      const owners = Array.from({ length: clients }, () => new Recorder())
+      const sessions = yield* Effect.forEach(owners, (owner) =>
         dialTo(server.websocketUrl ?? server.url, {
           credentials: password("john", `p${round}`),
-          handler,
+          owner,
           tls: { ca: authority.cert }
         }))
       for (const session of sessions) {
         publishHard(session, count, size)
       }
       yield* server.reload({ users: [{ user: "john", password: `p${round + 1}` }] })
-      const ends = yield* Effect.forEach(handlers, (handler) => handler.end)
+      const ends = yield* Effect.forEach(owners, (owner) => owner.end)
       tags.push(...ends.map((error) => error._tag))
     }
     return tags

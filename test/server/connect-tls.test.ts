@@ -101,10 +101,10 @@ describe("TLS", () => {
       assert.isBelow(util.inspect(error, { depth: 8 }).length, 4000)
     }))
 
-  it.live("verification is switched off only by insecureSkipVerify", () =>
+  it.live("verification is switched off only by dangerouslyDisableVerification", () =>
     Effect.gen(function*() {
       const { ip } = yield* setUp({ expired: true })
-      assert.isTrue(yield* connects(ip, { tls: { insecureSkipVerify: true } }))
+      assert.isTrue(yield* connects(ip, { tls: { dangerouslyDisableVerification: true } }))
     }))
 
   it.live("TLS required here and not offered there is TlsUnavailable, and the password is not sent", () =>

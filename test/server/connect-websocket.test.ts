@@ -23,11 +23,11 @@ describe("WebSocket", () => {
   it.live("carries messages of every length in both directions", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ websocket: true })
-      const handler = new Recorder()
-      const session = yield* dialTo(server.websocketUrl!, { handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.websocketUrl!, { owner })
       assert.isFalse(session.encrypted)
       const target = new Bytes()
-      handler.targets.set(1, target)
+      owner.targets.set(1, target)
       session.writer.subscribe(1, "echo", undefined)
       const sizes = [0, 1, 100, 125, 126, 127, 1000, 65_000, 65_535, 65_536, 70_000, 1_000_000]
       const sent = sizes.map((size) => Buffer.alloc(size, `${size}.`))
@@ -71,11 +71,11 @@ describe("WebSocket", () => {
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ websocket: true, users: [{ user: "john", password: "p" }] })
       const kicked = new Recorder()
-      yield* dialTo(server.websocketUrl!, { credentials: password("john", "p"), handler: kicked })
+      yield* dialTo(server.websocketUrl!, { credentials: password("john", "p"), owner: kicked })
       yield* server.reload({ users: [{ user: "john", password: "q" }] })
       assert.strictEqual((yield* kicked.end)._tag, "AuthorizationViolation")
       const lost = new Recorder()
-      yield* dialTo(server.websocketUrl!, { credentials: password("john", "q"), handler: lost })
+      yield* dialTo(server.websocketUrl!, { credentials: password("john", "q"), owner: lost })
       yield* server.kill
       assert.strictEqual((yield* lost.end)._tag, "ConnectionReset")
     }))

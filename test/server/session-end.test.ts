@@ -11,16 +11,16 @@ const many = 20
 /** So many sessions at once, half of them publishing in every turn, and what each of them ended with. */
 const sessions = (url: string, options?: DialTestOptions) =>
   Effect.gen(function*() {
-    const handlers = Array.from({ length: many }, () => new Recorder())
-    const opened = yield* Effect.forEach(handlers, (handler) => dialTo(url, { ...options, handler }))
+    const owners = Array.from({ length: many }, () => new Recorder())
+    const opened = yield* Effect.forEach(owners, (owner) => dialTo(url, { ...options, owner }))
     opened.slice(many / 2).forEach(publishing)
     return {
       opened,
-      handlers,
+      owners,
       ends: Effect.gen(function*() {
-        const ends = yield* Effect.forEach(handlers, (handler) => handler.end)
-        for (const handler of handlers) {
-          assert.strictEqual(handler.ends.length, 1)
+        const ends = yield* Effect.forEach(owners, (owner) => owner.end)
+        for (const owner of owners) {
+          assert.strictEqual(owner.ends.length, 1)
         }
         for (const session of opened) {
           assert.isFalse(session.isOpen)
@@ -98,12 +98,12 @@ describe("a session ends with the cause that the server names", () => {
   it.live("a message over the limit: ServerRejected with the server's words", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ maxPayload: 100 })
-      const { ends, handlers, opened } = yield* sessions(server.url)
+      const { ends, owners, opened } = yield* sessions(server.url)
       for (const session of opened) {
         session.writer.publish("large", "", undefined, new Uint8Array(1000))
       }
       assert.deepStrictEqual(yield* ends, ["ServerRejected"])
-      const [end] = handlers[0].ends
+      const [end] = owners[0].ends
       assert(end._tag === "ServerRejected")
       assert.strictEqual(end.text, "Maximum Payload Violation")
     }))
@@ -138,8 +138,8 @@ describe("an error that leaves the connection open", () => {
         users: [{ ...john, permissions: { publish: "ok", subscribe: { deny: "denied" } } }],
         maxSubscriptions: 2
       })
-      const handler = new Recorder()
-      const session = yield* dialTo(server.url, { ...asJohn, handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { ...asJohn, owner })
       session.writer.publish("User Authentication Expired".replaceAll(" ", "-"), "", undefined, "x")
       session.writer.subscribe(1, "denied", "q")
       session.writer.subscribe(2, "ok..b", undefined)
@@ -147,7 +147,7 @@ describe("an error that leaves the connection open", () => {
         session.writer.subscribe(sid, `ok.${sid}`, undefined)
       }
       yield* pinged(session)
-      assert.deepStrictEqual(handler.errors, [
+      assert.deepStrictEqual(owner.errors, [
         "Permissions Violation for Publish to \"User-Authentication-Expired\"",
         "Permissions Violation for Subscription to \"denied\" using queue \"q\"",
         "Invalid Subject",
@@ -155,7 +155,7 @@ describe("an error that leaves the connection open", () => {
       ])
       yield* pinged(session)
       assert.isTrue(session.isOpen)
-      assert.deepStrictEqual(handler.ends, [])
+      assert.deepStrictEqual(owner.ends, [])
     }))
 })
 
@@ -163,20 +163,20 @@ describe("a server in lame duck mode", () => {
   it.live("says so in INFO, and closes later", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
-      const handler = new Recorder()
-      const session = yield* dialTo(server.url, { handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { owner })
       yield* server.lameDuck
-      yield* handler.until(({ infos }) => infos.some((info) => info.ldm === true))
+      yield* owner.until(({ infos }) => infos.some((info) => info.ldm === true))
       assert.isTrue(session.info.ldm)
     }))
 })
 
 describe("close", () => {
-  it.live("releases the connection at once, and the handler hears nothing of it", () =>
+  it.live("releases the connection at once, and the owner hears nothing of it", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
-      const handler = new Recorder()
-      const session = yield* dialTo(server.url, { handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { owner })
       session.ping((reason) => assert.strictEqual(reason?._tag, "ConnectionReset"))
       session.close()
       session.close()
@@ -187,7 +187,7 @@ describe("close", () => {
       )
       const [, millis] = yield* timed(gone)
       assert.isBelow(millis, 500)
-      assert.deepStrictEqual(handler.ends, [])
+      assert.deepStrictEqual(owner.ends, [])
       const late = yield* Effect.flip(pinged(session))
       assert.strictEqual(late._tag, "ConnectionReset")
     }))

@@ -24,10 +24,10 @@ describe("a session", () => {
   it.live("delivers what was sent before a ping before the ping is answered", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
-      const handler = new Recorder()
-      const session = yield* dialTo(server.url, { handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { owner })
       const target = new Texts()
-      handler.targets.set(7, target)
+      owner.targets.set(7, target)
       session.writer.subscribe(7, "greet", undefined)
       for (let i = 0; i < 1000; i++) {
         session.writer.publish("greet", "", undefined, `hello ${i}`)
@@ -94,11 +94,11 @@ describe("a session", () => {
       assert.strictEqual(session.backlog, 0)
     }))
 
-  it.live("that is made to fail tells its handler once, and every ping and waiter with it", () =>
+  it.live("that is made to fail tells its owner once, and every ping and waiter with it", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
-      const handler = new Recorder()
-      const session = yield* dialTo(server.url, { handler })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { owner })
       yield* server.pause
       const reasons: Array<string | undefined> = []
       session.ping((reason) => reasons.push(reason?._tag))
@@ -108,7 +108,7 @@ describe("a session", () => {
       session.fail(new ConnectionReset({ server: session.server, stage: "up" }))
       session.close()
       assert.deepStrictEqual(reasons, ["StaleConnection", "StaleConnection", "drained"])
-      assert.deepStrictEqual(handler.ends.map((end) => end._tag), ["StaleConnection"])
+      assert.deepStrictEqual(owner.ends.map((end) => end._tag), ["StaleConnection"])
       const late = yield* Effect.flip(pinged(session))
       assert.strictEqual(late._tag, "StaleConnection")
       session.writer.publish("after", "", undefined, "the end")

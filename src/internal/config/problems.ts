@@ -42,13 +42,6 @@ export class Problems {
   }
 }
 
-/** `servers[1]`, `reconnect.maxDelay`; empty for the whole. */
-export const formatPath = (path: Path): string =>
-  path.reduce<string>(
-    (text, part) => typeof part === "number" ? `${text}[${part}]` : text === "" ? part : `${text}.${part}`,
-    ""
-  )
-
 /** What kind of value stands where another was expected, without showing it. */
 export const kindOf = (value: unknown): string => {
   if (value === null) return "null"

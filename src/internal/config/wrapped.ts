@@ -7,7 +7,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { formatPath } from "./problems.ts"
+import { formatPath } from "../payload/formatPath.ts"
 
 /** As a `NatsConfigError` has it. */
 export interface VariableProblem {

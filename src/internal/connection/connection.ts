@@ -49,8 +49,8 @@ export interface ConnectionSettings {
   readonly meter: Meter | undefined
 }
 
-/** A publish that was taken while disconnected. */
-export interface HeldPublish {
+/** A message on its way out, its parts checked. */
+export interface Outgoing {
   readonly subject: string
   readonly reply: string
   readonly headers: Uint8Array | undefined
@@ -105,7 +105,7 @@ export class Connection implements SubscriptionOwner {
   readonly watches = new Set<ConfirmWatch>()
   /** What runs on this connection, for health. */
   readonly parts = new Parts()
-  private readonly held: Array<HeldPublish> = []
+  private readonly held: Array<Outgoing> = []
   private readonly untold: Array<StatusEvent> = []
   private waiting: Array<(exit: Exit.Exit<Session, ConnectionClosed>) => void> = []
   private nextSid = muxSid + 1
@@ -258,9 +258,9 @@ export class Connection implements SubscriptionOwner {
   }
 
   /** Takes a publish for the next session. `false` when the buffer is full. */
-  hold(publish: HeldPublish, limit: number): boolean {
+  hold(outgoing: Outgoing, limit: number): boolean {
     if (this.held.length >= limit) return false
-    this.held.push(publish)
+    this.held.push(outgoing)
     return true
   }
 

@@ -8,18 +8,18 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import { type Attempt, type AuthMethod, type ConnectError, StaleConnection } from "../../ConnectError.ts"
-import type { ServerInfo } from "../protocol/info.ts"
+import { type Attempt, type ConnectError, StaleConnection } from "../../ConnectError.ts"
 import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
 import { increment, isAuthFailure } from "../telemetry/collector.ts"
 import type { Credentials } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
-import type { Session, SessionHandler } from "../wire/session.ts"
+import type { Session } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
 import { type Backoff, delayBefore } from "./backoff.ts"
 import type { Connection } from "./connection.ts"
 import { mostTelling } from "./mostTelling.ts"
 import { type PooledServer, ServerPool } from "./serverPool.ts"
+import { type Lost, SessionLink } from "./sessionLink.ts"
 
 /** Durations are in milliseconds. */
 export interface ReconnectSettings extends Backoff {
@@ -200,12 +200,12 @@ export class Supervisor {
       const credentials = yield* this.resolve
       const tls = yield* this.settings.tls
       const lost = Deferred.makeUnsafe<ConnectError>()
-      const handler = new Handler(this.connection, this.pool, server, credentials.method, lost)
+      const owner = new SessionLink(this.connection, this.pool, server, credentials.method, lost)
       this.dials++
-      // The handler takes the session before `dial` returns, so that an interruption just then cannot lose it.
+      // The owner takes the session before `dial` returns, so that an interruption just then cannot lose it.
       const { address, hadTls, hosts } = server
       yield* Effect.ensuring(
-        dial({ server: address, hosts, requireTls: hadTls, credentials, tls, name, noEcho, connectTimeout, handler }),
+        dial({ server: address, hosts, requireTls: hadTls, credentials, tls, name, noEcho, connectTimeout, owner }),
         readLoopLeft
       )
       this.lastGood = credentials
@@ -283,56 +283,5 @@ export class Supervisor {
         return Effect.void
       })
     )
-  }
-}
-
-/** Settled with the reason when the session it belongs to has ended by itself. */
-export type Lost = Deferred.Deferred<ConnectError>
-
-/** Connects one session to what outlives it. */
-class Handler implements SessionHandler {
-  private session: Session | undefined
-  private readonly connection: Connection
-  private readonly pool: ServerPool
-  private readonly server: PooledServer
-  private readonly method: AuthMethod
-  private readonly lost: Lost
-
-  constructor(connection: Connection, pool: ServerPool, server: PooledServer, method: AuthMethod, lost: Lost) {
-    this.connection = connection
-    this.pool = pool
-    this.server = server
-    this.method = method
-    this.lost = lost
-  }
-
-  target = (sid: number): ReturnType<SessionHandler["target"]> => this.connection.target(sid)
-
-  opened = (session: Session): void => {
-    this.session = session
-    this.pool.used(this.server, session.encrypted)
-    this.learn(session, session.info)
-    if (this.connection.ended !== undefined) return session.close()
-    this.connection.attach(session, this.method)
-  }
-
-  info = (info: ServerInfo): void => {
-    this.connection.info = info
-    this.learn(this.session!, info)
-    if (info.ldm === true) this.connection.emit({ _tag: "LameDuck", server: this.session!.server })
-  }
-
-  serverError = (text: string): void => this.connection.serverError(text)
-
-  closed = (reason: ConnectError): void => {
-    this.connection.sessionEnded(this.session!, reason)
-    // What the supervisor does next runs the user's Effect for credentials.
-    queueMicrotask(() => Deferred.doneUnsafe(this.lost, Effect.succeed(reason)))
-  }
-
-  // To a WebSocket client the server tells the WebSocket addresses in this field (2.9 to 2.15; `ws_connect_urls` is for
-  // servers among themselves).
-  private learn({ encrypted, infoInsideTls }: Session, { connect_urls: urls }: ServerInfo): void {
-    if (urls !== undefined) this.pool.learn(this.server, urls, { encrypted, insideTls: infoInsideTls })
   }
 }

@@ -84,10 +84,6 @@ export class Subscription implements MessageTarget {
     this.owner = owner
   }
 
-  get isEnded(): boolean {
-    return this.ended !== undefined
-  }
-
   get pending(): number {
     return this.buffer.length - this.head
   }

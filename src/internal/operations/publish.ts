@@ -8,22 +8,12 @@ import type * as Tracer from "effect/Tracer"
 import { InvalidHeader, type PublishError, type RespondError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { RespondOptions } from "../../NatsMessage.ts"
-import type { ConfirmWatch, Connection, HeldPublish } from "../connection/connection.ts"
+import type { ConfirmWatch, Connection, Outgoing } from "../connection/connection.ts"
+import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
-import {
-  available,
-  checkTypes,
-  drained,
-  empty,
-  headerBlock,
-  invalidSubject,
-  oversize,
-  roundTrip,
-  within,
-  write
-} from "./sending.ts"
+import { available, checkTypes, drained, empty, headerBlock, oversize, roundTrip, within, write } from "./sending.ts"
 
 export interface PublishOptions {
   readonly headers?: Input | undefined
@@ -102,30 +92,30 @@ const publishNow = (
 }
 
 /** A publish that finds no session, or one that has too much to send. */
-const whenPossible = (connection: Connection, held: HeldPublish): Effect.Effect<void, PublishError> => {
+const whenPossible = (connection: Connection, outgoing: Outgoing): Effect.Effect<void, PublishError> => {
   const session = connection.session
   if (session !== undefined) {
-    if (!connection.isCongested(session)) return Effect.sync(() => write(connection, session, held))
-    return Effect.flatMap(drained(session), () => whenPossible(connection, held))
+    if (!connection.isCongested(session)) return Effect.sync(() => write(connection, session, outgoing))
+    return Effect.flatMap(drained(session), () => whenPossible(connection, outgoing))
   }
   const policy = connection.settings.whileDisconnected
   if (connection.ended !== undefined || policy === "fail") return Effect.fail(connection.unavailable)
-  if (policy === "wait") return Effect.flatMap(connection.awaitSession, () => whenPossible(connection, held))
+  if (policy === "wait") return Effect.flatMap(connection.awaitSession, () => whenPossible(connection, outgoing))
   // Not `slice`, which shares the memory of a Buffer.
-  const payload = typeof held.payload === "string" ? held.payload : new Uint8Array(held.payload)
-  return connection.hold({ ...held, payload }, policy.buffer) ? Effect.void : Effect.fail(connection.unavailable)
+  const payload = typeof outgoing.payload === "string" ? outgoing.payload : new Uint8Array(outgoing.payload)
+  return connection.hold({ ...outgoing, payload }, policy.buffer) ? Effect.void : Effect.fail(connection.unavailable)
 }
 
 const confirmed = (
   connection: Connection,
-  held: HeldPublish,
+  outgoing: Outgoing,
   timeout: Duration.Input | undefined
 ): Effect.Effect<void, PublishError> =>
   Effect.flatMap(within(connection, timeout, available(connection)), (session) =>
     Effect.suspend(() => {
-      const watch: ConfirmWatch = { subject: held.subject, denied: undefined }
+      const watch: ConfirmWatch = { subject: outgoing.subject, denied: undefined }
       connection.watches.add(watch)
-      write(connection, session, held)
+      write(connection, session, outgoing)
       return roundTrip(connection, session).pipe(
         Effect.flatMap((): Effect.Effect<void, PublishError> =>
           watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)

@@ -16,25 +16,16 @@ import {
 } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import type { Connection, HeldPublish } from "../connection/connection.ts"
+import type { Connection, Outgoing } from "../connection/connection.ts"
 import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
 import { awaitReply } from "../delivery/requests.ts"
+import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
-import {
-  available,
-  checkTypes,
-  drained,
-  empty,
-  headerBlock,
-  invalidSubject,
-  oversize,
-  within,
-  write
-} from "./sending.ts"
+import { available, checkTypes, drained, empty, headerBlock, oversize, within, write } from "./sending.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined
@@ -48,7 +39,7 @@ const prepare = (
   payload: string | Uint8Array,
   headers: Input | undefined,
   span: Tracer.Span | undefined
-): Exit.Exit<HeldPublish, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
+): Exit.Exit<Outgoing, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
   const own = headerBlock(headers)
@@ -101,15 +92,15 @@ const requestNow = (
 const send = (
   connection: Connection,
   session: Session,
-  held: HeldPublish,
+  outgoing: Outgoing,
   timeoutMillis: number
 ): Effect.Effect<NatsMessage, RequestError> => {
   connection.ensureInbox(session)
   return awaitReply(
     connection.mux,
-    held.subject,
+    outgoing.subject,
     timeoutMillis,
-    (reply) => write(connection, session, { ...held, reply })
+    (reply) => write(connection, session, { ...outgoing, reply })
   )
 }
 
@@ -147,10 +138,10 @@ export const requestMany = (
   const replies = (span: Tracer.Span | undefined) =>
     Effect.flatMap(
       prepare(connection, subject, payload, headers, span),
-      (held) =>
+      (outgoing) =>
         sendWhenPossible(connection, timeoutMillis, (session, left) => {
           connection.ensureInbox(session)
-          const send = (reply: string): void => write(connection, session, { ...held, reply })
+          const send = (reply: string): void => write(connection, session, { ...outgoing, reply })
           return Effect.map(
             pullReplies(connection.mux, subject, left, limit, send),
             (pull) => Stream.fromPull(Effect.succeed(pull))

@@ -10,34 +10,18 @@ import {
   type ConnectionClosed,
   ConnectionLost,
   type FlushError,
-  InvalidHeader,
-  InvalidSubject,
+  type InvalidHeader,
   MaxPayloadExceeded
 } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
-import type { Connection, HeldPublish } from "../connection/connection.ts"
+import type { Connection, Outgoing } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { encodeHeaders } from "../protocol/headers.ts"
 import { payloadSize } from "../protocol/writer.ts"
-import type { SubjectProblem } from "../subject/rules.ts"
+import { invalidHeader } from "../subject/invalid.ts"
 import type { Session } from "../wire/session.ts"
 
 export const empty = new Uint8Array(0)
-
-export const invalidSubject = (
-  what: InvalidSubject["what"],
-  subject: string,
-  problem: SubjectProblem
-): InvalidSubject =>
-  new InvalidSubject({
-    what,
-    subject: String(subject).slice(0, 128),
-    problem: problem.problem,
-    ...(problem.token === undefined ? {} : { token: problem.token })
-  })
-
-const invalidHeader = (found: { readonly header: string; readonly problem: string }): InvalidHeader =>
-  new InvalidHeader({ header: found.header.slice(0, 128), problem: found.problem })
 
 /** A header block ready for the wire, `undefined` without headers, or what is wrong with them. */
 export const headerBlock = (headers: Input | undefined): Uint8Array | undefined | InvalidHeader => {
@@ -82,7 +66,7 @@ export const oversize = (
 export const write = (
   connection: Connection,
   session: Session,
-  { headers, payload, reply, subject }: HeldPublish
+  { headers, payload, reply, subject }: Outgoing
 ): void => {
   session.writer.publish(subject, reply, headers, payload)
   connection.messagesOut++

@@ -11,10 +11,11 @@ import { ConnectionClosed, type FlushError, type InvalidSubject, type SubscribeE
 import type { Connection } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import type { Subscription, SubscriptionSettings } from "../delivery/subscription.ts"
+import { invalidSubject } from "../subject/invalid.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
 import { unsubscribe } from "./closing.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
-import { available, bounded, invalidSubject, roundTrip, within } from "./sending.ts"
+import { available, bounded, roundTrip, within } from "./sending.ts"
 
 export const defaultCapacity = 65_536
 export const defaultCapacityBytes = 64 * 1024 * 1024

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { formatPath } from "./formatPath.ts"
 
 export interface Problem {
   /** Such as `items[2].price`. Empty for the whole. */
@@ -15,23 +16,13 @@ export interface Problem {
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** A path is as long as a payload is deep, and a key of a record is whatever its sender wrote. */
 const longestPath = 256
-
-const renderPath = (path: ReadonlyArray<unknown>): string => {
-  let text = ""
-  for (const key of path) {
-    text += typeof key === "number" ? `[${key}]` : `${text === "" ? "" : "."}${String(key).slice(0, longestPath + 1)}`
-    if (text.length > longestPath) return `${text.slice(0, longestPath).toWellFormed()}…`
-  }
-  return text
-}
 
 /** Where a value does not fit its schema, and what was expected there. Schema keeps the value itself out of it. */
 export const describeIssue = (issue: SchemaIssue.Issue): Problem => {
   const first = format(issue).issues[0]
   const path = (first.path ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
-  return { path: renderPath(path), problem: first.message }
+  return { path: formatPath(path, longestPath), problem: first.message }
 }
 
 export const describeSchemaError = (error: Schema.SchemaError): Problem => describeIssue(error.issue)

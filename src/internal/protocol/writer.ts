@@ -46,8 +46,6 @@ const noHeaders = new Uint8Array(0)
  */
 export class BufferedWriter implements Writer {
   bytesOut = 0
-  /** Messages published so far. */
-  messagesOut = 0
 
   private send: ((bytes: Uint8Array) => void) | undefined
   private buffer: Buffer = Buffer.allocUnsafeSlow(capacity)
@@ -66,7 +64,6 @@ export class BufferedWriter implements Writer {
 
   publish(subject: string, reply: string, headers: Uint8Array | undefined, payload: string | Uint8Array): void {
     if (this.send === undefined) return
-    this.messagesOut++
     const header = headers ?? noHeaders
     const lineMost = lineOverhead + unitBytes * (subject.length + reply.length)
     if (lineMost + header.length + unitBytes * payload.length <= capacity) {
@@ -91,11 +88,6 @@ export class BufferedWriter implements Writer {
 
   pong(): void {
     this.line("PONG\r\n")
-  }
-
-  /** `options` is the JSON of the CONNECT line. */
-  connect(options: string): void {
-    this.line(`CONNECT ${options}\r\n`)
   }
 
   flush(): void {

@@ -4,24 +4,13 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { InvalidSubject } from "../../NatsError.ts"
+import type { InvalidSubject } from "../../NatsError.ts"
 import type { Subject, SubjectPattern, Template } from "../../Subject.ts"
-import { patternProblem, type SubjectProblem, subjectProblem } from "./rules.ts"
+import { invalidSubject } from "./invalid.ts"
+import { patternProblem, subjectProblem } from "./rules.ts"
 import { escapeToken, isProblem, parseTemplate, type TemplateToken, unescapeToken } from "./tokens.ts"
 
 export const TemplateTypeId = "~effect-nats/Subject/Template"
-
-export const invalidSubject = (
-  what: InvalidSubject["what"],
-  subject: string,
-  problem: SubjectProblem
-): InvalidSubject =>
-  new InvalidSubject({
-    what,
-    subject: subject.slice(0, 128),
-    problem: problem.problem,
-    ...(problem.token === undefined ? {} : { token: problem.token })
-  })
 
 export const make = (template: string): Result.Result<Template, InvalidSubject> => {
   const tokens = parseTemplate(template)

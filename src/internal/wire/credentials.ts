@@ -9,8 +9,8 @@ import { type AuthMethod, CredentialsExpired, CredentialsInvalid, CredentialsUna
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import { checkCreds, decodeAuth } from "../config/auth.ts"
 import { decodePlain } from "../config/codec.ts"
-import { formatPath } from "../config/problems.ts"
 import { decodeJwt } from "../identity/jwt.ts"
+import { formatPath } from "../payload/formatPath.ts"
 import { readSecretFile } from "./secretFile.ts"
 
 export interface Credentials {

@@ -18,7 +18,7 @@ import { version } from "./version.ts"
 import { WireSession } from "./wireSession.ts"
 
 /**
- * Dials once. `handler.opened` has been called when this succeeds, and can have been called when it is interrupted; in
+ * Dials once. `owner.opened` has been called when this succeeds, and can have been called when it is interrupted; in
  * all other cases nothing is left: no socket, no timer.
  *
  * It fails at the latest after `connectTimeout`, naming the stage that was reached. Interruption is immediate.
@@ -132,7 +132,7 @@ class Dialling implements TransportListener {
     }
   }
 
-  /** The dialling fiber is gone. A session that was opened belongs to the handler and stays. */
+  /** The dialling fiber is gone. A session that was opened belongs to the owner and stays. */
   abort(): void {
     if (!this.over) {
       this.release()
@@ -260,7 +260,7 @@ class Dialling implements TransportListener {
   private authenticate(info: ServerInfo, rest: Buffer): void {
     const transport = this.transport
     if (transport === undefined) return
-    const { credentials, name, noEcho, handler } = this.options
+    const { credentials, name, noEcho, owner } = this.options
     if (lacksNonce(credentials, info.nonce)) {
       return this.fail(this.unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
     }
@@ -279,7 +279,7 @@ class Dialling implements TransportListener {
       info,
       infoInsideTls: this.infoInsideTls,
       tls: this.secure ? () => this.tlsState() : undefined,
-      handler,
+      owner,
       settled: (reason) => {
         if (reason !== undefined) {
           this.fail(reason)
@@ -302,7 +302,7 @@ class Dialling implements TransportListener {
   private tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
     return {
       verify: this.info?.tls_verify === true,
-      certificateFault: this.options.tls.insecureSkipVerify ? undefined : this.tcp?.certificateFault
+      certificateFault: this.options.tls.dangerouslyDisableVerification ? undefined : this.tcp?.certificateFault
     }
   }
 

@@ -13,7 +13,7 @@ import type { TlsMaterial } from "./tlsMaterial.ts"
  * What a session tells its owner. All are called synchronously from the read loop: they must be quick, must not throw
  * and must not run user code.
  */
-export interface SessionHandler {
+export interface SessionOwner {
   /** The subscription that a message is for. */
   target(sid: number): MessageTarget | undefined
   /** The handshake is done. Called once, before `dial` succeeds, even if the dialling fiber is interrupted just then. */
@@ -38,7 +38,7 @@ export interface DialOptions {
   readonly noEcho: boolean
   /** The whole dial, in milliseconds: name lookup to the server's PONG. */
   readonly connectTimeout: number
-  readonly handler: SessionHandler
+  readonly owner: SessionOwner
 }
 
 export interface Session {
@@ -65,8 +65,8 @@ export interface Session {
    * reason when the session ended first.
    */
   ping(resume: (reason?: ConnectError) => void): void
-  /** Ends the session as if it had failed with `reason`: pings fail with it and `handler.closed` is called. */
+  /** Ends the session as if it had failed with `reason`: pings fail with it and `owner.closed` is called. */
   fail(reason: ConnectError): void
-  /** Ends the session on purpose, at once: releases the socket, settles pings. Idempotent. `handler.closed` is not called. */
+  /** Ends the session on purpose, at once: releases the socket, settles pings. Idempotent. `owner.closed` is not called. */
   close(): void
 }

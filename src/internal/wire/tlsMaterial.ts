@@ -20,7 +20,7 @@ export interface TlsMaterial {
   readonly key?: Redacted.Redacted | undefined
   readonly passphrase?: Redacted.Redacted | undefined
   /** `true` only when the user asked, in so many words, not to verify the server. */
-  readonly insecureSkipVerify: boolean
+  readonly dangerouslyDisableVerification: boolean
 }
 
 interface Pem {
@@ -86,6 +86,6 @@ export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.R
     cert: cert?.text,
     key: key === undefined ? undefined : Redacted.make(key.text, { label: "key" }),
     passphrase: tls.passphrase,
-    insecureSkipVerify: tls.dangerouslyDisableVerification
+    dangerouslyDisableVerification: tls.dangerouslyDisableVerification
   }
 })

@@ -30,7 +30,7 @@ export const tlsOptions = (
       servername: hosts.find((host) => Net.isIP(host) === 0) ?? "",
       checkServerIdentity: (_, certificate) => identityFault(hosts, certificate),
       secureContext: lazyTls().createSecureContext(pem),
-      rejectUnauthorized: !tls.insecureSkipVerify
+      rejectUnauthorized: !tls.dangerouslyDisableVerification
     }
   } catch (cause) {
     const code = typeof cause === "object" && cause !== null && "code" in cause ? ` (${String(cause.code)})` : ""

@@ -10,7 +10,7 @@ import { Parser } from "../protocol/parser.ts"
 import { serverErrorKind } from "../protocol/serverError.ts"
 import { BufferedWriter } from "../protocol/writer.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
-import type { Session, SessionHandler } from "./session.ts"
+import type { Session, SessionOwner } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 
 export interface WireSessionOptions {
@@ -21,8 +21,8 @@ export interface WireSessionOptions {
   readonly infoInsideTls: boolean
   /** What is known of TLS, for judging an end that no `-ERR` explains. Absent when the wire is in clear. */
   readonly tls: (() => TlsState) | undefined
-  readonly handler: SessionHandler
-  /** Called once: without a reason right after `handler.opened`, with one when it ended before. */
+  readonly owner: SessionOwner
+  /** Called once: without a reason right after `owner.opened`, with one when it ended before. */
   readonly settled: (reason?: ConnectError.ConnectError) => void
 }
 
@@ -33,13 +33,13 @@ const inspect = Symbol.for("nodejs.util.inspect.custom")
 export class WireSession implements Session {
   private readonly options: WireSessionOptions
   private readonly transport: Transport
-  private readonly handler: SessionHandler
+  private readonly owner: SessionOwner
   readonly writer: BufferedWriter
   private readonly parser: Parser
   info: ServerInfo
   infoInsideTls: boolean
   private stage: "connect" | "up" | "ended" = "connect"
-  /** The handler has taken it: from here on an end is told to the handler, before that to the dial. */
+  /** The owner has taken it: from here on an end is told to the owner, before that to the dial. */
   private owned = false
   private reason: ConnectError.ConnectError | undefined
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
@@ -53,7 +53,7 @@ export class WireSession implements Session {
   constructor(options: WireSessionOptions) {
     this.options = options
     this.transport = options.transport
-    this.handler = options.handler
+    this.owner = options.owner
     this.info = options.info
     this.infoInsideTls = options.infoInsideTls
     this.writer = new BufferedWriter((bytes) => {
@@ -61,12 +61,12 @@ export class WireSession implements Session {
       this.transport.write(bytes)
     })
     this.parser = new Parser({
-      target: (sid) => this.handler.target(sid),
+      target: (sid) => this.owner.target(sid),
       info: (info) => {
         this.info = info
         this.infoInsideTls = this.encrypted
         if (this.stage === "up") {
-          this.handler.info(info)
+          this.owner.info(info)
         }
       },
       ping: () => this.pinged(),
@@ -173,7 +173,7 @@ export class WireSession implements Session {
     this.suspect = undefined
     if (this.stage === "connect") {
       this.stage = "up"
-      this.handler.opened(this)
+      this.owner.opened(this)
       if (!this.isOpen) return
       this.owned = true
       if (this.owesPong) {
@@ -196,7 +196,7 @@ export class WireSession implements Session {
       this.suspect ??= raw
     }
     if (this.stage === "up") {
-      this.handler.serverError(raw)
+      this.owner.serverError(raw)
     }
   }
 
@@ -235,7 +235,7 @@ export class WireSession implements Session {
     if (!this.owned) {
       this.options.settled(reason)
     } else if (tell) {
-      this.handler.closed(reason)
+      this.owner.closed(reason)
     }
   }
 

@@ -19,7 +19,7 @@
  * server has; messages of one connection keep their order, so whoever has seen less has lost some.
  */
 import * as Effect from "effect/Effect"
-import { invalidSubject } from "../../internal/operations/sending.ts"
+import { invalidSubject } from "../../internal/subject/invalid.ts"
 import { subjectProblem } from "../../internal/subject/rules.ts"
 import type { InvalidSubject } from "../../NatsError.ts"
 

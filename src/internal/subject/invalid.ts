@@ -1,0 +1,24 @@
+/**
+ * The errors of names that cannot go over the wire. What they show of a name is bounded.
+ */
+import { InvalidHeader, InvalidSubject } from "../../NatsError.ts"
+import type { HeaderProblem } from "../protocol/headers.ts"
+import type { SubjectProblem } from "./rules.ts"
+
+const shown = 128
+
+export const invalidSubject = (
+  what: InvalidSubject["what"],
+  subject: string,
+  { problem, token }: SubjectProblem
+): InvalidSubject =>
+  // Without types, anything can come here.
+  new InvalidSubject({
+    what,
+    subject: String(subject).slice(0, shown),
+    problem,
+    ...(token === undefined ? {} : { token })
+  })
+
+export const invalidHeader = ({ header, problem }: HeaderProblem): InvalidHeader =>
+  new InvalidHeader({ header: header.slice(0, shown), problem })
