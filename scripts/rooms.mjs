@@ -155,13 +155,6 @@ const pure = [
 const exceptions = [
   ["internal/config/arbitrary.ts", "NatsAuth", "a generated config is made of generated values of the schemas"],
   ["internal/config/arbitrary.ts", "NatsTls", "a generated config is made of generated values of the schemas"],
-  ["internal/protocol/serverAddress.ts", "node:net", "whether a host is an address; pure"],
-  ["internal/protocol/serverAddress.ts", "node:url", "the ASCII form of a host name; pure"],
-  ["internal/connection/serverPool.ts", "node:net", "whether a host is an address; pure"],
-  ["internal/operations/client.ts", "node:crypto", "a random inbox"],
-  ["service/internal/rpcServer.ts", "node:crypto", "random ids"],
-  ["service/internal/serve.ts", "node:crypto", "random ids"],
-  ["NatsRecorder.ts", "node:buffer", "whether bytes are text"]
 ]
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")

@@ -1,7 +1,8 @@
 /** The servers that a client knows: what it learns of them, and what must hold for those that it learned. */
 import { assert, describe, it } from "@effect/vitest"
+import { parseServer } from "../src/internal/config/serverUrl.ts"
 import { type PooledServer, ServerPool } from "../src/internal/connection/serverPool.ts"
-import { formatServer, parseServer, type ServerAddress } from "../src/internal/protocol/serverAddress.ts"
+import { formatServer, type ServerAddress } from "../src/internal/protocol/serverAddress.ts"
 
 const address = (url: string): ServerAddress => {
   const parsed = parseServer(url)

@@ -2,16 +2,10 @@
  * Decodes `servers`, and the user info in them.
  */
 import * as Redacted from "effect/Redacted"
-import {
-  parseServer,
-  requiresTls,
-  type Scheme,
-  type ServerAddress,
-  type UserInfo,
-  writtenScheme
-} from "../protocol/serverAddress.ts"
+import { requiresTls, type Scheme, type ServerAddress } from "../protocol/serverAddress.ts"
 import { readText } from "./fields.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
+import { parseServer, type UserInfo, writtenScheme } from "./serverUrl.ts"
 
 export interface DecodedServers {
   readonly servers: readonly [ServerAddress, ...Array<ServerAddress>]

@@ -4,10 +4,10 @@
 import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsTls } from "../../NatsTls.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
-import { normalHost } from "../protocol/serverAddress.ts"
 import { has, readBoolean, readLiteral, readPath, readSecret, readText } from "./fields.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
+import { normalHost } from "./serverUrl.ts"
 
 const material = [
   "handshakeFirst",

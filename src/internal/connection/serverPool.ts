@@ -1,7 +1,7 @@
 /**
  * The servers to dial, in the order to try them: those that were configured and those that a server named in INFO.
  */
-import { isIP } from "node:net"
+import { isIP } from "../identity/hostNames.ts"
 import { formatServer, isWebSocket, type Scheme, type ServerAddress } from "../protocol/serverAddress.ts"
 
 /** A server to dial, and what must hold for it. */

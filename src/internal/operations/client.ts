@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomBytes } from "node:crypto"
 import { type ConnectError, CredentialsUnavailable } from "../../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../../NatsClient.ts"
 import type { ClientConfig } from "../../NatsConfig.ts"
@@ -19,6 +18,7 @@ import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
 import { type ReconnectSettings, Supervisor } from "../connection/supervisor.ts"
 import type { Subscription } from "../delivery/subscription.ts"
+import { randomToken } from "../identity/randomToken.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { collectorOf } from "../telemetry/collector.ts"
 import { Meter } from "../telemetry/meter.ts"
@@ -118,7 +118,7 @@ export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClien
       ))
   })
 
-const newInbox = (prefix: string): string => `${prefix}.${randomBytes(12).toString("hex")}`
+const newInbox = (prefix: string): string => `${prefix}.${randomToken(12)}`
 
 const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
   new CredentialsUnavailable({

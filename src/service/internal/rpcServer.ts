@@ -14,7 +14,7 @@ import type * as RpcServer from "effect/rpc/RpcServer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { randomBytes } from "node:crypto"
+import { randomToken } from "../../internal/identity/randomToken.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { PublishError, SubscribeError } from "../../NatsError.ts"
@@ -108,7 +108,7 @@ class Server {
     this.nats = nats
     this.settings = settings
     this.disconnects = disconnects
-    this.base = `${settings.subject}.${randomBytes(12).toString("hex")}`
+    this.base = `${settings.subject}.${randomToken(12)}`
     this.frames = new Frames(serialization)
     this.clients = new RemoteClients(this.base, () => new Frames(serialization))
     this.encodeDefect = Schema.encodeSync(neverThrowingCodecs(serialization.codecFor)(Schema.Defect()))

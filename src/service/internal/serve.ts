@@ -14,7 +14,7 @@ import type * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomBytes } from "node:crypto"
+import { randomToken } from "../../internal/identity/randomToken.ts"
 import { logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
 import { inTime, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
@@ -101,7 +101,7 @@ export const serve = <Rpcs extends Rpc.Any>(
     )
     const identity: Monitoring.Identity = {
       name: options.name,
-      id: randomBytes(11).toString("hex"),
+      id: randomToken(11),
       version: options.version,
       metadata: { ...options.metadata }
     }

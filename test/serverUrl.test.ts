@@ -1,6 +1,7 @@
 /** Server URLs. */
 import { assert, describe, it } from "@effect/vitest"
-import { formatServer, parseServer } from "../../src/internal/protocol/serverAddress.ts"
+import { parseServer } from "../src/internal/config/serverUrl.ts"
+import { formatServer } from "../src/internal/protocol/serverAddress.ts"
 
 const shown = (text: string): unknown => {
   const parsed = parseServer(text)
