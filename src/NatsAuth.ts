@@ -25,14 +25,12 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import * as SchemaGetter from "effect/SchemaGetter"
-import { AuthMethod } from "./ConnectError.ts"
+import type * as Schema from "effect/Schema"
+import { generatedAuth } from "./internal/config/arbitraryAuth.ts"
 import { decodeAuth, encodeAuth } from "./internal/config/auth.ts"
-import { codec, decodePlain } from "./internal/config/codec.ts"
-import { encodeUserPublicKey, encodeUserSeed, userKey } from "./internal/identity/nkey.ts"
+import { codec } from "./internal/config/codec.ts"
+import * as Defaults from "./internal/config/defaults.ts"
 
 /**
  * No credentials: for a server without authentication, with `no_auth_user`, or with `verify_and_map`, where the client
@@ -184,59 +182,7 @@ export type Encoded =
  * @category constructors
  * @since 0.1.0
  */
-export const anonymous: Anonymous = { _tag: "Anonymous" }
-
-const isNatsAuth = (u: unknown): u is NatsAuth => {
-  const decoded = decodePlain(u, decodeAuth)
-  return decoded._tag === "Success" && Equal.equals(decoded.success, u)
-}
-
-const word = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9:@/%,.!"' é-]{1,24}$/))
-
-/** What generated values are made of: bytes become seeds, and JWTs that name them. */
-const Recipe = Schema.Struct({
-  method: AuthMethod,
-  user: word,
-  secret: word,
-  bearer: Schema.Boolean,
-  key: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(
-    Schema.isMinLength(32),
-    Schema.isMaxLength(32)
-  )
-})
-
-const fromRecipe = (recipe: typeof Recipe.Type): NatsAuth => {
-  const key = Uint8Array.from(recipe.key)
-  const seed = encodeUserSeed(key)
-  const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
-  const claims = { sub: userKey(key).publicKey, nats: { type: "user", bearer_token: recipe.bearer } }
-  const jwt = `${segment({ typ: "JWT", alg: "ed25519-nkey" })}.${segment(claims)}.${encodeUserPublicKey(key)}`
-  const input = {
-    Anonymous: { _tag: "Anonymous" },
-    UserPassword: { _tag: "UserPassword", user: recipe.user, password: recipe.secret },
-    Token: { _tag: "Token", token: recipe.secret },
-    NKey: { _tag: "NKey", seed },
-    Jwt: { _tag: "Jwt", jwt, ...(recipe.bearer ? {} : { seed }) },
-    Creds: {
-      _tag: "Creds",
-      creds: `-----BEGIN NATS USER JWT-----\n${jwt}\n------END NATS USER JWT------\n\n` +
-        `-----BEGIN USER NKEY SEED-----\n${seed}\n------END USER NKEY SEED------\n`
-    },
-    CredsFile: { _tag: "CredsFile", path: `/run/secrets/${encodeUserPublicKey(key)}.creds` }
-  }[recipe.method]
-  const decoded = decodePlain(input, decodeAuth)
-  return decoded._tag === "Success" ? decoded.success : anonymous
-}
-
-const Decoded: Schema.declare<NatsAuth> = Schema.declare(isNatsAuth, {
-  identifier: "NatsAuth",
-  expected: "a NatsAuth value",
-  toCodecArbitrary: () =>
-    Schema.link<NatsAuth>()(Recipe, {
-      decode: SchemaGetter.transform(fromRecipe),
-      encode: SchemaGetter.forbiddenEncoding
-    })
-})
+export const anonymous: Anonymous = Defaults.anonymous
 
 /**
  * Decodes what is written as `auth`. Its errors name every problem at its path and hold no value. Encoding gives the
@@ -245,4 +191,4 @@ const Decoded: Schema.declare<NatsAuth> = Schema.declare(isNatsAuth, {
  * @category schemas
  * @since 0.1.0
  */
-export const NatsAuth: Schema.Codec<NatsAuth, Encoded> = codec<NatsAuth, Encoded>(Decoded, decodeAuth, encodeAuth)
+export const NatsAuth: Schema.Codec<NatsAuth, Encoded> = codec("NatsAuth", decodeAuth, encodeAuth, generatedAuth)

@@ -24,12 +24,10 @@
 import * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaGetter from "effect/SchemaGetter"
-import { fromRecipe, Recipe } from "./internal/config/arbitrary.ts"
+import { generatedConfig } from "./internal/config/arbitrary.ts"
 import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
 import { decodeConfig, decodeOptions, encodeConfig } from "./internal/config/config.ts"
 import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
@@ -298,21 +296,6 @@ export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("Nats
   }
 }
 
-const isNatsConfig = (u: unknown): u is NatsConfig => {
-  const decoded = decodePlain(u, decodeConfig)
-  return decoded._tag === "Success" && Equal.equals(decoded.success, u)
-}
-
-const Decoded: Schema.declare<NatsConfig> = Schema.declare(isNatsConfig, {
-  identifier: "NatsConfig",
-  expected: "a NatsConfig value",
-  toCodecArbitrary: () =>
-    Schema.link<NatsConfig>()(Recipe, {
-      decode: SchemaGetter.transform((recipe) => Result.getOrThrow(fromRecipe(recipe))),
-      encode: SchemaGetter.forbiddenEncoding
-    })
-})
-
 /**
  * Decodes what can be written into a `NatsConfig`, and encodes one as complete JSON with the secrets in plain text. The
  * issues of a failed decoding name every problem at its path and hold no value.
@@ -320,10 +303,11 @@ const Decoded: Schema.declare<NatsConfig> = Schema.declare(isNatsConfig, {
  * @category schemas
  * @since 0.1.0
  */
-export const NatsConfig: Schema.Codec<NatsConfig, Encoded> = codec<NatsConfig, Encoded>(
-  Decoded,
+export const NatsConfig: Schema.Codec<NatsConfig, Encoded> = codec(
+  "NatsConfig",
   decodeConfig,
-  encodeConfig
+  encodeConfig,
+  generatedConfig
 )
 
 const toError = (source: string) => (problems: ReadonlyArray<Problem>): NatsConfigError =>

@@ -17,11 +17,11 @@
  *
  * @since 0.1.0
  */
-import * as Equal from "effect/Equal"
 import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import * as SchemaGetter from "effect/SchemaGetter"
-import { codec, decodePlain } from "./internal/config/codec.ts"
+import type * as Schema from "effect/Schema"
+import { generatedTls } from "./internal/config/arbitraryTls.ts"
+import { codec } from "./internal/config/codec.ts"
+import * as Defaults from "./internal/config/defaults.ts"
 import { decodeTls, encodeTls } from "./internal/config/tls.ts"
 import type { Secret } from "./NatsAuth.ts"
 
@@ -95,50 +95,13 @@ export interface Encoded extends Omit<NatsTls, "key" | "passphrase"> {
   readonly passphrase?: string | undefined
 }
 
-const isNatsTls = (u: unknown): u is NatsTls => {
-  const decoded = decodePlain(u, decodeTls)
-  return decoded._tag === "Success" && Equal.equals(decoded.success, u)
-}
-
-const file = Schema.String.check(Schema.isPattern(/^\/[a-z]{1,8}\/[a-z]{1,8}\.pem$/))
-
-const Recipe = Schema.Struct({
-  mode: Schema.Literals(["disable", "prefer", "require"]),
-  handshakeFirst: Schema.Boolean,
-  serverName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z]{1,9}\.example\.com$/))),
-  caFile: Schema.optionalKey(file),
-  client: Schema.optionalKey(Schema.Struct({ certFile: file, keyFile: file })),
-  passphrase: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 !"]{1,16}$/))),
-  dangerouslyDisableVerification: Schema.Boolean
-})
-
-const fromRecipe = ({ client, passphrase, ...recipe }: typeof Recipe.Type): NatsTls => {
-  const decoded = decodePlain({
-    ...recipe,
-    ...client,
-    handshakeFirst: recipe.handshakeFirst && recipe.mode !== "disable",
-    passphrase: client === undefined ? undefined : passphrase
-  }, decodeTls)
-  return decoded._tag === "Success" ? decoded.success : defaults
-}
-
 /**
  * The settings when none are given: TLS where the server wants it, verified against the authorities of Node.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const defaults: NatsTls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false }
-
-const Decoded: Schema.declare<NatsTls> = Schema.declare(isNatsTls, {
-  identifier: "NatsTls",
-  expected: "a NatsTls value",
-  toCodecArbitrary: () =>
-    Schema.link<NatsTls>()(Recipe, {
-      decode: SchemaGetter.transform(fromRecipe),
-      encode: SchemaGetter.forbiddenEncoding
-    })
-})
+export const defaults: NatsTls = Defaults.tls
 
 /**
  * Decodes what is written as `tls`. PEM text is parsed and a key is compared with its certificate at once; files are read
@@ -147,4 +110,4 @@ const Decoded: Schema.declare<NatsTls> = Schema.declare(isNatsTls, {
  * @category schemas
  * @since 0.1.0
  */
-export const NatsTls: Schema.Codec<NatsTls, Encoded> = codec<NatsTls, Encoded>(Decoded, decodeTls, encodeTls)
+export const NatsTls: Schema.Codec<NatsTls, Encoded> = codec("NatsTls", decodeTls, encodeTls, generatedTls)

@@ -1,15 +1,14 @@
 /**
  * What generated configurations are made of, for `Arbitrary.schema(NatsConfig)`.
  */
-import type * as Result from "effect/Result"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { NatsAuth } from "../../NatsAuth.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"
 import { NatsTls } from "../../NatsTls.ts"
 import { requiresTls } from "../protocol/serverAddress.ts"
-import { decodePlain } from "./codec.ts"
+import { decodePlain, type Generated, madeFrom } from "./codec.ts"
 import { decodeConfig } from "./config.ts"
-import type { Problem } from "./problems.ts"
 
 const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
 const host = Schema.String.check(
@@ -53,9 +52,9 @@ const Encodable = Schema.Struct({
 })
 
 /** The recipe's secrets are redacted already. */
-export const Recipe = Schema.toType(Encodable)
+const Recipe = Schema.toType(Encodable)
 
-export const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig, ReadonlyArray<Problem>> => {
+const fromRecipe = (recipe: typeof Recipe.Type): NatsConfig => {
   const [first] = recipe.servers
   const { mode } = recipe.tls
   const schemes: { readonly [scheme: string]: string } = mode !== "disable" && requiresTls(first.scheme)
@@ -68,9 +67,11 @@ export const fromRecipe = (recipe: typeof Recipe.Type): Result.Result<NatsConfig
     const { delays: [a, b], ...rest } = recipe.reconnect
     return { ...rest, initialDelay: Math.min(a, b), maxDelay: Math.max(a, b) }
   }
-  return decodePlain({
+  return Result.getOrThrow(decodePlain({
     ...recipe,
     servers: recipe.servers.map(({ host, port, scheme }) => `${schemes[scheme] ?? scheme}://${host}:${port}`),
     reconnect: reconnect()
-  }, decodeConfig)
+  }, decodeConfig))
 }
+
+export const generatedConfig: Generated = madeFrom(Recipe, fromRecipe)

@@ -3,8 +3,10 @@
  * can show one.
  */
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { type Path, type Problem, Problems } from "./problems.ts"
@@ -39,12 +41,32 @@ const nothing: unique symbol = Symbol()
 
 const anything = <E>() => Schema.declare<E>((u: unknown): u is E => u !== nothing, { toCodecJson: () => undefined })
 
+/** How generated values of a schema are made: from values of `recipe`, which is a schema that Effect can generate. */
+export type Generated = () => SchemaAST.Link
+
+export const madeFrom = <Recipe extends Schema.Constraint, A>(
+  recipe: Recipe,
+  make: (recipe: Recipe["Type"]) => A
+): Generated =>
+() => Schema.link<A>()(recipe, { decode: SchemaGetter.transform(make), encode: SchemaGetter.forbiddenEncoding })
+
+/** The schema of a type. A value is of that type when it decodes to itself. */
 export const codec = <A, E>(
-  decoded: Schema.declare<A>,
+  identifier: string,
   decoder: Decoder<A>,
-  encode: (value: A) => E
-): Schema.Codec<A, E> =>
-  anything<E>().pipe(
+  encode: (value: A) => E,
+  generated: Generated
+): Schema.Codec<A, E> => {
+  const is = (u: unknown): u is A => {
+    const decoded = decodePlain(u, decoder)
+    return Result.isSuccess(decoded) && Equal.equals(decoded.success, u)
+  }
+  const decoded = Schema.declare(is, {
+    identifier,
+    expected: `a ${identifier} value`,
+    toCodecArbitrary: generated
+  })
+  return anything<E>().pipe(
     Schema.decodeTo(decoded, {
       decode: SchemaGetter.transformEffect((input: E) => {
         const result = decodePlain(input, decoder)
@@ -53,3 +75,4 @@ export const codec = <A, E>(
       encode: SchemaGetter.transform(encode)
     })
   )
+}

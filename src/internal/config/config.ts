@@ -6,9 +6,10 @@ import * as Effect from "effect/Effect"
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
-import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
+import { formatServer } from "../protocol/serverAddress.ts"
 import { inboxPrefixProblem, maxInboxPrefixBytes } from "../subject/rules.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
+import * as Defaults from "./defaults.ts"
 import { has, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
@@ -66,12 +67,6 @@ const reconnectSection: Section = {
 
 const bufferSection: Section = { what: "`whileDisconnected`", keys: ["buffer"], secretive: false, hints: new Map() }
 
-const defaultServer: ServerAddress = { scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }
-const noAuth: NatsAuth = { _tag: "Anonymous" }
-const defaultTls: NatsTls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false }
-const initialDelay = Duration.millis(100)
-const maxDelay = Duration.seconds(5)
-
 /** A prefix is a subject without wildcards; the rest of an inbox follows it after a dot. */
 const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string | undefined => {
   const text = readText(problems, path, value, maxInboxPrefixBytes)
@@ -100,19 +95,21 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
     problems.add([...path, "maxDelay"], "must not be less than `initialDelay`")
   }
   const maxElapsed = read("maxElapsed", duration)
+  const { factor, initialDelay, jitter, maxAttempts, maxDelay, onFirstConnect } = Defaults.reconnect
   return {
     initialDelay: first ?? Duration.min(initialDelay, last ?? initialDelay),
     maxDelay: last ?? Duration.max(maxDelay, first ?? maxDelay),
-    factor: read("factor", (at, value) => readNumber(problems, at, value, { min: 1, max: 100, whole: false })) ?? 2,
-    jitter: read("jitter", boolean) ?? true,
+    factor: read("factor", (at, value) => readNumber(problems, at, value, { min: 1, max: 100, whole: false })) ??
+      factor,
+    jitter: read("jitter", boolean) ?? jitter,
     maxAttempts: read("maxAttempts", (at, value) =>
       value === "forever"
         ? "forever"
         : typeof value === "number"
         ? readNumber(problems, at, value, { min: 1, max: 1_000_000_000, whole: true })
-        : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? "forever",
+        : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? maxAttempts,
     ...(maxElapsed === undefined ? {} : { maxElapsed }),
-    onFirstConnect: read("onFirstConnect", boolean) ?? false
+    onFirstConnect: read("onFirstConnect", boolean) ?? onFirstConnect
   }
 }
 
@@ -144,7 +141,7 @@ const joinAuth = <A>(
   servers: DecodedServers | undefined
 ): A | NatsAuth | undefined => {
   const userInfo = servers?.userInfo
-  if (userInfo === undefined) return given ? auth : noAuth
+  if (userInfo === undefined) return given ? auth : Defaults.anonymous
   return given
     ? problems.add([...path, "auth"], "clashes with the user info in `servers`: give the credentials in one place")
     : decodeAuth(problems, [...path, "servers"], userInfo)
@@ -190,29 +187,30 @@ const decodeWith = <A>(
     const value = fields.get(key)
     return value === undefined ? undefined : reader(problems, [...path, key], value)
   }
+  const defaults = Defaults.config
   const servers = fields.has("servers")
     ? read("servers", decodeServers)
-    : { servers: [defaultServer] as const, userInfo: undefined }
+    : { servers: defaults.servers, userInfo: undefined }
   const auth = joinAuth(problems, path, fields.has("auth"), read("auth", readAuth), servers)
-  const tls = fields.has("tls") ? read("tls", decodeTls) : defaultTls
+  const tls = fields.has("tls") ? read("tls", decodeTls) : defaults.tls
   checkTls(problems, path, servers, tls, fields.get("tls") as { readonly [key: string]: unknown } | undefined)
   const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
   const config = {
-    discoverServers: read("discoverServers", readBoolean) ?? true,
-    connectTimeout: read("connectTimeout", readDuration) ?? Duration.seconds(5),
-    requestTimeout: read("requestTimeout", readDuration) ?? Duration.seconds(10),
-    pingInterval: read("pingInterval", readDuration) ?? Duration.seconds(30),
+    discoverServers: read("discoverServers", readBoolean) ?? defaults.discoverServers,
+    connectTimeout: read("connectTimeout", readDuration) ?? defaults.connectTimeout,
+    requestTimeout: read("requestTimeout", readDuration) ?? defaults.requestTimeout,
+    pingInterval: read("pingInterval", readDuration) ?? defaults.pingInterval,
     maxPingOut: read(
       "maxPingOut",
       (problems, at, value) => readNumber(problems, at, value, { min: 1, max: 1000, whole: true })
-    ) ?? 2,
-    inboxPrefix: read("inboxPrefix", readInboxPrefix) ?? "_INBOX",
-    noEcho: read("noEcho", readBoolean) ?? false,
-    drainTimeout: read("drainTimeout", readDuration) ?? Duration.seconds(10),
-    banner: read("banner", readBoolean) ?? false,
-    reconnect: read("reconnect", readReconnect) ?? readReconnect(problems, path, {}) ?? false,
-    whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? "wait"
-  } as const
+    ) ?? defaults.maxPingOut,
+    inboxPrefix: read("inboxPrefix", readInboxPrefix) ?? defaults.inboxPrefix,
+    noEcho: read("noEcho", readBoolean) ?? defaults.noEcho,
+    drainTimeout: read("drainTimeout", readDuration) ?? defaults.drainTimeout,
+    banner: read("banner", readBoolean) ?? defaults.banner,
+    reconnect: read("reconnect", readReconnect) ?? defaults.reconnect,
+    whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? defaults.whileDisconnected
+  }
   return servers === undefined || auth === undefined || tls === undefined
     ? undefined
     : { servers: servers.servers, ...(name === undefined ? {} : { name }), auth, tls, ...config }
