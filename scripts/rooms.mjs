@@ -154,7 +154,7 @@ const pure = [
 /** What breaks a rule and may: a file, what it imports, and why. One that nothing needs is a violation, too. */
 const exceptions = [
   ["internal/config/arbitrary.ts", "NatsAuth", "a generated config is made of generated values of the schemas"],
-  ["internal/config/arbitrary.ts", "NatsTls", "a generated config is made of generated values of the schemas"],
+  ["internal/config/arbitrary.ts", "NatsTls", "a generated config is made of generated values of the schemas"]
 ]
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")

@@ -60,7 +60,7 @@ describe("the first write", () => {
     })
     session.start(
       Buffer.alloc(0),
-      connectAndPing({ name: undefined, version: "1", echo: true, tlsRequired: false }, {})
+      connectAndPing({ noEcho: false }, { version: "1", tlsRequired: false }, {})
     )
     transport.listener.data(Buffer.from("PING\r\n"))
     session.writer.flush()

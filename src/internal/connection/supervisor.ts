@@ -9,43 +9,25 @@ import * as Equal from "effect/Equal"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import { type Attempt, type ConnectError, StaleConnection } from "../../ConnectError.ts"
-import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
+import type { Reconnect } from "../../NatsConfig.ts"
+import type { SessionSettings } from "../config/settings.ts"
+import { formatServer } from "../protocol/serverAddress.ts"
 import { increment, isAuthFailure } from "../telemetry/collector.ts"
 import type { Credentials } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
 import type { Session } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
-import { type Backoff, delayBefore } from "./backoff.ts"
+import { delayBefore, isSpent } from "./backoff.ts"
 import type { Connection } from "./connection.ts"
 import { mostTelling } from "./mostTelling.ts"
 import { type PooledServer, ServerPool } from "./serverPool.ts"
 import { type Lost, SessionLink } from "./sessionLink.ts"
 
-/** Durations are in milliseconds. */
-export interface ReconnectSettings extends Backoff {
-  /** Rounds over all servers in one outage. */
-  readonly maxAttempts: number
-  /** Time of one outage. */
-  readonly maxElapsed: number
-  /** Wait for a server at the first connect, too. */
-  readonly onFirstConnect: boolean
-}
-
-export interface SupervisorSettings {
-  readonly servers: ReadonlyArray<ServerAddress>
-  /** Whether those that a server names are dialled, too. */
-  readonly discoverServers: boolean
-  readonly name: string | undefined
-  readonly noEcho: boolean
-  readonly connectTimeout: number
-  readonly pingInterval: number
-  readonly maxPingOut: number
-  readonly reconnect: ReconnectSettings | false
-  /** Run before every dial. */
+/** What is resolved before every dial. */
+export interface Secrets {
   readonly credentials: Effect.Effect<Credentials, ConnectError>
   /** Whether `credentials` can yield others than before: it is the user's Effect, or reads a file. */
   readonly credentialsVary: boolean
-  /** Run before every dial. */
   readonly tls: Effect.Effect<TlsMaterial, ConnectError>
 }
 
@@ -95,11 +77,13 @@ export class Supervisor {
   private offered: Credentials | undefined
   private refusals: Refusals | undefined
   private readonly connection: Connection
-  private readonly settings: SupervisorSettings
+  private readonly settings: SessionSettings
+  private readonly secrets: Secrets
 
-  constructor(connection: Connection, settings: SupervisorSettings) {
+  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets) {
     this.connection = connection
     this.settings = settings
+    this.secrets = secrets
     this.pool = new ServerPool(settings.servers, settings.discoverServers)
   }
 
@@ -152,7 +136,7 @@ export class Supervisor {
 
   /** Rounds until one succeeds, the budget is spent, or the credentials are refused for good. */
   private readonly redial = (
-    reconnect: ReconnectSettings,
+    reconnect: Reconnect,
     cause: ConnectError,
     since: number,
     rounds: number,
@@ -165,7 +149,7 @@ export class Supervisor {
         const steps = attempt + Math.max(0, shortLives - 1)
         const delay = steps === 0 ? 0 : Math.round(delayBefore(reconnect, steps, yield* Random.next))
         const now = yield* Clock.currentTimeMillis
-        if (attempt >= reconnect.maxAttempts || now + delay - since > reconnect.maxElapsed) return yield* reason
+        if (isSpent(reconnect, attempt, now + delay - since)) return yield* reason
         if (delay > 0) {
           this.connection.lostReason = reason
           if (!this.connection.draining) {
@@ -196,16 +180,16 @@ export class Supervisor {
 
   private readonly dialOne = (server: PooledServer): Effect.Effect<Lost, ConnectError> =>
     Effect.gen({ self: this }, function*() {
-      const { connectTimeout, name, noEcho } = this.settings
+      const { settings } = this
       const credentials = yield* this.resolve
-      const tls = yield* this.settings.tls
+      const tls = yield* this.secrets.tls
       const lost = Deferred.makeUnsafe<ConnectError>()
       const owner = new SessionLink(this.connection, this.pool, server, credentials.method, lost)
       this.dials++
       // The owner takes the session before `dial` returns, so that an interruption just then cannot lose it.
       const { address, hadTls, hosts } = server
       yield* Effect.ensuring(
-        dial({ server: address, hosts, requireTls: hadTls, credentials, tls, name, noEcho, connectTimeout, owner }),
+        dial({ server: address, hosts, requireTls: hadTls, settings, credentials, tls, owner }),
         readLoopLeft
       )
       this.lastGood = credentials
@@ -217,7 +201,7 @@ export class Supervisor {
   private readonly resolve: Effect.Effect<Credentials, ConnectError> = Effect.suspend(() => {
     this.offered = undefined
     return Effect.catchTag(
-      Effect.tap(this.settings.credentials, (credentials) => {
+      Effect.tap(this.secrets.credentials, (credentials) => {
         this.offered = credentials
         return Effect.void
       }),
@@ -241,7 +225,7 @@ export class Supervisor {
       if (error._tag === "CredentialsInvalid" && error.attempts?.some((attempt) => !isRefusal(attempt.error))) {
         return false
       }
-      if (isLocal(error) && !this.settings.credentialsVary) return true
+      if (isLocal(error) && !this.secrets.credentialsVary) return true
       // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
       if (!isLocal(error) && this.offered === undefined) return false
       const known = this.refusals
@@ -250,7 +234,7 @@ export class Supervisor {
         ? { ...known, count: known.count + 1 }
         : { credentials: this.offered, count: 1, since: now }
       this.refusals = refusals
-      return refusals.count >= refusalsToEnd && (!this.settings.credentialsVary || now - refusals.since >= refusalTime)
+      return refusals.count >= refusalsToEnd && (!this.secrets.credentialsVary || now - refusals.since >= refusalTime)
     })
 
   private noteAuth(error: ConnectError): void {

@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { NatsClient } from "../../NatsClient.ts"
-import type { ClientConfig } from "../../NatsConfig.ts"
+import type { SessionSettings } from "../config/settings.ts"
 import type { Connection } from "../connection/connection.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 
@@ -27,15 +27,15 @@ const account = (client: NatsClient): Effect.Effect<string> =>
 /** Prints a frame on a terminal, and writes one structured log line elsewhere. */
 export const showBanner = (
   client: NatsClient,
-  config: Pick<ClientConfig, "name" | "servers">,
+  { name, servers }: SessionSettings,
   connection: Connection
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
     const info = connection.info!
     const fields = {
       id: String(info.client_id ?? "unknown"),
-      name: config.name ?? "unnamed",
-      brokers: config.servers.map(formatServer),
+      name: name ?? "unnamed",
+      brokers: servers.map(formatServer),
       server: `${info.server_name ?? info.server_id} ${info.version}`,
       account: yield* account(client),
       auth: connection.authMethod ?? "Anonymous",
@@ -51,7 +51,7 @@ export const showBanner = (
       auth: fields.auth,
       JetStream: fields.jetstream ? "yes" : "no"
     }).map(([label, value]) => `${`${label}:`.padEnd(12)} ${value}`)
-    const title = config.name === undefined ? "Connected to NATS" : `${config.name} is connected to NATS`
+    const title = name === undefined ? "Connected to NATS" : `${name} is connected to NATS`
     const lines = [title, ...rows]
     const width = Math.max(...lines.map((line) => line.length))
     const edge = "═".repeat(width + 2)

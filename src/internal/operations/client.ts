@@ -14,9 +14,10 @@ import type { ClientConfig } from "../../NatsConfig.ts"
 import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import { Collect } from "../../NatsMetrics.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
+import type { SessionSettings } from "../config/settings.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
-import { type ReconnectSettings, Supervisor } from "../connection/supervisor.ts"
+import { Supervisor } from "../connection/supervisor.ts"
 import type { Subscription } from "../delivery/subscription.ts"
 import { randomToken } from "../identity/randomToken.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
@@ -39,12 +40,11 @@ export const TypeId = "~effect-nats/NatsClient"
 
 const eventsKept = 1_024
 
-type SharedConfig = Omit<ClientConfig, "auth">
-
 export const makeClient = <R>(
   config: ClientConfig<R>
 ): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
   Effect.gen(function*() {
+    const { auth, tls, ...settings } = config
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
     const collecting = Context.get(context, Collect)
@@ -53,9 +53,9 @@ export const makeClient = <R>(
     const fibers = yield* Scope.make()
     const events = yield* PubSub.sliding<StatusEvent>(eventsKept)
     const connection: Connection = new Connection({
-      inbox: newInbox(config.inboxPrefix),
-      whileDisconnected: config.whileDisconnected,
-      drainTimeout: config.drainTimeout,
+      inbox: newInbox(settings.inboxPrefix),
+      whileDisconnected: settings.whileDisconnected,
+      drainTimeout: settings.drainTimeout,
       clock,
       fork: (effect) => {
         fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))
@@ -63,25 +63,17 @@ export const makeClient = <R>(
       events,
       responder: { publish: (subject, payload, options) => Publish.respond(connection, subject, payload, options) },
       tracing: Context.get(context, TracingEnabled)
-        ? new Tracing(config.inboxPrefix, () => connection.session?.server)
+        ? new Tracing(settings.inboxPrefix, () => connection.session?.server)
         : undefined,
       meter: collecting === "everything" ? new Meter(collectorOf(context).timesOfAll, clock) : undefined
     })
-    const supervisor = new Supervisor(connection, {
-      servers: config.servers,
-      discoverServers: config.discoverServers,
-      name: config.name,
-      noEcho: config.noEcho,
-      connectTimeout: Duration.toMillis(config.connectTimeout),
-      pingInterval: Duration.toMillis(config.pingInterval),
-      maxPingOut: config.maxPingOut,
-      reconnect: reconnectSettings(config),
-      credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(config.auth), context), {
-        duration: config.connectTimeout,
-        orElse: () => Effect.fail(lateCredentials(config.connectTimeout))
+    const supervisor = new Supervisor(connection, settings, {
+      credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(auth), context), {
+        duration: settings.connectTimeout,
+        orElse: () => Effect.fail(lateCredentials(settings.connectTimeout))
       }),
-      credentialsVary: Effect.isEffect(config.auth) || !isStaticAuth(config.auth),
-      tls: resolveTls(config.tls)
+      credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
+      tls: resolveTls(tls)
     })
     if (collecting !== "nothing") {
       const counted = countedOf(connection, supervisor)
@@ -93,7 +85,7 @@ export const makeClient = <R>(
     }
     // Before the first dial, so that nothing that is opened can be missed.
     yield* Effect.addFinalizer((exit) =>
-      drain(connection, config.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
+      drain(connection, settings.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
     )
     connection.setState({ _tag: "Connecting" })
     const lost = yield* supervisor.connect
@@ -101,8 +93,8 @@ export const makeClient = <R>(
       Effect.raceFirst(supervisor.supervise(lost), Effect.exit(connection.awaitClosed)),
       fibers
     )
-    const client = makeOperations(config, connection, supervisor)
-    if (config.banner) yield* showBanner(client, config, connection)
+    const client = makeOperations(settings, connection, supervisor)
+    if (settings.banner) yield* showBanner(client, settings, connection)
     return client
   })
 
@@ -127,11 +119,11 @@ const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
   })
 
 const makeOperations = (
-  config: SharedConfig,
+  settings: SessionSettings,
   connection: Connection,
   supervisor: Supervisor
 ): NatsClient & { readonly [ConnectionKey]: () => Connection } => {
-  const requestTimeout = Duration.toMillis(config.requestTimeout)
+  const requestTimeout = Duration.toMillis(settings.requestTimeout)
   const subscription = (
     subject: string,
     options?: SubscribeOptions
@@ -175,11 +167,11 @@ const makeOperations = (
         }
       ),
     consume: (subject, handler, options) =>
-      consume(connection, Operations.settingsOf(subject, options), config.drainTimeout, options, handler),
+      consume(connection, Operations.settingsOf(subject, options), settings.drainTimeout, options, handler),
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
-    inbox: Effect.sync(() => newInbox(config.inboxPrefix)),
+    inbox: Effect.sync(() => newInbox(settings.inboxPrefix)),
     flush: Operations.flush(connection),
     rtt: Effect.map(Effect.timed(Operations.flush(connection)), ([duration]) => duration),
     status: Stream.unwrap(Effect.gen(function*() {
@@ -204,23 +196,10 @@ const makeOperations = (
       pendingRequests: connection.mux.size
     })),
     closed: connection.awaitClosed,
-    drain: drain(connection, config.drainTimeout),
-    reconnect: Operations.reconnect(connection, config.connectTimeout)
+    drain: drain(connection, settings.drainTimeout),
+    reconnect: Operations.reconnect(connection, settings.connectTimeout)
   }
 }
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
   Stream.unwrap(Effect.map(subscription.read(), (pull) => Stream.fromPull(Effect.succeed(pull))))
-
-const reconnectSettings = ({ reconnect }: SharedConfig): ReconnectSettings | false =>
-  reconnect === false
-    ? false
-    : {
-      initialDelay: Duration.toMillis(reconnect.initialDelay),
-      maxDelay: Duration.toMillis(reconnect.maxDelay),
-      factor: reconnect.factor,
-      jitter: reconnect.jitter,
-      maxAttempts: reconnect.maxAttempts === "forever" ? Infinity : reconnect.maxAttempts,
-      maxElapsed: reconnect.maxElapsed === undefined ? Infinity : Duration.toMillis(reconnect.maxElapsed),
-      onFirstConnect: reconnect.onFirstConnect
-    }

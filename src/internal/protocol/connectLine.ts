@@ -2,6 +2,19 @@
  * The CONNECT line.
  */
 
+/** What the configuration says of it. */
+export interface ConnectSettings {
+  readonly name?: string | undefined
+  readonly noEcho: boolean
+}
+
+/** What is known where it is sent. */
+export interface ConnectFacts {
+  /** Of this client. */
+  readonly version: string
+  readonly tlsRequired: boolean
+}
+
 /** The fields that prove who the client is. */
 export interface ConnectAuth {
   readonly user?: string
@@ -12,18 +25,11 @@ export interface ConnectAuth {
   readonly sig?: string
 }
 
-export interface ConnectSettings {
-  readonly name: string | undefined
-  readonly version: string
-  readonly echo: boolean
-  readonly tlsRequired: boolean
-}
-
 /**
  * CONNECT and PING as one piece. They leave in one write: a second write could fail before the refusal of the first has
  * been read. The result holds secrets and must not be kept.
  */
-export const connectAndPing = (settings: ConnectSettings, auth: ConnectAuth): Uint8Array =>
+export const connectAndPing = (settings: ConnectSettings, facts: ConnectFacts, auth: ConnectAuth): Uint8Array =>
   Buffer.from(
     `CONNECT ${
       JSON.stringify({
@@ -32,11 +38,11 @@ export const connectAndPing = (settings: ConnectSettings, auth: ConnectAuth): Ui
         protocol: 1,
         headers: true,
         no_responders: true,
-        echo: settings.echo,
+        echo: !settings.noEcho,
         lang: "effect-nats",
-        version: settings.version,
+        version: facts.version,
         name: settings.name,
-        tls_required: settings.tlsRequired,
+        tls_required: facts.tlsRequired,
         user: auth.user,
         pass: auth.pass,
         auth_token: auth.auth_token,

@@ -1,6 +1,7 @@
 /**
  * From an address to a session: name lookup, TCP, the server's INFO, TLS, CONNECT, PONG.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
 import { connectAndPing } from "../protocol/connectLine.ts"
@@ -25,11 +26,12 @@ import { WireSession } from "./wireSession.ts"
  */
 export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
   Effect.suspend(() => {
-    const dialling = new Dialling(options)
-    const pokeAt = options.connectTimeout * pokeFraction
+    const timeoutMillis = Duration.toMillis(options.settings.connectTimeout)
+    const dialling = new Dialling(options, timeoutMillis)
+    const pokeAt = timeoutMillis * pokeFraction
     const deadline = Effect.sleep(pokeAt).pipe(
       Effect.andThen(Effect.sync(() => dialling.poke())),
-      Effect.andThen(Effect.sleep(options.connectTimeout - pokeAt)),
+      Effect.andThen(Effect.sleep(timeoutMillis - pokeAt)),
       Effect.andThen(Effect.sync(() => dialling.expire())),
       Effect.andThen(Effect.never)
     )
@@ -83,7 +85,7 @@ class Dialling implements TransportListener {
   private poked = false
   private over = false
 
-  constructor(options: DialOptions) {
+  constructor(options: DialOptions, timeoutMillis: number) {
     this.options = options
     const { server, tls } = options
     const isItself = options.hosts.length === 1 && options.hosts[0] === server.host
@@ -92,7 +94,7 @@ class Dialling implements TransportListener {
       server: formatServer(server),
       hosts: tls.serverName === undefined && !isItself ? options.hosts : [],
       method: options.credentials.method,
-      timeoutMillis: options.connectTimeout
+      timeoutMillis
     }
     this.webSocket = isWebSocket(server.scheme)
     this.tlsRequired = requiresTls(server.scheme) || options.requireTls || tls.mode === "require"
@@ -260,14 +262,14 @@ class Dialling implements TransportListener {
   private authenticate(info: ServerInfo, rest: Buffer): void {
     const transport = this.transport
     if (transport === undefined) return
-    const { credentials, name, noEcho, owner } = this.options
+    const { credentials, owner, settings } = this.options
     if (lacksNonce(credentials, info.nonce)) {
       return this.fail(this.unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
     }
     let connect: Uint8Array
     try {
-      const settings = { name, version, echo: !noEcho, tlsRequired: this.tlsRequired }
-      connect = connectAndPing(settings, connectAuth(credentials, info.nonce))
+      const auth = connectAuth(credentials, info.nonce)
+      connect = connectAndPing(settings, { version, tlsRequired: this.tlsRequired }, auth)
     } catch {
       // The reason is not kept: it could quote the credentials.
       return this.fail(this.unusable("its challenge cannot be signed with them"))

@@ -2,6 +2,7 @@
  * One connection to one server. A session never reconnects: when it ends, it has ended, and the supervisor dials another.
  */
 import type { ConnectError } from "../../ConnectError.ts"
+import type { SessionSettings } from "../config/settings.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
 import type { MessageTarget } from "../protocol/target.ts"
@@ -32,12 +33,9 @@ export interface DialOptions {
   readonly hosts: readonly [string, ...Array<string>]
   /** Nothing is sent in clear, whatever the scheme and `tls` say. */
   readonly requireTls: boolean
+  readonly settings: SessionSettings
   readonly credentials: Credentials
   readonly tls: TlsMaterial
-  readonly name?: string | undefined
-  readonly noEcho: boolean
-  /** The whole dial, in milliseconds: name lookup to the server's PONG. */
-  readonly connectTimeout: number
   readonly owner: SessionOwner
 }
 
