@@ -23,6 +23,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type { ConnectError } from "./ConnectError.ts"
 import { Background } from "./internal/operations/background.ts"
+import { makeWatched } from "./internal/operations/client.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsConfig from "./NatsConfig.ts"
 import { BackgroundEnded, type BackgroundReason } from "./NatsError.ts"
@@ -31,18 +32,17 @@ export { BackgroundEnded } from "./NatsError.ts"
 
 const connect = <E>(
   decoded: Effect.Effect<NatsConfig.NatsConfig, E>
-): Layer.Layer<NatsClient.NatsClient, E | ConnectError | NatsConfig.NatsConfigError> =>
-  Layer.unwrap(Effect.map(decoded, (config) => NatsClient.layer(config)))
+): Layer.Layer<NatsClient.NatsClient, E | ConnectError> =>
+  Layer.effect(NatsClient.NatsClient, Effect.flatMap(decoded, (config) => makeWatched(config)))
 
 /**
- * A client of a decoded configuration. It is closed with the layer's scope.
+ * A client of a decoded configuration, which is taken as it is. It is closed with the layer's scope.
  *
  * @category layers
  * @since 0.1.0
  */
-export const fromConfig = (
-  config: NatsConfig.NatsConfig
-): Layer.Layer<NatsClient.NatsClient, ConnectError | NatsConfig.NatsConfigError> => connect(Effect.succeed(config))
+export const fromConfig = (config: NatsConfig.NatsConfig): Layer.Layer<NatsClient.NatsClient, ConnectError> =>
+  connect(Effect.succeed(config))
 
 /**
  * A client of a value of which nothing is known, such as parsed JSON. `NatsConfigError` names every problem of it at its

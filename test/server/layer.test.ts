@@ -1,6 +1,6 @@
 /** A client from each source, with each method, on a real server. */
 import { assert, describe, it } from "@effect/vitest"
-import { NatsClient, NatsLayer } from "effect-nats"
+import { NatsClient, NatsConfig, NatsLayer } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -135,5 +135,13 @@ describe("a layer from outside input", () => {
         connects(NatsLayer.fromUnknown({ servers: "nats://127.0.0.1:1", auth: {} }, "here"))
       )
       assert.deepInclude(error, { _tag: "NatsConfigError", source: "here" })
+    }))
+
+  it.live("takes a decoded configuration as it is, without decoding it again", () =>
+    Effect.gen(function*() {
+      const { url } = yield* TestNatsServer.make()
+      const config = yield* NatsConfig.decode({ servers: url })
+      // More than can be written.
+      yield* connects(NatsLayer.fromConfig({ ...config, maxPingOut: 1_000_000 }))
     }))
 })

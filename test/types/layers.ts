@@ -14,8 +14,9 @@ const fromOptions = NatsClient.layer({ servers: "nats://127.0.0.1:4222", auth: {
 holds<Same<typeof fromOptions, Client>>()
 const byDefault = NatsClient.layer()
 holds<Same<typeof byDefault, Client>>()
+// It is decoded already.
 const fromConfig = NatsLayer.fromConfig(config)
-holds<Same<typeof fromConfig, Client>>()
+holds<Same<typeof fromConfig, Layer.Layer<NatsClient.NatsClient, ConnectError.ConnectError>>>()
 const fromUnknown = NatsLayer.fromUnknown(JSON.parse("{}"))
 holds<Same<typeof fromUnknown, Client>>()
 const fromEnv = NatsLayer.fromEnv({ prefix: "ORDERS_NATS" })
