@@ -12,14 +12,23 @@ import { type Attempt, type ConnectError, StaleConnection } from "../../ConnectE
 import type { Reconnect } from "../../NatsConfig.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
-import { increment, isAuthFailure } from "../telemetry/collector.ts"
+import { increment } from "../telemetry/collector.ts"
 import type { Credentials } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
 import type { Session } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
 import { delayBefore, isSpent } from "./backoff.ts"
+import {
+  isAboutCredentials,
+  isAuthFailure,
+  isLocal,
+  isRefusal,
+  isRequested,
+  isWorthWaiting,
+  mayPass,
+  mostTelling
+} from "./causes.ts"
 import type { Connection } from "./connection.ts"
-import { mostTelling } from "./mostTelling.ts"
 import { type PooledServer, ServerPool } from "./serverPool.ts"
 import { type Lost, SessionLink } from "./sessionLink.ts"
 
@@ -44,21 +53,6 @@ const shortLife = 1_000
 const readLoopLeft: Effect.Effect<void> = Effect.callback((resume) => {
   queueMicrotask(() => resume(Effect.void))
 })
-
-const isRefusal = (error: ConnectError): boolean =>
-  error._tag === "AuthorizationViolation" || error._tag === "CredentialsExpired" ||
-  error._tag === "CredentialsInvalid"
-
-const isAboutCredentials = (error: ConnectError): boolean =>
-  isRefusal(error) || error._tag === "AuthenticationExpired" || error._tag === "AuthenticationRevoked" ||
-  error._tag === "AccountAuthenticationExpired"
-
-const isRequested = (error: ConnectError): boolean => error._tag === "ConnectionReset" && error.requested === true
-
-// Found before anything is dialled, so that the next server would not change it.
-const isLocal = (error: ConnectError): boolean =>
-  error._tag === "CredentialsExpired" || (error._tag === "CredentialsInvalid" && error.server === undefined) ||
-  error._tag === "CredentialsUnavailable" || error._tag === "TlsConfigInvalid"
 
 /** Refusals in a row with the same credentials. */
 interface Refusals {
@@ -95,7 +89,7 @@ export class Supervisor {
       ? first
       : Effect.catchIf(
         first,
-        (error) => error.isRetryable || isRefusal(error),
+        isWorthWaiting,
         (error) =>
           Effect.flatMap(
             Effect.all([Clock.currentTimeMillis, this.isFinal(error)]),
@@ -219,12 +213,7 @@ export class Supervisor {
   /** Whether a refusal is the truth, and not a matter of time. */
   private readonly isFinal = (error: ConnectError): Effect.Effect<boolean> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
-      if (!isRefusal(error)) return false
-      if (error._tag === "CredentialsExpired" && error.notYetValid) return false
-      // An NKey is of no use at this server; another one that is away just now may know it.
-      if (error._tag === "CredentialsInvalid" && error.attempts?.some((attempt) => !isRefusal(attempt.error))) {
-        return false
-      }
+      if (!isRefusal(error) || mayPass(error)) return false
       if (isLocal(error) && !this.secrets.credentialsVary) return true
       // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
       if (!isLocal(error) && this.offered === undefined) return false

@@ -15,6 +15,7 @@ import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import { Collect } from "../../NatsMetrics.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import type { SessionSettings } from "../config/settings.ts"
+import { authFailures } from "../connection/causes.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
 import { Supervisor } from "../connection/supervisor.ts"
@@ -48,6 +49,7 @@ export const makeClient = <R>(
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
     const collecting = Context.get(context, Collect)
+    const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
     const fork = Effect.runForkWith(context)
     // Fibers of the client live in a scope of their own: it is closed after the drain that still needs them.
     const fibers = yield* Scope.make()
@@ -65,7 +67,7 @@ export const makeClient = <R>(
       tracing: Context.get(context, TracingEnabled)
         ? new Tracing(settings.inboxPrefix, () => connection.session?.server)
         : undefined,
-      meter: collecting === "everything" ? new Meter(collectorOf(context).timesOfAll, clock) : undefined
+      meter: collecting === "everything" && collector !== undefined ? new Meter(collector.timesOfAll, clock) : undefined
     })
     const supervisor = new Supervisor(connection, settings, {
       credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(auth), context), {
@@ -75,9 +77,8 @@ export const makeClient = <R>(
       credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
       tls: resolveTls(tls)
     })
-    if (collecting !== "nothing") {
+    if (collector !== undefined) {
       const counted = countedOf(connection, supervisor)
-      const collector = collectorOf(context)
       yield* Effect.acquireRelease(
         Effect.sync(() => collector.join(counted)),
         () => Effect.sync(() => collector.leave(counted))

@@ -2,13 +2,17 @@
  * The metrics of all clients that share a registry and attributes: sums of what the clients count, made when they are
  * read.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import { ConnectError } from "../../ConnectError.ts"
 import type { RequestError } from "../../NatsError.ts"
 import * as NatsMetrics from "../../NatsMetrics.ts"
 import type { ConnectionState } from "../../NatsStatus.ts"
 import { Durations } from "./durations.ts"
+import { perRegistry } from "./perRegistry.ts"
+
+/** The policies for a full buffer that drop messages. */
+type Dropping = "dropNewest" | "dropOldest"
 
 /** What is read of one client. */
 export interface Counted {
@@ -25,7 +29,7 @@ export interface Counted {
   readonly openSubscriptions: number
   readonly reconnectsBy: ReadonlyMap<string, number>
   readonly authFailuresBy: ReadonlyMap<string, number>
-  droppedBy(policy: "dropNewest" | "dropOldest"): number
+  droppedBy(policy: Dropping): number
 }
 
 /** What a request came to, as a label. */
@@ -54,20 +58,6 @@ const states: Record<Lowercase<ConnectionState["_tag"]>, ConnectionState["_tag"]
   closed: "Closed"
 }
 
-const authKinds: ReadonlySet<ConnectError["_tag"]> = new Set([
-  "AuthorizationViolation",
-  "AuthenticationTimeout",
-  "AuthenticationExpired",
-  "AuthenticationRevoked",
-  "AccountAuthenticationExpired",
-  "CredentialsInvalid",
-  "CredentialsExpired",
-  "CredentialsUnavailable"
-])
-
-/** Whether a failure is counted as one of authentication. */
-export const isAuthFailure = ({ _tag }: ConnectError): boolean => authKinds.has(_tag)
-
 export const increment = (counts: Map<string, number>, key: string): void => {
   counts.set(key, (counts.get(key) ?? 0) + 1)
 }
@@ -77,7 +67,9 @@ type Read = (counted: Counted) => number
 const causes = ConnectError.members.map((member) => member.fields._tag.schema.literal)
 
 /** What only grows: it stays when a client has gone. */
-const counters: ReadonlyArray<readonly [Metric.Counter<number>, Read]> = [
+const countersOf = (
+  authFailures: ReadonlyArray<ConnectError["_tag"]>
+): ReadonlyArray<readonly [Metric.Counter<number>, Read]> => [
   [NatsMetrics.dials, (client) => client.dials],
   [NatsMetrics.messagesIn, (client) => client.messagesIn],
   [NatsMetrics.messagesOut, (client) => client.messagesOut],
@@ -93,7 +85,7 @@ const counters: ReadonlyArray<readonly [Metric.Counter<number>, Read]> = [
       (client: Counted) => client.reconnectsBy.get(cause) ?? 0
     ] as const
   ),
-  ...[...authKinds].map((kind) =>
+  ...authFailures.map((kind) =>
     [
       Metric.withAttributes(NatsMetrics.authFailures, { kind }),
       (client: Counted) => client.authFailuresBy.get(kind) ?? 0
@@ -118,15 +110,17 @@ const ignored = (): void => {}
 
 export class Collector {
   private readonly clients = new Set<Counted>()
+  private readonly counters: ReadonlyArray<readonly [Metric.Counter<number>, Read]>
   /** What clients that have gone had counted, in the order of `counters`. */
-  private readonly gone = new Float64Array(counters.length)
+  private readonly gone: Float64Array
   private times: Times | undefined
-  /** The registry and the attributes of its metrics. */
-  readonly context: Context.Context<never>
+  private readonly context: Context.Context<never>
 
-  constructor(context: Context.Context<never>) {
+  constructor(context: Context.Context<never>, authFailures: ReadonlyArray<ConnectError["_tag"]>) {
     this.context = context
-    counters.forEach(([metric, read], i) => {
+    this.counters = countersOf(authFailures)
+    this.gone = new Float64Array(this.counters.length)
+    this.counters.forEach(([metric, read], i) => {
       Metric.registerUnsafe(metric, context, {
         get: () => ({ count: this.gone[i] + this.sum(read), incremental: true }),
         update: ignored,
@@ -149,7 +143,7 @@ export class Collector {
   /** The client has gone. What it had counted stays, and nothing of it is held. */
   leave(client: Counted): void {
     if (!this.clients.delete(client)) return
-    counters.forEach(([, read], i) => {
+    this.counters.forEach(([, read], i) => {
       this.gone[i] += read(client)
     })
   }
@@ -186,20 +180,13 @@ const registerTimes = (context: Context.Context<never>): Times => {
   return { handlers: register(NatsMetrics.handlerTime), requests }
 }
 
-// One for each registry and set of attributes: a second one would take the first one's place in the registry.
-const collectors = new WeakMap<Map<string, unknown>, Map<string, Collector>>()
+const collectors = perRegistry<Collector>()
 
-/** The collector of the registry and the attributes that are in force here. */
-export const collectorOf = (context: Context.Context<never>): Collector => {
-  const registry = Context.get(context, Metric.MetricRegistry)
-  const attributes = Context.get(context, Metric.CurrentMetricAttributes)
-  const needed = Context.make(Metric.MetricRegistry, registry).pipe(
-    Context.add(Metric.CurrentMetricAttributes, attributes)
-  )
-  const key = JSON.stringify(Object.entries(attributes).toSorted(([a], [b]) => a < b ? -1 : 1))
-  let known = collectors.get(registry)
-  if (known === undefined) collectors.set(registry, known = new Map())
-  let collector = known.get(key)
-  if (collector === undefined) known.set(key, collector = new Collector(needed))
-  return collector
-}
+/**
+ * The collector of the registry and the attributes that are in force here. `authFailures` are the errors that are counted as
+ * failures of authentication: what they mean is for those above to say.
+ */
+export const collectorOf = (
+  context: Context.Context<never>,
+  authFailures: ReadonlyArray<ConnectError["_tag"]>
+): Collector => collectors(context, (needed) => new Collector(needed, authFailures))

@@ -5,8 +5,8 @@
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as NatsMetrics from "../../NatsMetrics.ts"
-import { type Collector, collectorOf } from "./collector.ts"
 import { Durations } from "./durations.ts"
+import { perRegistry } from "./perRegistry.ts"
 
 /** What is read of one endpoint. Both only grow. */
 export interface CountedEndpoint {
@@ -29,11 +29,11 @@ class Series {
   private goneRequests = 0
   private goneErrors = 0
   private times: Durations | undefined
-  private readonly collector: Collector
+  private readonly context: Context.Context<never>
   private readonly labels: { readonly service: string; readonly endpoint: string }
 
-  constructor(collector: Collector, service: string, endpoint: string) {
-    this.collector = collector
+  constructor(context: Context.Context<never>, service: string, endpoint: string) {
+    this.context = context
     this.labels = { service, endpoint }
     this.count(NatsMetrics.serviceRequests, () => this.goneRequests + this.sum((it) => it.totalRequests))
     this.count(NatsMetrics.serviceErrors, () => this.goneErrors + this.sum((it) => it.totalErrors))
@@ -42,7 +42,7 @@ class Series {
   get durations(): Durations {
     if (this.times !== undefined) return this.times
     const durations = new Durations()
-    Metric.registerUnsafe(Metric.withAttributes(NatsMetrics.serviceTime, this.labels), this.collector.context, {
+    Metric.registerUnsafe(Metric.withAttributes(NatsMetrics.serviceTime, this.labels), this.context, {
       get: () => durations.state,
       update: ignored,
       modify: ignored
@@ -57,7 +57,7 @@ class Series {
   }
 
   private count(metric: Metric.Counter<number>, read: () => number): void {
-    Metric.registerUnsafe(Metric.withAttributes(metric, this.labels), this.collector.context, {
+    Metric.registerUnsafe(Metric.withAttributes(metric, this.labels), this.context, {
       get: () => ({ count: read(), incremental: true }),
       update: ignored,
       modify: ignored
@@ -71,15 +71,16 @@ class Series {
   }
 }
 
-const seriesOfAll = new WeakMap<Collector, Map<string, Series>>()
+const seriesOfAll = perRegistry<(service: string, endpoint: string) => Series>()
 
-const seriesOf = (collector: Collector, service: string, endpoint: string): Series => {
-  let known = seriesOfAll.get(collector)
-  if (known === undefined) seriesOfAll.set(collector, known = new Map())
-  const key = `${service}.${endpoint}`
-  let series = known.get(key)
-  if (series === undefined) known.set(key, series = new Series(collector, service, endpoint))
-  return series
+const makeSeries = (context: Context.Context<never>): (service: string, endpoint: string) => Series => {
+  const known = new Map<string, Series>()
+  return (service, endpoint) => {
+    const key = `${service}.${endpoint}`
+    let series = known.get(key)
+    if (series === undefined) known.set(key, series = new Series(context, service, endpoint))
+    return series
+  }
 }
 
 /** Counts an endpoint where metrics are collected. */
@@ -91,7 +92,7 @@ export const meterEndpoint = (
 ): EndpointMeter => {
   const collecting = Context.get(context, NatsMetrics.Collect)
   if (collecting === "nothing") return { durations: undefined, leave: ignored }
-  const series = seriesOf(collectorOf(context), service, endpoint)
+  const series = seriesOfAll(context, makeSeries)(service, endpoint)
   series.members.add(counted)
   return {
     durations: collecting === "everything" ? series.durations : undefined,
