@@ -25,6 +25,7 @@ const sections = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^
 /** What the table says of errors whose answer depends on a field, with the values for yes and those for no. */
 const depends: ReadonlyMap<string, readonly [yes: ReadonlyArray<object>, no: ReadonlyArray<object>]> = new Map([
   ["only if not yet valid", [[{ notYetValid: true }], [{ notYetValid: false }]]],
+  ["as its `reason` says", [[{ reason: { isRetryable: true } }], [{ reason: { isRetryable: false } }, { reason: {} }]]],
   ["for codes 429 and 503", [[{ code: 429 }, { code: 503 }], [{ code: 500 }, { code: 404 }, { code: 0 }]]]
 ])
 
