@@ -47,9 +47,9 @@ export const noteStopping = (part: Part): void => {
   part.trouble ??= `${describePart(part)} is stopping`
 }
 
-export const noteEnd = (part: Part, cause: Cause.Cause<unknown>): void => {
+export const noteEnd = (part: Part, cause: Cause.Cause<unknown>, what = describePart(part)): void => {
   const error = Cause.squash(cause)
-  part.trouble = `${describePart(part)} has ended: ${error instanceof Error ? error.message : String(error)}`
+  part.trouble = `${what} has ended: ${error instanceof Error ? error.message : String(error)}`
 }
 
 /** The parts whose handlers run here: one of them that stops its own part must not wait for itself. */

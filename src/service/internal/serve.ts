@@ -15,7 +15,7 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
-import { logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
+import { describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
 import { inTime, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
@@ -139,7 +139,11 @@ export const serve = <Rpcs extends Rpc.Any>(
           endpoint.ended = error
           info = infoWith(hasSchemas)
         }
-        noteEnd(part, Cause.fail(error))
+        noteEnd(
+          part,
+          Cause.fail(error),
+          isWhole ? undefined : `the endpoint ${JSON.stringify(endpoint.contract.name)} of ${describePart(part)}`
+        )
         // The end of the client is the end of all of them: it is told once.
         if (isWhole && !isFirst) return Effect.void
         return tell(

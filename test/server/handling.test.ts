@@ -1,0 +1,143 @@
+/** The engine of handlers, by whatever they are started: counts, concurrency, and what a stop leaves behind. */
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Metric, Schema, Scope } from "effect"
+import { NatsClient, NatsListener, NatsMetrics, Subject, SubjectSchema } from "effect-nats"
+import { NatsService } from "effect-nats/service"
+import { TestNatsServer } from "effect-nats/testing"
+import { Rpc, RpcGroup } from "effect/rpc"
+
+const Group = RpcGroup.make(Rpc.make("ask", { payload: Schema.String, success: Schema.String }))
+const Handlers = Group.toLayer({ ask: (text) => Effect.succeed(text) })
+const Asked = SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.String })
+const Told = SubjectSchema.make(Subject.template("told.{id}"), Schema.Struct({ n: Schema.Int }))
+
+const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
+
+const logged = () => {
+  const lines: Array<string> = []
+  return { lines, logger: Logger.layer([Logger.map(Logger.formatJson, (line) => lines.push(line))]) }
+}
+
+it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("handlers", (it) => {
+  for (const concurrency of [0, -1, 1.5, Number.NaN, Infinity]) {
+    it.effect(`with a concurrency of ${concurrency} are an InvalidOption, wherever it is given`, () =>
+      Effect.gen(function*() {
+        const nats = yield* connect
+        const starts = [
+          nats.consume("a", () => Effect.void, { concurrency }),
+          NatsListener.make("a", () => Effect.void, { concurrency }),
+          Asked.respond((text) => Effect.succeed(text), { concurrency })
+        ]
+        for (const start of starts) {
+          const error = yield* Effect.flip(Effect.provideService(start, NatsClient.NatsClient, nats))
+          assert.deepInclude(error, { _tag: "InvalidOption", option: "concurrency", given: String(concurrency) })
+          assert.include(error.message, String(concurrency))
+        }
+        const invalid = yield* Effect.flip(
+          NatsService.make(Group, { name: "s", version: "1.0.0", concurrency }).pipe(
+            Effect.provide(Handlers),
+            Effect.provideService(NatsClient.NatsClient, nats)
+          )
+        )
+        assert.deepInclude(invalid, { _tag: "InvalidService", what: "concurrency", given: String(concurrency) })
+        assert.strictEqual((yield* nats.stats).subscriptions, 0)
+      }))
+  }
+
+  it.effect("run at the same time without a bound where that is asked for, also in consume, and are all awaited", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const arrived = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      let open = 0
+      let done = 0
+      const handler = () =>
+        Effect.suspend(() => ++open === 200 ? Deferred.succeed(arrived, undefined) : Effect.void).pipe(
+          Effect.andThen(Deferred.await(finish)),
+          Effect.andThen(Effect.sync(() => done++))
+        )
+      const consuming = yield* Effect.forkChild(nats.consume("a", handler, { concurrency: "unbounded" }), {
+        startImmediately: true
+      })
+      yield* nats.flush
+      yield* Effect.replicateEffect(nats.publish("a"), 200, { discard: true })
+      yield* Deferred.await(arrived)
+      const stopped = yield* Effect.forkChild(Fiber.interrupt(consuming), { startImmediately: true })
+      yield* Deferred.succeed(finish, undefined)
+      yield* Fiber.join(stopped)
+      assert.strictEqual(done, 200)
+    }))
+
+  it.effect("are counted and timed, all of them", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      yield* Effect.gen(function*() {
+        yield* Effect.forkScoped(nats.consume("consumed", () => Effect.fail("no")), { startImmediately: true })
+        yield* NatsListener.make("listened", () => Effect.die("no"))
+        yield* Asked.respond(() => Effect.die("no"))
+        yield* nats.flush
+        yield* nats.publish("consumed")
+        yield* nats.publish("listened")
+        yield* Effect.flip(Asked.request("x"))
+        yield* nats.flush
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
+      assert.strictEqual((yield* nats.stats).handlerFailures, 3)
+      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerFailures)).count, 3)
+      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerTime)).count, 3)
+    }).pipe(
+      Effect.provideService(NatsMetrics.Collect, "everything"),
+      (effect) => Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
+    ))
+
+  it.effect("of events get values and parameters, leave out what does not decode, and know who asks for it", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const { lines, logger } = logged()
+      const seen: Array<string> = []
+      const three = yield* Deferred.make<void>()
+      const note = (text: string) =>
+        Effect.suspend(() => seen.push(text) === 3 ? Deferred.succeed(three, undefined) : Effect.void)
+      yield* Effect.gen(function*() {
+        const scope = yield* Scope.Scope
+        const build = Effect.fnUntraced(function*(onInvalid: boolean) {
+          const layer = Told.layer(
+            ({ n }, { message, parameters }) => note(`${parameters.id} ${n} ${message.subject}`),
+            onInvalid ? { onInvalid: (error) => note(`invalid ${error.path}`), parameters: { id: "b" } } : {}
+          )
+          yield* Scope.provide(Layer.build(layer), scope)
+        })
+        yield* build(false)
+        yield* nats.publish("told.a", `{"n":"one"}`)
+        yield* Told.publish({ id: "a" }, { n: 1 })
+        yield* build(true)
+        yield* nats.publish("told.b", `{"n":"one"}`)
+        yield* Told.publish({ id: "a" }, { n: 2 })
+        yield* Deferred.await(three)
+      }).pipe(Effect.provide(logger), Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
+      assert.deepStrictEqual(seen.toSorted(), ["a 1 told.a", "a 2 told.a", "invalid n"])
+      const failed = lines.filter((line) => line.includes("A message handler failed"))
+      assert.strictEqual(failed.length, 2)
+      assert.strictEqual((yield* nats.stats).handlerFailures, 2)
+    }))
+
+  it.effect("that do not let themselves be interrupted are left behind with a warning, and so is what they left", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const { lines, logger } = logged()
+      const begun = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      yield* NatsListener.make(
+        "stuck",
+        () => Effect.uninterruptible(Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(finish))),
+        { drainTimeout: "20 millis" }
+      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger), Scope.provide(scope))
+      yield* Effect.replicateEffect(nats.publish("stuck"), 3, { discard: true })
+      yield* Deferred.await(begun)
+      yield* nats.flush
+      yield* Effect.provide(Scope.close(scope, Exit.void), logger)
+      yield* Deferred.succeed(finish, undefined)
+      assert.isTrue(lines.some((line) => line.includes("2 messages were received and are not handled")))
+      assert.isTrue(lines.some((line) => line.includes("does not let itself be interrupted")))
+    }))
+})
