@@ -67,6 +67,27 @@ describe("docs/getting-started.md", () => {
   })
 })
 
+describe("docs/architecture.md", () => {
+  const rooms = fs.readdirSync(path.join(root, "src", "internal"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory()).map(({ name }) => name)
+
+  it("names files that exist", () => {
+    const named = [...read("docs/architecture.md").matchAll(/`([\w./-]+\.(?:ts|mjs|md|json))`/g)].map(([, name]) =>
+      name
+    )
+    assert.isAbove(named.length, 40)
+    // A file is named with its room, or behind one that is.
+    const folders = [".", "src", "src/internal", ...rooms.map((room) => `src/internal/${room}`), "src/service/internal"]
+    const missing = named.filter((name) => !folders.some((folder) => fs.existsSync(path.join(root, folder, name))))
+    assert.deepStrictEqual(missing, [])
+  })
+
+  it("has every room", () => {
+    const named = rows("docs/architecture.md", /^The rooms/).map(([room]) => room)
+    assert.sameMembers([...named], rooms.map((room) => `\`${room}/\``))
+  })
+})
+
 describe("the documents", () => {
   const names = [
     "README.md",
