@@ -354,15 +354,15 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
 export type BackgroundReason = PermissionsViolation | ConnectionClosed | SlowConsumer | PlatformError
 
 /**
- * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, a recorder, or
- * the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
+ * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, an rpc
+ * server, a recorder, or the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
  *
  * @category errors
  * @since 0.2.0
  */
 export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("BackgroundEnded", {
   part: Schema.Struct({
-    kind: Schema.Literals(["client", "listener", "responder", "service", "recorder"]),
+    kind: Schema.Literals(["client", "listener", "responder", "service", "rpcServer", "recorder"]),
     /** Its subjects, its file, its name; of a client without a name its servers. */
     name: Schema.String
   }),

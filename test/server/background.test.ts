@@ -3,9 +3,9 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
-import { NatsService } from "effect-nats/service"
+import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -51,7 +51,16 @@ const parts: ReadonlyArray<
   ["listener", "plain", "plain", NatsListener.layer("plain", () => Effect.void)],
   ["listener", "told", "told", Told.layer(() => Effect.void)],
   ["responder", "asked", "asked", Asked.layer((text) => Effect.succeed(text))],
-  ["service", "s", "s.hi", service]
+  ["service", "s", "s.hi", service],
+  [
+    "rpcServer",
+    "calls",
+    "calls",
+    RpcServer.layer(Group).pipe(
+      Layer.provide([Handlers, NatsRpc.layerServerProtocol({ subject: "calls" })]),
+      Layer.provide(RpcSerialization.layerJson)
+    )
+  ]
 ]
 
 for (const [kind, name, denied, layer] of parts) {

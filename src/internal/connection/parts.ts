@@ -4,7 +4,7 @@
 
 /** What a part is, and the subject or name that it goes by. */
 export interface PartName {
-  readonly kind: "client" | "listener" | "responder" | "service" | "recorder"
+  readonly kind: "client" | "listener" | "responder" | "service" | "rpcServer" | "recorder"
   readonly name: string
 }
 

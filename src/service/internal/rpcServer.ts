@@ -15,6 +15,8 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomToken } from "../../internal/identity/randomToken.ts"
+import { noteEnd, noteStopping, reportEnd } from "../../internal/operations/background.ts"
+import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { PublishError, SubscribeError } from "../../NatsError.ts"
@@ -134,13 +136,24 @@ class Server {
           Effect.timeoutOption(this.settings.drainTimeout),
           Effect.andThen(Effect.suspend(() => Deferred.succeed(this.over, undefined)))
         )
+        const { parts } = connectionOf(this.nats)
+        const part = parts.join({ kind: "rpcServer", name: this.settings.subject })
+        yield* Effect.addFinalizer(() => Effect.sync(() => parts.leave(part)))
         return yield* restore(
           // A client that has ended for good ends the server. After an intended close there is nothing more to take, and the calls that are here go on.
           Effect.andThen(
-            Effect.orDie(Effect.all([Fiber.join(intake), Fiber.join(followUps)], { concurrency: "unbounded" })),
+            Effect.all([Fiber.join(intake), Fiber.join(followUps)], { concurrency: "unbounded" }).pipe(
+              // Nobody sees what the fiber of an rpc server ends with.
+              Effect.tapCause((cause) =>
+                Effect.andThen(Effect.sync(() => noteEnd(part, cause)), reportEnd(part, cause))
+              ),
+              Effect.orDie
+            ),
             Effect.never
           )
-        ).pipe(Effect.onInterrupt(() => finish))
+        ).pipe(
+          Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => noteStopping(part)), finish))
+        )
       })
     )
   }
