@@ -21,6 +21,7 @@
  */
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { ConnectError } from "./ConnectError.ts"
 import { keptBody, keptHeaders } from "./internal/protocol/keptReply.ts"
 import type { NatsHeaders } from "./NatsHeaders.ts"
@@ -367,7 +368,15 @@ export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("Back
     name: Schema.String
   }),
   /** What ended it. A client that was closed on purpose while the program was to run: `ConnectionClosed` without a reason. */
-  reason: Schema.declare((u: unknown): u is BackgroundReason => u instanceof Error)
+  reason: Schema.declare((u: unknown): u is BackgroundReason => u instanceof Error, {
+    identifier: "BackgroundReason",
+    // What property tests generate.
+    toCodecArbitrary: () =>
+      Schema.link<BackgroundReason>()(Schema.toType(SlowConsumer), {
+        decode: SchemaGetter.passthroughSubtype(),
+        encode: SchemaGetter.forbiddenEncoding
+      })
+  })
 }) {
   override get message(): string {
     return this.reason.message

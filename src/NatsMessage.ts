@@ -53,6 +53,19 @@ export interface NatsMessage {
   readonly headers: NatsHeaders
   /** Where an answer is expected. */
   readonly reply: string | undefined
+  /**
+   * The status in the first line of the headers, which messages of the server itself have: 503 nobody answers, 100 a sign of
+   * life, 404 nothing there, 408 out of time, 409 ended or refused. `undefined` in what programs send.
+   *
+   * @since 0.2.0
+   */
+  readonly status: number | undefined
+  /**
+   * The words behind the status, such as `No Messages`. `undefined` where there are none.
+   *
+   * @since 0.2.0
+   */
+  readonly description: string | undefined
   /** The first value of a header. */
   header(name: string): string | undefined
   /**

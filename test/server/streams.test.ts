@@ -341,7 +341,6 @@ describe("max", () => {
         nats.subscription("in", { max: 1_000_000_000 }),
         nats.subscription("in", { capacity: Number.NaN }),
         nats.subscription("in", { capacityBytes: -1 }),
-        nats.consume("in", () => Effect.void, { concurrency: 0 }),
         Stream.runDrain(nats.requestMany("in", "", { count: 0 }))
       ]
       for (const operation of wrong) {

@@ -16,14 +16,9 @@ import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../../Na
 import type { ConnectionState, StatusEvent } from "../../NatsStatus.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { Deadlines } from "../delivery/deadlines.ts"
+import type { Delivery, DeliveryOwner, OverflowPolicy } from "../delivery/delivery.ts"
 import type { Responder } from "../delivery/message.ts"
 import { RequestMux } from "../delivery/requests.ts"
-import {
-  type OverflowPolicy,
-  Subscription,
-  type SubscriptionOwner,
-  type SubscriptionSettings
-} from "../delivery/subscription.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { parsePermissionsViolation, serverErrorText } from "../protocol/serverError.ts"
 import type { MessageTarget } from "../protocol/target.ts"
@@ -69,7 +64,7 @@ const backlogCheckEvery = 1024 * 1024
 
 const muxSid = 1
 
-export class Connection implements SubscriptionOwner {
+export class Connection implements DeliveryOwner {
   session: Session | undefined
   state: ConnectionState = { _tag: "Connecting" }
   /** The latest INFO of any session. */
@@ -99,9 +94,9 @@ export class Connection implements SubscriptionOwner {
   readonly settings: ConnectionSettings
   readonly mux: RequestMux
   readonly closed = Deferred.makeUnsafe<void, ConnectionClosed>()
-  readonly subscriptions = new Map<number, Subscription>()
+  readonly subscriptions = new Map<number, Delivery>()
   /** Nothing more comes for these, and their readers are not done yet. */
-  readonly unfinished = new Set<Subscription>()
+  readonly unfinished = new Set<Delivery>()
   readonly watches = new Set<ConfirmWatch>()
   /** What runs on this connection, for health. */
   readonly parts = new Parts()
@@ -212,8 +207,9 @@ export class Connection implements SubscriptionOwner {
 
   // Subscriptions
 
-  subscribe(settings: SubscriptionSettings): Subscription {
-    const subscription = new Subscription(this.nextSid++, settings, this)
+  /** Opens what `make` gives for a number of its own. */
+  subscribe<D extends Delivery>(make: (sid: number, owner: DeliveryOwner) => D): D {
+    const subscription = make(this.nextSid++, this)
     this.subscriptions.set(subscription.sid, subscription)
     const session = this.session
     if (session !== undefined) {
@@ -223,16 +219,16 @@ export class Connection implements SubscriptionOwner {
     return subscription
   }
 
-  unsubscribe(subscription: Subscription): void {
+  unsubscribe(subscription: Delivery): void {
     if (!this.forget(subscription)) return
     this.session?.writer.unsubscribe(subscription.sid, undefined)
   }
 
-  completed(subscription: Subscription): void {
+  completed(subscription: Delivery): void {
     this.forget(subscription)
   }
 
-  overflowed(subscription: Subscription): void {
+  overflowed(subscription: Delivery): void {
     this.emit({
       _tag: "Overflow",
       subject: subscription.settings.subject,
@@ -317,7 +313,7 @@ export class Connection implements SubscriptionOwner {
 
   // internal
 
-  private forget(subscription: Subscription): boolean {
+  private forget(subscription: Delivery): boolean {
     if (!this.subscriptions.delete(subscription.sid)) return false
     this.pastDropped[subscription.settings.overflow] += subscription.dropped
     this.unfinished.add(subscription)
@@ -337,7 +333,10 @@ export class Connection implements SubscriptionOwner {
   // Subscriptions first, so that an answer to a held publish finds its reader.
   private replay(session: Session): void {
     const subscriptions = this.draining ? [] : [...this.subscriptions.values()]
-    for (const subscription of subscriptions) open(session, subscription)
+    for (const subscription of subscriptions) {
+      open(session, subscription)
+      subscription.settings.onReplay?.(session.writer)
+    }
     if (subscriptions.length > 0) this.confirmWhenHandled(session, subscriptions)
     for (const { headers, payload, reply, subject } of this.held) {
       session.writer.publish(subject, reply, headers, payload)
@@ -346,7 +345,7 @@ export class Connection implements SubscriptionOwner {
     this.held.length = 0
   }
 
-  private confirmWhenHandled(session: Session, subscriptions: ReadonlyArray<Subscription>): void {
+  private confirmWhenHandled(session: Session, subscriptions: ReadonlyArray<Delivery>): void {
     session.ping((reason) => {
       // When the session ended first, the next one replays the subscriptions and confirms them.
       if (reason === undefined) { for (const subscription of subscriptions) subscription.confirm() }
@@ -364,7 +363,7 @@ export class Connection implements SubscriptionOwner {
   }
 
   // Without a number the server means every subscription with this subject and queue group.
-  private subscribeDenied(error: PermissionsViolation, denied: Subscription | undefined): void {
+  private subscribeDenied(error: PermissionsViolation, denied: Delivery | undefined): void {
     if (error.subject === this.mux.pattern) {
       this.mux.subscribed = false
       this.mux.failAll(error)
@@ -381,7 +380,7 @@ export class Connection implements SubscriptionOwner {
 }
 
 /** The server counts from the SUB on: on a later session it is told what is left, and gives a queue group's rest to others. */
-const open = ({ writer }: Session, { left, settings, sid }: Subscription): void => {
+const open = ({ writer }: Session, { left, settings, sid }: Delivery): void => {
   writer.subscribe(sid, settings.subject, settings.queue)
   if (left > 0) writer.unsubscribe(sid, left)
 }

@@ -1,13 +1,13 @@
 /**
  * What the metrics read of one client.
  */
-import type { Subscription } from "../delivery/subscription.ts"
+import type { Delivery } from "../delivery/delivery.ts"
 import type { Counted } from "../telemetry/collector.ts"
 import type { Connection } from "./connection.ts"
 import type { Supervisor } from "./supervisor.ts"
 
 export const countedOf = (connection: Connection, supervisor: Supervisor): Counted => {
-  const sum = (read: (subscription: Subscription) => number): number => {
+  const sum = (read: (delivery: Delivery) => number): number => {
     let sum = 0
     for (const subscription of connection.subscriptions.values()) sum += read(subscription)
     return sum

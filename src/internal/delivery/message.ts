@@ -8,7 +8,7 @@ import { InvalidSubject, MessageDecodeError, type RespondError } from "../../Nat
 import type { NatsHeaders } from "../../NatsHeaders.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
 import { jsonTextDecoder } from "../payload/jsonText.ts"
-import { decodeHeaders, getHeader } from "../protocol/headers.ts"
+import { decodeHeaders, getHeader, statusOf } from "../protocol/headers.ts"
 import { remoteSpan } from "../telemetry/traceContext.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 
@@ -110,6 +110,16 @@ export class Message implements NatsMessage {
 
   get reply(): string | undefined {
     return this.replyStart === this.replyEnd ? undefined : this.chunk.toString("utf8", this.replyStart, this.replyEnd)
+  }
+
+  get status(): number | undefined {
+    return this.headerStart === this.payloadStart
+      ? undefined
+      : statusOf(this.chunk, this.headerStart, this.payloadStart) || undefined
+  }
+
+  get description(): string | undefined {
+    return this.headerStart === this.payloadStart ? undefined : decodeHeaders(this.headerBytes).description
   }
 
   get headerBytes(): Buffer {

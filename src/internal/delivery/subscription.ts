@@ -10,34 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { SlowConsumer, type SubscriptionError } from "../../NatsError.ts"
-import type { MessageTarget } from "../protocol/target.ts"
-import { Message, type Responder } from "./message.ts"
-
-export type OverflowPolicy = "fail" | "dropNewest" | "dropOldest"
-
-export interface SubscriptionSettings {
-  readonly subject: string
-  readonly queue: string | undefined
-  readonly capacity: number
-  readonly capacityBytes: number
-  readonly overflow: OverflowPolicy
-  /** It ends after so many messages. */
-  readonly max?: number | undefined
-}
-
-/** What a subscription tells the client that owns it. */
-export interface SubscriptionOwner extends Responder {
-  /** The buffer became full: once for each episode, which ends when the reader has emptied it. */
-  overflowed(subscription: Subscription): void
-  /** No more messages are wanted: tell the server. */
-  unsubscribe(subscription: Subscription): void
-  /** It has its `max`, which the server knows. */
-  completed(subscription: Subscription): void
-}
+import type { Delivery, DeliveryOwner, End, SubscriptionSettings } from "./delivery.ts"
+import { Message } from "./message.ts"
 
 type Batch = Arr.NonEmptyReadonlyArray<Message>
-
-export type End = SubscriptionError | Cause.Done
 
 // A message keeps the memory that it came in. This share of it at least has to be the subscription's own.
 const leastShare = 1 / 4
@@ -50,7 +26,7 @@ interface Waiting {
   readonly resume: (exit: Exit.Exit<Batch, End>) => void
 }
 
-export class Subscription implements MessageTarget {
+export class Subscription implements Delivery {
   touched = false
   dropped = 0
   /** The server has the SUB of the current session. */
@@ -75,9 +51,9 @@ export class Subscription implements MessageTarget {
 
   readonly sid: number
   readonly settings: SubscriptionSettings
-  private readonly owner: SubscriptionOwner
+  private readonly owner: DeliveryOwner
 
-  constructor(sid: number, settings: SubscriptionSettings, owner: SubscriptionOwner) {
+  constructor(sid: number, settings: SubscriptionSettings, owner: DeliveryOwner) {
     this.sid = sid
     this.settings = settings
     this.left = settings.max ?? 0

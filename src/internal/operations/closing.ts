@@ -6,7 +6,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { Connection } from "../connection/connection.ts"
-import type { Subscription } from "../delivery/subscription.ts"
+import type { Delivery } from "../delivery/delivery.ts"
 import { Within } from "./background.ts"
 import { roundTrip } from "./sending.ts"
 
@@ -35,7 +35,7 @@ export const stopOnce = (part: object, stop: Effect.Effect<void>): Effect.Effect
 }
 
 /** Takes no more messages of a subscription. What was received can still be read. */
-export const unsubscribe = (connection: Connection, subscription: Subscription): void => {
+export const unsubscribe = (connection: Connection, subscription: Delivery): void => {
   connection.unsubscribe(subscription)
   subscription.end(Cause.Done())
 }
@@ -44,7 +44,7 @@ export const unsubscribe = (connection: Connection, subscription: Subscription):
  * Takes no more from the server. What it sent before it handled that is still received and can be read; then the stream
  * ends.
  */
-export const leave = (connection: Connection, subscription: Subscription): Effect.Effect<void> =>
+export const leave = (connection: Connection, subscription: Delivery): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (!connection.subscriptions.has(subscription.sid)) return Effect.void
     connection.session?.writer.unsubscribe(subscription.sid, undefined)
@@ -59,7 +59,7 @@ export const leave = (connection: Connection, subscription: Subscription): Effec
     )
   })
 
-const finished = (subscription: Subscription): Effect.Effect<void> =>
+const finished = (subscription: Delivery): Effect.Effect<void> =>
   Effect.callback((resume) => subscription.onFinished(() => resume(Effect.void)))
 
 const roundTripOrEnd = (connection: Connection): Effect.Effect<void> =>

@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HandleError, SubscriptionError } from "../../NatsError.ts"
 import type { Connection } from "../connection/connection.ts"
-import type { SubscriptionSettings } from "../delivery/subscription.ts"
+import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import { handle, type Handler } from "./handling.ts"
 
 /**

@@ -10,7 +10,8 @@ import type { SubscribeOptions } from "../../NatsClient.ts"
 import { ConnectionClosed, type FlushError, type InvalidSubject, type SubscribeError } from "../../NatsError.ts"
 import type { Connection } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
-import type { Subscription, SubscriptionSettings } from "../delivery/subscription.ts"
+import type { SubscriptionSettings } from "../delivery/delivery.ts"
+import { Subscription } from "../delivery/subscription.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
 import { unsubscribe } from "./closing.ts"
@@ -62,7 +63,7 @@ export const subscribe = (
     }
     return Effect.tap(
       Effect.acquireRelease(
-        Effect.sync(() => connection.subscribe(settings)),
+        Effect.sync(() => connection.subscribe((sid, owner) => new Subscription(sid, settings, owner))),
         (subscription) => Effect.sync(() => close(connection, subscription))
       ),
       (subscription) =>

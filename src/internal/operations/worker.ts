@@ -5,8 +5,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SubscriptionError } from "../../NatsError.ts"
+import type { End } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
-import type { End, Subscription } from "../delivery/subscription.ts"
+import type { Subscription } from "../delivery/subscription.ts"
 
 type Handle<R> = (message: Message) => Effect.Effect<unknown, unknown, R>
 
