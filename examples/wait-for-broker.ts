@@ -6,7 +6,7 @@
  * Prints:
  *   by default: ConnectionRefused: Nothing listens at nats://127.0.0.1:…: start the server, …
  *   for at most 300 ms: ConnectionRefused: Nothing listens at nats://127.0.0.1:…: …
- *   with `onFirstConnect`: dialling
+ *   with "wait": dialling
  *   the server is started
  *   connected at dial …
  */
@@ -24,20 +24,20 @@ const program = Effect.gen(function*() {
 
   const bounded = yield* Effect.flip(NatsClient.make({
     servers: server.url,
-    reconnect: { onFirstConnect: true, initialDelay: "50 millis", maxElapsed: "300 millis" }
+    reconnect: { onFirstConnect: "wait", initialDelay: "50 millis", maxElapsed: "300 millis" }
   }))
   yield* Console.log(`for at most 300 ms: ${bounded._tag}: ${bounded.message}`)
 
   // `auth` as an Effect runs before every dial: here it only tells of it.
   const dialled = yield* Latch.make()
-  const auth = Console.log("with `onFirstConnect`: dialling").pipe(
+  const auth = Console.log("with \"wait\": dialling").pipe(
     Effect.andThen(dialled.open),
     Effect.as<NatsAuth.Input>({ _tag: "Anonymous" })
   )
   const waiting = yield* Effect.forkChild(NatsClient.make({
     servers: server.url,
     auth,
-    reconnect: { onFirstConnect: true, initialDelay: "50 millis", maxDelay: "1 second" }
+    reconnect: { onFirstConnect: "wait", initialDelay: "50 millis", maxDelay: "1 second" }
   }))
   yield* dialled.await
 

@@ -33,7 +33,9 @@ import type * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
 import { readWrapped } from "./internal/config/wrapped.ts"
 import * as Client from "./internal/operations/client.ts"
+import { decodeOptions } from "./internal/operations/options.ts"
 import type { ServerInfo as InternalServerInfo } from "./internal/protocol/info.ts"
+import type * as NatsAuth from "./NatsAuth.ts"
 import * as NatsConfig from "./NatsConfig.ts"
 import type {
   ConnectionClosed,
@@ -305,8 +307,11 @@ export interface NatsClient {
   readonly status: Stream.Stream<StatusEvent>
   /** The current state. */
   readonly state: Effect.Effect<ConnectionState>
-  /** The latest description of the server, of the last connection while there is none. */
-  readonly serverInfo: Effect.Effect<ServerInfo>
+  /**
+   * The latest description of the server, of the last connection while there is none. Before the first one, with
+   * `onFirstConnect: "background"`, it does what `whileDisconnected` says of an operation.
+   */
+  readonly serverInfo: Effect.Effect<ServerInfo, FlushError>
   readonly stats: Effect.Effect<Stats>
   /** Waits for the end of the client. Succeeds after an intended close, fails with the reason otherwise. */
   readonly closed: Effect.Effect<void, ConnectionClosed>
@@ -339,12 +344,16 @@ export const NatsClient: Context.Service<NatsClient, NatsClient> = Context.Servi
  * @category options
  * @since 0.1.0
  */
-export type Options<R = never> = NatsConfig.ClientInput<R>
+export interface Options<R = never> extends NatsConfig.Settings {
+  /** Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous. */
+  readonly auth?: NatsAuth.Input | NatsAuth.AuthSource<R> | undefined
+}
 
 /**
  * Connects a client. It is closed with the scope: see `NatsClient.drain`.
  *
- * Fails with the `ConnectError` of the first connect, at once, unless `reconnect.onFirstConnect` says to wait. Fails with
+ * Fails with the `ConnectError` of the first connect, at once, unless `reconnect.onFirstConnect` says `"wait"`. With
+ * `"background"` it succeeds at once, and what would have failed it ends the client: `closed` fails with it. Fails with
  * `NatsConfigError` when the options do not decode. Interruption releases whatever was opened.
  *
  * @category constructors
@@ -353,7 +362,7 @@ export type Options<R = never> = NatsConfig.ClientInput<R>
 export const make = <R = never>(
   options: Options<R> = {}
 ): Effect.Effect<NatsClient, ConnectError | NatsConfig.NatsConfigError, R | Scope.Scope> =>
-  Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeClient(config))
+  Effect.flatMap(decodeOptions(options), (config) => Client.makeClient(config))
 
 /**
  * A layer from options. Where the client ends for good, a program that was started with `NatsLayer.launch` fails with
@@ -403,4 +412,4 @@ export const layerConfig = (
 
 /** A client whose end is told by its layer. */
 const makeForLayer = <R>(options: Options<R>) =>
-  Effect.flatMap(NatsConfig.decodeInput(options), (config) => Client.makeWatched(config))
+  Effect.flatMap(decodeOptions(options), (config) => Client.makeWatched(config))

@@ -29,11 +29,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { generatedConfig } from "./internal/config/arbitrary.ts"
 import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
-import { decodeConfig, decodeOptions, encodeConfig } from "./internal/config/config.ts"
+import { decodeConfig, encodeConfig } from "./internal/config/config.ts"
 import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
 import { findJsonFault } from "./internal/config/json.ts"
-import type { Problem } from "./internal/config/problems.ts"
-import { formatPath } from "./internal/payload/formatPath.ts"
+import { type Problem, shown } from "./internal/config/problems.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
 import { readSecretFile } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
@@ -61,8 +60,17 @@ export interface Reconnect extends ReconnectInput {
   readonly jitter: boolean
   readonly maxAttempts: "forever" | number
   readonly maxElapsed?: Duration.Duration | undefined
-  readonly onFirstConnect: boolean
+  readonly onFirstConnect: OnFirstConnect
 }
+
+/**
+ * What the very first connect does without a server. `"fail"`: it fails at once. `"wait"`: it waits for one, as a lost
+ * connection does. `"background"`: the client is there at once, and the time to its first session counts as an outage.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type OnFirstConnect = "fail" | "wait" | "background"
 
 /**
  * What an operation does while there is no connection: `"wait"` for one, `"fail"` with `ConnectionLost`, or keep up to
@@ -98,16 +106,6 @@ export interface NatsConfig extends Input {
 }
 
 /**
- * A `NatsConfig` whose `auth` may still be an Effect, to be run before every dial.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ClientConfig<R = never> extends Omit<NatsConfig, "auth"> {
-  readonly auth: NatsAuth.NatsAuth | NatsAuth.AuthSource<R>
-}
-
-/**
  * The options of reconnecting, as they are written. All is optional.
  *
  * @category models
@@ -138,8 +136,12 @@ export interface ReconnectInput {
    * milliseconds; more than 0, at most 24 days. Default: no bound.
    */
   readonly maxElapsed?: Duration.Input | undefined
-  /** Whether the very first connect waits for a server in the same way. Default `false`: it fails at once. */
-  readonly onFirstConnect?: boolean | undefined
+  /**
+   * What the very first connect does without a server. `"fail"`, the default: it fails at once. `"wait"`: it waits for one in
+   * the same way. `"background"`: the client is there at once, in state `Connecting`, and its operations do what
+   * `whileDisconnected` says.
+   */
+  readonly onFirstConnect?: OnFirstConnect | undefined
 }
 
 /**
@@ -223,20 +225,6 @@ export interface Input extends Settings {
 }
 
 /**
- * `Input` as it may be written in code, where `auth` may also be an Effect.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ClientInput<R = never> extends Settings {
-  /**
-   * Who this client is: a form of `NatsAuth`, or an Effect of one that is run before every dial. Default: anonymous, or
-   * the user info of the URLs.
-   */
-  readonly auth?: NatsAuth.Input | NatsAuth.AuthSource<R> | undefined
-}
-
-/**
  * The JSON form, complete. Durations are in milliseconds, and secrets are in plain text.
  *
  * @category models
@@ -263,7 +251,7 @@ export interface Encoded {
     readonly jitter: boolean
     readonly maxAttempts: "forever" | number
     readonly maxElapsed?: number | undefined
-    readonly onFirstConnect: boolean
+    readonly onFirstConnect: OnFirstConnect
   }
   readonly whileDisconnected: WhileDisconnected
 }
@@ -311,10 +299,7 @@ export const NatsConfig: Schema.Codec<NatsConfig, Encoded> = codec(
 )
 
 const toError = (source: string) => (problems: ReadonlyArray<Problem>): NatsConfigError =>
-  new NatsConfigError({
-    source,
-    problems: problems.map(({ path, problem }) => ({ path: formatPath(path), problem }))
-  })
+  new NatsConfigError({ source, problems: shown(problems) })
 
 /**
  * Decodes an unknown value. `source` is what errors call it, by default `options`.
@@ -333,18 +318,6 @@ export const decodeResult = (input: unknown, source = "options"): Result.Result<
  */
 export const decode = (input: unknown, source = "options"): Effect.Effect<NatsConfig, NatsConfigError> =>
   Effect.suspend(() => Effect.fromResult(decodeResult(input, source)))
-
-/**
- * Decodes options written in code, where `auth` may be an Effect. That Effect is not run here.
- *
- * @category decoding
- * @since 0.1.0
- */
-export const decodeInput = <R = never>(
-  input: ClientInput<R>,
-  source = "options"
-): Effect.Effect<ClientConfig<R>, NatsConfigError> =>
-  Effect.suspend(() => Effect.fromResult(Result.mapError(decodePlain(input, decodeOptions<R>), toError(source))))
 
 /**
  * How the variables are named: `NATS_URL` and so on with the default prefix `NATS`.

@@ -135,7 +135,8 @@ export interface ServerComplaint {
 }
 
 /**
- * Publishes that were held while disconnected and could not be sent before the client ended.
+ * Publishes that were held while disconnected and could not be sent: the client ended, or the server that came takes no
+ * messages of that size.
  *
  * @category models
  * @since 0.1.0

@@ -6,6 +6,7 @@ import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { decodeOptions } from "../src/internal/operations/options.ts"
 import { credsText, identity } from "./fixtures/identity.ts"
 
 const john = identity(1)
@@ -128,13 +129,13 @@ describe("auth", () => {
 
   it("takes an Effect in code, as it is", () => {
     const source = Effect.succeed({ token: "t" })
-    assert.strictEqual(Effect.runSync(NatsConfig.decodeInput({ auth: source })).auth, source)
+    assert.strictEqual(Effect.runSync(decodeOptions({ auth: source })).auth, source)
   })
 
   it.effect("that is an Effect clashes with user info in a URL", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(
-        NatsConfig.decodeInput({ servers: "nats://john:pw@127.0.0.1", auth: Effect.succeed({ token: "t" }) })
+        decodeOptions({ servers: "nats://john:pw@127.0.0.1", auth: Effect.succeed({ token: "t" }) })
       )
       assert.deepStrictEqual(error.problems.map(({ path }) => path), ["auth"])
     }))

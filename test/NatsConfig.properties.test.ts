@@ -8,6 +8,7 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { decodeOptions } from "../src/internal/operations/options.ts"
 import { connectAuth } from "../src/internal/wire/connectAuth.ts"
 import { resolveCredentials } from "../src/internal/wire/credentials.ts"
 import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
@@ -110,7 +111,7 @@ describe("any configuration", () => {
   it.effect.prop("is itself what it decodes to", { config }, ({ config }) =>
     Effect.gen(function*() {
       assert.isTrue(Equal.equals(yield* NatsConfig.decode(config), config))
-      assert.isTrue(Equal.equals(yield* NatsConfig.decodeInput(config), config))
+      assert.isTrue(Equal.equals(yield* decodeOptions(config), config))
     }))
 
   it.effect.prop(

@@ -40,7 +40,7 @@ describe("a configuration", () => {
           factor: 2,
           jitter: true,
           maxAttempts: "forever",
-          onFirstConnect: false
+          onFirstConnect: "fail"
         },
         whileDisconnected: "wait"
       }
@@ -180,6 +180,15 @@ describe("a configuration", () => {
       "reconnect.maxDelay",
       /less than `initialDelay`/
     ]]],
+    ["true for the first connect", { reconnect: { onFirstConnect: true } }, [
+      ["reconnect.onFirstConnect", /"fail", "wait" or "background": write "wait" in place of true/]
+    ]],
+    ["false for the first connect", { reconnect: { onFirstConnect: false } }, [
+      ["reconnect.onFirstConnect", /write "fail" in place of false/]
+    ]],
+    ["another word for the first connect", { reconnect: { onFirstConnect: "later" } }, [
+      ["reconnect.onFirstConnect", /must be "fail" or "wait" or "background"/]
+    ]],
     ["an attempt less than one", { reconnect: { maxAttempts: 0 } }, [["reconnect.maxAttempts", /from 1/]]],
     ["a timeout without end", { connectTimeout: "Infinity" }, [["connectTimeout", /at most 24 days/]]],
     ["a negative timeout", { drainTimeout: "-1 seconds" }, [["drainTimeout", /more than zero/]]],
@@ -259,6 +268,9 @@ describe("a configuration of the environment", () => {
     ["no number", { NATS_MAX_PING_OUT: "two" }, ["NATS_MAX_PING_OUT: must be a whole number"]],
     ["reconnecting off and on", { NATS_RECONNECT: "false", NATS_RECONNECT_FACTOR: "3" }, [
       "NATS_RECONNECT: clashes with NATS_RECONNECT_FACTOR"
+    ]],
+    ["a boolean for the first connect", { NATS_RECONNECT_ON_FIRST_CONNECT: "yes" }, [
+      "NATS_RECONNECT_ON_FIRST_CONNECT: must be \"fail\", \"wait\" or \"background\": write \"wait\" in place of true"
     ]],
     ["two policies", { NATS_WHILE_DISCONNECTED: "wait", NATS_WHILE_DISCONNECTED_BUFFER: "3" }, [
       "NATS_WHILE_DISCONNECTED: clashes with NATS_WHILE_DISCONNECTED_BUFFER"

@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Console, Effect, Logger } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
+import { until } from "../fixtures/following.ts"
 
 const canary = "canary-7c1e55"
 
@@ -86,5 +87,26 @@ it.layer(TestNatsServer.layer({ users: [{ user: "john", password: canary }] }), 
       assert.match(text, /auth: +UserPassword/)
       assert.match(text, /JetStream: +no/)
       assert.notInclude(text, canary)
+    }))
+
+  it.effect("comes with the first session where the client was there before it", () =>
+    Effect.gen(function*() {
+      yield* withTerminal(false)
+      const lines: Array<string> = []
+      const logger = Logger.map(Logger.formatJson, (line) => {
+        lines.push(line)
+      })
+      const server = yield* TestNatsServer.make({})
+      yield* server.kill
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        banner: true,
+        reconnect: { initialDelay: "5 millis", maxDelay: "5 millis", onFirstConnect: "background" }
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(lines, [])
+      yield* server.restart
+      yield* nats.flush
+      yield* until(Effect.sync(() => lines.length > 0))
+      assert.include(lines[0], server.url)
     }))
 })

@@ -116,7 +116,7 @@ describe("interrupting the first connect ends it at once and leaves nothing", ()
       const options: NatsClient.Options = {
         servers: yield* dead,
         auth,
-        reconnect: { initialDelay: "1 milli", factor: 100, maxDelay: "1 hour", onFirstConnect: true }
+        reconnect: { initialDelay: "1 milli", factor: 100, maxDelay: "1 hour", onFirstConnect: "wait" }
       }
       yield* interrupted(options, Effect.sync(() => asked >= 2))
     }))

@@ -75,7 +75,7 @@ describe("credentials", () => {
       const nats = yield* NatsClient.make({
         servers: proxy.url,
         auth: Effect.suspend(() => answers[asked++]),
-        reconnect: { ...quick, onFirstConnect: true }
+        reconnect: { ...quick, onFirstConnect: "wait" }
       })
       assert.strictEqual(asked, 3)
       assert.strictEqual(yield* proxy.accepted, 1)
@@ -112,7 +112,9 @@ describe("credentials", () => {
       const once = yield* Effect.flip(NatsClient.make({ ...options, reconnect: quick }))
       assert.strictEqual(once._tag, "AuthorizationViolation")
       assert.strictEqual(yield* proxy.accepted, 1)
-      const waited = yield* Effect.flip(NatsClient.make({ ...options, reconnect: { ...quick, onFirstConnect: true } }))
+      const waited = yield* Effect.flip(
+        NatsClient.make({ ...options, reconnect: { ...quick, onFirstConnect: "wait" } })
+      )
       assert.strictEqual(waited._tag, "AuthorizationViolation")
       assert.strictEqual(yield* proxy.accepted, 4)
     }))

@@ -3,7 +3,7 @@
  * as a real one does not let clients in and throw them out again and again.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
@@ -261,82 +261,5 @@ describe("the budget of an outage", () => {
       yield* status.seen("Closed")
       assert.deepStrictEqual(status.tags, ["Connected", "Disconnected", "Closed"])
       assert.strictEqual((yield* app.stats).dials, 1)
-    }))
-})
-
-describe("the first connect", () => {
-  /** Anonymous, and counts how often it was asked, which is once a dial. */
-  const counted = () => {
-    const asked = { times: 0 }
-    const auth = Effect.sync(() => {
-      asked.times++
-      return { _tag: "Anonymous" } as const
-    })
-    return { asked, auth, reached: (times: number) => until(Effect.sync(() => asked.times >= times)) }
-  }
-  const fast = { initialDelay: "5 millis", maxDelay: "20 millis" } as const
-
-  it.live("fails at once without onFirstConnect", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({})
-      yield* server.kill
-      const { asked, auth } = counted()
-      const error = yield* Effect.flip(NatsClient.make({ servers: server.url, auth, reconnect: fast }))
-      assert.strictEqual(error._tag, "ConnectionRefused")
-      assert.strictEqual(asked.times, 1)
-    }))
-
-  it.live("waits with onFirstConnect for a broker that starts later", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({})
-      yield* server.kill
-      const { auth, reached } = counted()
-      const making = yield* Effect.forkScoped(
-        NatsClient.make({ servers: server.url, auth, reconnect: { ...fast, onFirstConnect: true } })
-      )
-      yield* reached(5)
-      yield* server.restart
-      const app = yield* Fiber.join(making)
-      yield* app.flush
-      assert.strictEqual((yield* app.stats).reconnects, 0)
-      assert.deepInclude(yield* app.state, { _tag: "Connected", session: 1 })
-    }))
-
-  it.live("is interrupted at once while it waits, and dials no more", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({})
-      yield* server.kill
-      const { asked, auth, reached } = counted()
-      const making = yield* Effect.forkChild(Effect.scoped(
-        NatsClient.make({
-          servers: server.url,
-          auth,
-          reconnect: { initialDelay: "5 millis", maxDelay: "1 hour", factor: 100, onFirstConnect: true }
-        })
-      ))
-      yield* reached(3)
-      const before = Date.now()
-      yield* Fiber.interrupt(making)
-      assert.isBelow(Date.now() - before, 500)
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(making)))
-      assert.strictEqual(asked.times, 3)
-    }))
-
-  it.live("gives up when its budget is spent, or its credentials are refused for good", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({ token: "right" })
-      const refused = yield* Effect.flip(NatsClient.make({
-        servers: server.url,
-        auth: { token: "wrong" },
-        reconnect: { ...fast, onFirstConnect: true }
-      }))
-      assert.strictEqual(refused._tag, "AuthorizationViolation")
-      yield* server.kill
-      const { asked, auth } = counted()
-      const error = yield* Effect.flip(
-        NatsClient.make({ servers: server.url, auth, reconnect: { ...fast, onFirstConnect: true, maxAttempts: 4 } })
-      )
-      assert.strictEqual(error._tag, "ConnectionRefused")
-      assert.strictEqual(asked.times, 4)
     }))
 })

@@ -84,12 +84,13 @@ holds<Same<NatsClient.NatsClient["flush"], Effect.Effect<void, Broken>>>()
 holds<Same<NatsClient.NatsClient["rtt"], Effect.Effect<Duration.Duration, Broken>>>()
 holds<Same<NatsClient.NatsClient["closed"], Effect.Effect<void, NatsError.ConnectionClosed>>>()
 holds<Same<NatsClient.NatsClient["reconnect"], Effect.Effect<void, NatsError.ConnectionClosed>>>()
+// Before the first session it waits as an operation does.
+holds<Same<NatsClient.NatsClient["serverInfo"], Effect.Effect<NatsClient.ServerInfo, Broken>>>()
 // These cannot fail.
 holds<Same<NatsClient.NatsClient["drain"], Effect.Effect<void>>>()
 holds<Same<NatsClient.NatsClient["inbox"], Effect.Effect<string>>>()
 holds<Same<NatsClient.NatsClient["status"], Stream.Stream<NatsStatus.StatusEvent>>>()
 holds<Same<NatsClient.NatsClient["state"], Effect.Effect<NatsStatus.ConnectionState>>>()
-holds<Same<NatsClient.NatsClient["serverInfo"], Effect.Effect<NatsClient.ServerInfo>>>()
 holds<Same<NatsClient.NatsClient["stats"], Effect.Effect<NatsClient.Stats>>>()
 
 const Order = Schema.Struct({ id: Schema.String, at: Schema.DateTimeUtcFromString })

@@ -42,7 +42,7 @@ const Encodable = Schema.Struct({
         Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
       ]),
       maxElapsed: Schema.optionalKey(millis),
-      onFirstConnect: Schema.Boolean
+      onFirstConnect: Schema.Literals(["fail", "wait", "background"])
     })
   ]),
   whileDisconnected: Schema.Union([

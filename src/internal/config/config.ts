@@ -2,9 +2,8 @@
  * Decodes and encodes a whole configuration.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
-import type { ClientConfig, Encoded, NatsConfig, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
+import type { NatsAuth } from "../../NatsAuth.ts"
+import type { Encoded, NatsConfig, OnFirstConnect, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { inboxPrefixProblem, maxInboxPrefixBytes } from "../subject/rules.ts"
@@ -53,7 +52,7 @@ const section: Section = {
     ["allowreconnect", "use `reconnect`"],
     ["maxreconnectattempts", "use `reconnect.maxAttempts`"],
     ["reconnecttimewait", "use `reconnect.initialDelay`"],
-    ["waitonfirstconnect", "use `reconnect.onFirstConnect`"],
+    ["waitonfirstconnect", "use `reconnect.onFirstConnect`: \"wait\""],
     ["ignoreclusterupdates", "use `discoverServers: false`"]
   ])
 }
@@ -75,6 +74,15 @@ const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string
     ? problems.add(path, "must be a subject without wildcards and white space, such as \"_INBOX\" or \"orders.inbox\"")
     : text
 }
+
+/** Up to 0.1 it was a boolean. */
+const readOnFirstConnect = (problems: Problems, path: Path, value: unknown): OnFirstConnect | undefined =>
+  typeof value === "boolean"
+    ? problems.add(
+      path,
+      `must be "fail", "wait" or "background": write ${value ? "\"wait\"" : "\"fail\""} in place of ${value}`
+    )
+    : readLiteral(problems, path, value, ["fail", "wait", "background"])
 
 const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnect | false | undefined => {
   if (value === false) return false
@@ -109,7 +117,7 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
         ? readNumber(problems, at, value, { min: 1, max: 1_000_000_000, whole: true })
         : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? maxAttempts,
     ...(maxElapsed === undefined ? {} : { maxElapsed }),
-    onFirstConnect: read("onFirstConnect", boolean) ?? onFirstConnect
+    onFirstConnect: read("onFirstConnect", (at, value) => readOnFirstConnect(problems, at, value)) ?? onFirstConnect
   }
 }
 
@@ -172,7 +180,8 @@ const checkTls = (
   }
 }
 
-const decodeWith = <A>(
+/** Decodes a configuration whose `auth` is read by `readAuth`. */
+export const decodeWith = <A>(
   problems: Problems,
   path: Path,
   input: unknown,
@@ -218,19 +227,6 @@ const decodeWith = <A>(
 
 export const decodeConfig = (problems: Problems, path: Path, input: unknown): NatsConfig | undefined =>
   decodeWith<NatsAuth>(problems, path, input, decodeAuth)
-
-/** The form for options in code, where `auth` may be an Effect. */
-export const decodeOptions = <R>(
-  problems: Problems,
-  path: Path,
-  input: unknown
-): ClientConfig<R> | undefined =>
-  decodeWith<NatsAuth | AuthSource<R>>(
-    problems,
-    path,
-    input,
-    (problems, at, value) => Effect.isEffect(value) ? value as AuthSource<R> : decodeAuth(problems, at, value)
-  )
 
 export const encodeConfig = (config: NatsConfig): Encoded => ({
   ...config,

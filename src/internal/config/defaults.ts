@@ -16,7 +16,7 @@ export const reconnect: Reconnect = {
   factor: 2,
   jitter: true,
   maxAttempts: "forever",
-  onFirstConnect: false
+  onFirstConnect: "fail"
 }
 
 export const config: NatsConfig = {

@@ -44,6 +44,7 @@ const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kin
   ["RECONNECT_JITTER", "reconnect.jitter", "boolean"],
   ["RECONNECT_MAX_ATTEMPTS", "reconnect.maxAttempts", "number"],
   ["RECONNECT_MAX_ELAPSED", "reconnect.maxElapsed", "text"],
+  // A word. What was a boolean up to 0.1 is told as one.
   ["RECONNECT_ON_FIRST_CONNECT", "reconnect.onFirstConnect", "boolean"],
   ["WHILE_DISCONNECTED", "whileDisconnected", "text"],
   ["WHILE_DISCONNECTED_BUFFER", "whileDisconnected.buffer", "number"]

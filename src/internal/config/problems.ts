@@ -2,6 +2,8 @@
  * What is wrong with an input, each problem at its path. Nothing here holds or shows a value of the input: a value may be
  * a secret in the wrong place.
  */
+import { formatPath } from "../payload/formatPath.ts"
+
 export type Path = ReadonlyArray<string | number>
 
 export interface Problem {
@@ -41,6 +43,12 @@ export class Problems {
     return this.more === 0 ? this.list : [...this.list, { path: [], problem: `has ${this.more} more problems` }]
   }
 }
+
+/** The problems as an error shows them. */
+export const shown = (
+  problems: ReadonlyArray<Problem>
+): ReadonlyArray<{ readonly path: string; readonly problem: string }> =>
+  problems.map(({ path, problem }) => ({ path: formatPath(path), problem }))
 
 /** What kind of value stands where another was expected, without showing it. */
 export const kindOf = (value: unknown): string => {

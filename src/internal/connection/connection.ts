@@ -26,6 +26,7 @@ import { increment } from "../telemetry/collector.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
+import { type ConfirmWatch, type Outgoing, sizeOf } from "./outgoing.ts"
 import { Parts } from "./parts.ts"
 
 export interface ConnectionSettings {
@@ -37,6 +38,8 @@ export interface ConnectionSettings {
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly events: PubSub.PubSub<StatusEvent>
+  /** Why there is no session before any dial has failed. */
+  readonly notYet: () => ConnectError
   readonly responder: Pick<Responder, "publish">
   /** Absent when the client makes no spans. */
   readonly tracing: Tracing | undefined
@@ -44,25 +47,13 @@ export interface ConnectionSettings {
   readonly meter: Meter | undefined
 }
 
-/** A message on its way out, its parts checked. */
-export interface Outgoing {
-  readonly subject: string
-  readonly reply: string
-  readonly headers: Uint8Array | undefined
-  readonly payload: string | Uint8Array
-}
-
-/** A publish with `confirm` that waits for the server's word. */
-export interface ConfirmWatch {
-  readonly subject: string
-  denied: PermissionsViolation | undefined
-}
-
 // Above this many unsent bytes a publisher waits for the socket.
 const maxBacklog = 8 * 1024 * 1024
 const backlogCheckEvery = 1024 * 1024
 
 const muxSid = 1
+
+const defaultMaxPayload = 1024 * 1024
 
 export class Connection implements DeliveryOwner {
   session: Session | undefined
@@ -253,6 +244,16 @@ export class Connection implements DeliveryOwner {
     return false
   }
 
+  /** What the server takes at most, or what one takes that is not configured otherwise. */
+  get maxPayload(): number {
+    return this.info?.max_payload ?? defaultMaxPayload
+  }
+
+  send({ writer }: Session, { headers, payload, reply, subject }: Outgoing): void {
+    writer.publish(subject, reply, headers, payload)
+    this.messagesOut++
+  }
+
   /** Takes a publish for the next session. `false` when the buffer is full. */
   hold(outgoing: Outgoing, limit: number): boolean {
     if (this.held.length >= limit) return false
@@ -289,7 +290,9 @@ export class Connection implements DeliveryOwner {
   /** The error of an operation that finds no session, or one that takes nothing more, and may not wait. */
   get unavailable(): ConnectionLost | ConnectionClosed {
     const { session } = this
-    const reason = session === undefined ? this.lostReason! : new StaleConnection({ server: session.server })
+    const reason = session === undefined
+      ? this.lostReason ?? this.settings.notYet()
+      : new StaleConnection({ server: session.server })
     return this.ended ?? new ConnectionLost({ reason })
   }
 
@@ -338,11 +341,14 @@ export class Connection implements DeliveryOwner {
       subscription.settings.onReplay?.(session.writer)
     }
     if (subscriptions.length > 0) this.confirmWhenHandled(session, subscriptions)
-    for (const { headers, payload, reply, subject } of this.held) {
-      session.writer.publish(subject, reply, headers, payload)
-      this.messagesOut++
+    let messages = 0
+    for (const outgoing of this.held) {
+      // It was checked against what the server before took, or none. This one would close the connection.
+      if (sizeOf(outgoing) > this.maxPayload) messages++
+      else this.send(session, outgoing)
     }
     this.held.length = 0
+    if (messages > 0) this.emit({ _tag: "Undelivered", messages })
   }
 
   private confirmWhenHandled(session: Session, subscriptions: ReadonlyArray<Delivery>): void {

@@ -81,15 +81,16 @@ export class Supervisor {
     this.pool = new ServerPool(settings.servers, settings.discoverServers)
   }
 
-  /** The first connect: one round, or as many as `reconnect` allows with `onFirstConnect`. */
+  /** The first connect: one round, or as many as `reconnect` allows where `onFirstConnect` says so. */
   readonly connect: Effect.Effect<Lost, ConnectError> = Effect.suspend(() => {
     const { reconnect } = this.settings
     const first = this.round
-    return reconnect === false || !reconnect.onFirstConnect
+    return reconnect === false || reconnect.onFirstConnect === "fail"
       ? first
       : Effect.catchIf(
         first,
-        isWorthWaiting,
+        // In the background it is an outage, which ends by its budget or a refusal.
+        (error) => reconnect.onFirstConnect === "background" || isWorthWaiting(error),
         (error) =>
           Effect.flatMap(
             Effect.all([Clock.currentTimeMillis, this.isFinal(error)]),
@@ -97,6 +98,14 @@ export class Supervisor {
           )
       )
   })
+
+  /** Connects while the client is there already, and goes on. What would have failed the first connect ends the client. */
+  readonly run: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.matchEffect(this.connect, {
+      onFailure: (error) => Effect.sync(() => this.giveUp(error)),
+      onSuccess: (lost) => this.supervise(lost)
+    })
+  )
 
   /** Runs until the client ends. `lost` belongs to the session that `connect` gave. */
   readonly supervise = (lost: Lost): Effect.Effect<void> =>
@@ -166,6 +175,7 @@ export class Supervisor {
       const result = yield* Effect.result(this.dialOne(server))
       if (Result.isSuccess(result)) return result.success
       this.noteAuth(result.failure)
+      this.connection.lostReason ??= result.failure
       if (isLocal(result.failure)) return yield* result.failure
       attempts.push({ server: formatServer(server.address), error: result.failure })
     }

@@ -4,6 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { NatsClient } from "../../NatsClient.ts"
+import type { FlushError } from "../../NatsError.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import type { Connection } from "../connection/connection.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
@@ -29,9 +30,9 @@ export const showBanner = (
   client: NatsClient,
   { name, servers }: SessionSettings,
   connection: Connection
-): Effect.Effect<void> =>
+): Effect.Effect<void, FlushError> =>
   Effect.gen(function*() {
-    const info = connection.info!
+    const info = yield* client.serverInfo
     const fields = {
       id: String(info.client_id ?? "unknown"),
       name: name ?? "unnamed",

@@ -8,13 +8,12 @@ import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ConnectError, CredentialsUnavailable } from "../../ConnectError.ts"
+import { type ConnectError, ConnectTimedOut, CredentialsUnavailable } from "../../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../../NatsClient.ts"
-import type { ClientConfig } from "../../NatsConfig.ts"
 import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import { Collect } from "../../NatsMetrics.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
-import type { SessionSettings } from "../config/settings.ts"
+import type { ClientConfig, SessionSettings } from "../config/settings.ts"
 import { authFailures } from "../connection/causes.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
@@ -48,6 +47,7 @@ export const makeClient = <R>(
     const { auth, tls, ...settings } = config
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
+    const began = clock.currentTimeMillisUnsafe()
     const collecting = Context.get(context, Collect)
     const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
     const fork = Effect.runForkWith(context)
@@ -63,6 +63,12 @@ export const makeClient = <R>(
         fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))
       },
       events,
+      notYet: () =>
+        new ConnectTimedOut({
+          server: formatServer(settings.servers[0]),
+          stage: "tcp",
+          timeoutMillis: clock.currentTimeMillisUnsafe() - began
+        }),
       responder: { publish: (subject, payload, options) => Publish.respond(connection, subject, payload, options) },
       tracing: Context.get(context, TracingEnabled)
         ? new Tracing(settings.inboxPrefix, () => connection.session?.server)
@@ -89,13 +95,14 @@ export const makeClient = <R>(
       drain(connection, settings.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
     )
     connection.setState({ _tag: "Connecting" })
-    const lost = yield* supervisor.connect
-    yield* Effect.forkIn(
-      Effect.raceFirst(supervisor.supervise(lost), Effect.exit(connection.awaitClosed)),
-      fibers
-    )
+    const inBackground = settings.reconnect !== false && settings.reconnect.onFirstConnect === "background"
+    const running = inBackground ? supervisor.run : supervisor.supervise(yield* supervisor.connect)
+    yield* Effect.forkIn(Effect.raceFirst(running, Effect.exit(connection.awaitClosed)), fibers)
     const client = makeOperations(settings, connection, supervisor)
-    if (settings.banner) yield* showBanner(client, settings, connection)
+    if (settings.banner) {
+      const showing = Effect.ignore(showBanner(client, settings, connection))
+      yield* inBackground ? Effect.forkIn(showing, fibers) : showing
+    }
     return client
   })
 
@@ -184,7 +191,7 @@ const makeOperations = (
       )
     })),
     state: Effect.sync(() => connection.state),
-    serverInfo: Effect.sync(() => connection.info!),
+    serverInfo: Operations.serverInfo(connection),
     stats: Effect.sync(() => ({
       messagesIn: connection.messagesIn,
       messagesOut: connection.messagesOut,

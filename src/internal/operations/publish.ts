@@ -8,12 +8,23 @@ import type * as Tracer from "effect/Tracer"
 import { InvalidHeader, type PublishError, type RespondError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { RespondOptions } from "../../NatsMessage.ts"
-import type { ConfirmWatch, Connection, Outgoing } from "../connection/connection.ts"
+import type { Connection } from "../connection/connection.ts"
+import type { ConfirmWatch, Outgoing } from "../connection/outgoing.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
-import { available, checkTypes, drained, empty, headerBlock, oversize, roundTrip, within, write } from "./sending.ts"
+import {
+  available,
+  checkTypes,
+  drained,
+  empty,
+  headerBlock,
+  oversize,
+  roundTrip,
+  stillFits,
+  within
+} from "./sending.ts"
 
 export interface PublishOptions {
   readonly headers?: Input | undefined
@@ -95,7 +106,9 @@ const publishNow = (
 const whenPossible = (connection: Connection, outgoing: Outgoing): Effect.Effect<void, PublishError> => {
   const session = connection.session
   if (session !== undefined) {
-    if (!connection.isCongested(session)) return Effect.sync(() => write(connection, session, outgoing))
+    if (!connection.isCongested(session)) {
+      return Effect.map(stillFits(connection, outgoing), () => connection.send(session, outgoing))
+    }
     return Effect.flatMap(drained(session), () => whenPossible(connection, outgoing))
   }
   const policy = connection.settings.whileDisconnected
@@ -111,15 +124,18 @@ const confirmed = (
   outgoing: Outgoing,
   timeout: Duration.Input | undefined
 ): Effect.Effect<void, PublishError> =>
-  Effect.flatMap(within(connection, timeout, available(connection)), (session) =>
-    Effect.suspend(() => {
-      const watch: ConfirmWatch = { subject: outgoing.subject, denied: undefined }
-      connection.watches.add(watch)
-      write(connection, session, outgoing)
-      return roundTrip(connection, session).pipe(
-        Effect.flatMap((): Effect.Effect<void, PublishError> =>
-          watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
-        ),
-        Effect.ensuring(Effect.sync(() => connection.watches.delete(watch)))
-      )
-    }))
+  Effect.flatMap(
+    within(connection, timeout, available(connection)),
+    (session) =>
+      Effect.flatMap(stillFits(connection, outgoing), () => {
+        const watch: ConfirmWatch = { subject: outgoing.subject, denied: undefined }
+        connection.watches.add(watch)
+        connection.send(session, outgoing)
+        return roundTrip(connection, session).pipe(
+          Effect.flatMap((): Effect.Effect<void, PublishError> =>
+            watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
+          ),
+          Effect.ensuring(Effect.sync(() => connection.watches.delete(watch)))
+        )
+      })
+  )

@@ -16,7 +16,8 @@ import {
 } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import type { Connection, Outgoing } from "../connection/connection.ts"
+import type { Connection } from "../connection/connection.ts"
+import type { Outgoing } from "../connection/outgoing.ts"
 import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
 import { awaitReply } from "../delivery/requests.ts"
 import { invalidSubject } from "../subject/invalid.ts"
@@ -25,7 +26,7 @@ import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
-import { available, checkTypes, drained, empty, headerBlock, oversize, within, write } from "./sending.ts"
+import { available, checkTypes, drained, empty, headerBlock, oversize, stillFits, within } from "./sending.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined
@@ -83,7 +84,12 @@ const requestNow = (
 ): Effect.Effect<NatsMessage, RequestError> => {
   const prepared = prepare(connection, subject, payload, headers, span)
   const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
-    ? sendWhenPossible(connection, timeoutMillis, (session, left) => send(connection, session, prepared.value, left))
+    ? sendWhenPossible(
+      connection,
+      timeoutMillis,
+      prepared.value,
+      (session, left) => send(connection, session, prepared.value, left)
+    )
     : Exit.failCause(prepared.cause)
   const { meter } = connection.settings
   return meter === undefined ? outcome : meter.timeRequest(outcome)
@@ -100,7 +106,7 @@ const send = (
     connection.mux,
     outgoing.subject,
     timeoutMillis,
-    (reply) => write(connection, session, { ...outgoing, reply })
+    (reply) => connection.send(session, { ...outgoing, reply })
   )
 }
 
@@ -109,8 +115,9 @@ const send = (
 const sendWhenPossible = <A, E, R>(
   connection: Connection,
   timeoutMillis: number,
+  outgoing: Outgoing,
   send: (session: Session, left: number) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | ConnectionLost | ConnectionClosed, R> => {
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed | MaxPayloadExceeded, R> => {
   const now = connection.session
   if (now !== undefined && !connection.isCongested(now)) return send(now, timeoutMillis)
   if (connection.ended !== undefined) return Effect.fail(connection.ended)
@@ -120,9 +127,11 @@ const sendWhenPossible = <A, E, R>(
     Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void)
   )
   return within(connection, timeoutMillis, ready).pipe(
-    Effect.flatMap(() =>
-      sendWhenPossible(connection, Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started)), send)
-    )
+    Effect.andThen(Effect.suspend(() => stillFits(connection, outgoing))),
+    Effect.flatMap(() => {
+      const left = Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started))
+      return sendWhenPossible(connection, left, outgoing, send)
+    })
   )
 }
 
@@ -139,9 +148,9 @@ export const requestMany = (
     Effect.flatMap(
       prepare(connection, subject, payload, headers, span),
       (outgoing) =>
-        sendWhenPossible(connection, timeoutMillis, (session, left) => {
+        sendWhenPossible(connection, timeoutMillis, outgoing, (session, left) => {
           connection.ensureInbox(session)
-          const send = (reply: string): void => write(connection, session, { ...outgoing, reply })
+          const send = (reply: string): void => connection.send(session, { ...outgoing, reply })
           return Effect.map(
             pullReplies(connection.mux, subject, left, limit, send),
             (pull) => Stream.fromPull(Effect.succeed(pull))

@@ -14,10 +14,10 @@ import {
   MaxPayloadExceeded
 } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
-import type { Connection, Outgoing } from "../connection/connection.ts"
+import type { Connection } from "../connection/connection.ts"
+import { type Outgoing, sizeOf } from "../connection/outgoing.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { encodeHeaders } from "../protocol/headers.ts"
-import { payloadSize } from "../protocol/writer.ts"
 import { invalidHeader } from "../subject/invalid.ts"
 import type { Session } from "../wire/session.ts"
 
@@ -55,21 +55,21 @@ export const oversize = (
   headers: Uint8Array | undefined,
   payload: string | Uint8Array
 ): MaxPayloadExceeded | undefined => {
-  const limit = connection.info!.max_payload
+  const limit = connection.maxPayload
   const headerSize = headers === undefined ? 0 : headers.length
   // No UTF-16 unit needs more than three bytes.
   if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
-  const size = headerSize + payloadSize(payload)
+  const size = sizeOf({ headers, payload })
   return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
 }
 
-export const write = (
+/** What has waited is checked again: the server that came may take less than the one before, or than was thought. */
+export const stillFits = (
   connection: Connection,
-  session: Session,
-  { headers, payload, reply, subject }: Outgoing
-): void => {
-  session.writer.publish(subject, reply, headers, payload)
-  connection.messagesOut++
+  { headers, payload, subject }: Outgoing
+): Effect.Effect<void, MaxPayloadExceeded> => {
+  const tooLarge = oversize(connection, subject, headers, payload)
+  return tooLarge === undefined ? Exit.void : Exit.fail(tooLarge)
 }
 
 /** Effect does not type it: whether the fiber is where an interruption has to wait, as in a finalizer. */

@@ -12,6 +12,7 @@ import type { Connection } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import { Subscription } from "../delivery/subscription.ts"
+import type { ServerInfo } from "../protocol/info.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
 import { unsubscribe } from "./closing.ts"
@@ -35,6 +36,17 @@ export const flush = (connection: Connection): Effect.Effect<void, FlushError> =
   Effect.flatMap(
     within(connection, undefined, Effect.suspend(() => available(connection))),
     (session) => roundTrip(connection, session)
+  )
+
+/** What the server says of itself. What is known stays known. */
+export const serverInfo = (connection: Connection): Effect.Effect<ServerInfo, FlushError> =>
+  Effect.suspend(() =>
+    connection.info !== undefined
+      ? Effect.succeed(connection.info)
+      : Effect.map(
+        within(connection, undefined, Effect.suspend(() => available(connection))),
+        (session) => session.info
+      )
   )
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
