@@ -100,7 +100,16 @@ const internalRooms = {
       "identity/",
       "protocol/"
     ],
-    modules: ["NatsConfig", "NatsMetrics", "NatsMessage", "NatsStatus", "NatsHeaders", "NatsError", "ConnectError"],
+    modules: [
+      "NatsConfig",
+      "NatsAuth",
+      "NatsMetrics",
+      "NatsMessage",
+      "NatsStatus",
+      "NatsHeaders",
+      "NatsError",
+      "ConnectError"
+    ],
     typesOf: ["NatsClient"]
   },
   connection: {

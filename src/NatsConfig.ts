@@ -137,7 +137,7 @@ export interface ReconnectInput {
    */
   readonly maxElapsed?: Duration.Input | undefined
   /**
-   * What the very first connect does without a server. `"fail"`, the default: it fails at once. `"wait"`: it waits for one in
+   * What the very first connect does without a server. Default `"fail"`: it fails at once. `"wait"`: it waits for one in
    * the same way. `"background"`: the client is there at once, in state `Connecting`, and its operations do what
    * `whileDisconnected` says.
    */
