@@ -236,13 +236,13 @@ const listen = <R>(
   handler: Handler<Effect.Effect<unknown, unknown, R>>,
   options: Options
 ): Effect.Effect<Listener, HandleError, NatsClient | Scope.Scope | R> =>
-  Effect.flatMap(NatsClient, (nats) => {
+  Effect.flatMap(Effect.all([NatsClient, Effect.scope]), ([nats, scope]) => {
     const patterns = patternsOf(subjects)
     return handle(connectionOf(nats), patterns.map((pattern) => settingsOf(pattern, options)), handler, {
       concurrency: options.concurrency,
       subjectTemplate: options.subjectTemplate,
-      drainTimeout: options.drainTimeout ?? "10 seconds",
+      drainTimeout: options.drainTimeout,
       part: partOf(patterns),
       ...(answersAll.has(handler) ? { abandon: refuseUnhandled } : {})
-    })
+    }, scope)
   })

@@ -21,9 +21,9 @@ export const consume = <E, R>(
     | undefined,
   handler: Handler<E, R>
 ): Effect.Effect<void, HandleError | SubscriptionError, R> =>
-  Effect.scoped(
+  Effect.scopedWith((scope) =>
     Effect.flatMap(
-      handle(connection, [settings], handler, { ...options, drainTimeout: patience }),
+      handle(connection, [settings], handler, { ...options, drainTimeout: patience }, scope),
       ({ ended }) => ended
     )
-  ) as Effect.Effect<void, HandleError | SubscriptionError, R>
+  )

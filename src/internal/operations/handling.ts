@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { type HandleError, InvalidOption, type SubscriptionError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { Connection } from "../connection/connection.ts"
@@ -27,8 +27,8 @@ export type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, 
 export interface HandlingOptions {
   readonly concurrency?: number | "unbounded" | undefined
   readonly subjectTemplate?: string | undefined
-  /** How long a stop waits for what was received to be handled. */
-  readonly drainTimeout: Duration.Input
+  /** How long a stop waits for what was received to be handled. Default `defaultDrainTimeout`. */
+  readonly drainTimeout: Duration.Input | undefined
   /** What it is for health and for the log. Absent: its end is its caller's business alone. */
   readonly part?: PartName | undefined
   /** Answers a message that was received and that nobody handles any more. */
@@ -42,29 +42,34 @@ export interface Handling {
   readonly ended: Effect.Effect<void, SubscriptionError>
 }
 
+/** How long the stop of a part waits for its handlers. */
+export const defaultDrainTimeout = Duration.seconds(10)
+
 /** For what was interrupted: the handler's own finalizers, and answers. */
 const grace = Duration.seconds(1)
 
 /**
  * Handles every message of the subscriptions until the scope closes, which is a stop. Succeeds when the server has them.
- * One subscription that ends with a failure ends all: what the others would still receive has nobody to handle it.
+ * One subscription that ends with a failure ends all: what the others would still receive has nobody to handle it. Handlers
+ * do not see the scope: theirs is that of who calls.
  */
 export const handle = <E, R>(
   connection: Connection,
   settings: ReadonlyArray<SubscriptionSettings>,
   handler: Handler<E, R>,
-  options: HandlingOptions
-): Effect.Effect<Handling, HandleError, Scope.Scope | R> =>
+  options: HandlingOptions,
+  scope: Scope.Scope
+): Effect.Effect<Handling, HandleError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const { abandon, concurrency = 1, drainTimeout, part } = options
+      const { abandon, concurrency = 1, drainTimeout = defaultDrainTimeout, part } = options
       const problem = concurrencyProblem(concurrency)
       if (problem !== undefined) {
         return yield* new InvalidOption({ option: "concurrency", given: String(concurrency), problem })
       }
       const workers = yield* Effect.forEach(settings, (each) =>
         Effect.gen(function*() {
-          const subscription = yield* restore(subscribe(connection, each))
+          const subscription = yield* restore(Scope.provide(subscribe(connection, each), scope))
           const observed = yield* observe(connection, each, options.subjectTemplate, handler)
           return new Worker(subscription, concurrency, observed, report(connection))
         }), { concurrency: "unbounded" })
@@ -105,7 +110,7 @@ export const handle = <E, R>(
         if (!isWaitedFor) Effect.runForkWith(context)(logEnd(noted, exit.cause))
       })
       // The last finalizer of the scope runs first: the subscriptions are still there.
-      yield* Effect.addFinalizer(() => stop)
+      yield* Scope.addFinalizer(scope, stop)
       return {
         stop,
         ended: Effect.suspend(() => {

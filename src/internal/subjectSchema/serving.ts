@@ -13,8 +13,6 @@ import { handle, type Handler, type Handling } from "../operations/handling.ts"
 import { settingsOf } from "../operations/subscribe.ts"
 import { refuseUnhandled } from "../payload/answering.ts"
 
-export const defaultDrainTimeout = "10 seconds"
-
 /** `name` is the definition's own: it names the spans of its messages, and its end. */
 export const serve = <E, R>(
   kind: PartName["kind"],
@@ -24,16 +22,15 @@ export const serve = <E, R>(
   options: ServeOptions
 ): Effect.Effect<Handling, HandleError, NatsClient | Scope.Scope | R> =>
   Effect.flatMap(
-    NatsClient,
-    (nats) =>
-      Effect.flatMap(pattern, (subject) =>
-        handle(connectionOf(nats), [settingsOf(subject, options)], handler, {
-          concurrency: options.concurrency,
-          subjectTemplate: name,
-          drainTimeout: options.drainTimeout ?? defaultDrainTimeout,
-          part: { kind, name },
-          ...(kind === "responder" ? { abandon: refuseUnhandled } : {})
-        }))
+    Effect.all([NatsClient, pattern, Effect.scope]),
+    ([nats, subject, scope]) =>
+      handle(connectionOf(nats), [settingsOf(subject, options)], handler, {
+        concurrency: options.concurrency,
+        subjectTemplate: name,
+        drainTimeout: options.drainTimeout,
+        part: { kind, name },
+        ...(kind === "responder" ? { abandon: refuseUnhandled } : {})
+      }, scope)
   )
 
 export const layerOf = <E, R>(

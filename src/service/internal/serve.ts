@@ -18,6 +18,7 @@ import { randomToken } from "../../internal/identity/randomToken.ts"
 import { describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
 import { inTime, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
+import { defaultDrainTimeout } from "../../internal/operations/handling.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -29,8 +30,6 @@ import { Endpoint } from "./endpoint.ts"
 import { InvalidService } from "./invalidService.ts"
 import * as Monitoring from "./monitoring.ts"
 import { Slots } from "./slots.ts"
-
-const defaultDrainTimeout = "10 seconds"
 
 /** For the answers of what was given up. */
 const grace = "1 second"
