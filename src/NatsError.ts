@@ -298,8 +298,7 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
     }): correct the request, or see the service's log.`
   }
   /**
-   * The payload of the reply as text, cut at 64 KiB: what the service tells besides code and description. Empty for an
-   * error that did not come in a reply. It is no part of the error's message or JSON.
+   * The payload of the reply as text, cut at 64 KiB, and empty where there was none. No message or JSON of the error has it.
    *
    * @since 0.2.0
    */
@@ -307,8 +306,7 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
     return keptBody(this)
   }
   /**
-   * The headers of the reply, cut at 16 KiB, such as `Retry-After`. Empty for an error that did not come in a reply. They
-   * are no part of the error's message or JSON.
+   * The headers of the reply, such as `Retry-After`, cut at 16 KiB. No message or JSON of the error has them.
    *
    * @since 0.2.0
    */
@@ -399,13 +397,7 @@ export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("Back
  * @category errors
  * @since 0.1.0
  */
-export type PublishError =
-  | InvalidSubject
-  | InvalidHeader
-  | MaxPayloadExceeded
-  | ConnectionLost
-  | ConnectionClosed
-  | PermissionsViolation
+export type PublishError = RespondError | PermissionsViolation
 
 /**
  * What `respond` can fail with: what a `publish` without `confirm` can.
@@ -413,7 +405,7 @@ export type PublishError =
  * @category errors
  * @since 0.1.0
  */
-export type RespondError = Exclude<PublishError, PermissionsViolation>
+export type RespondError = InvalidSubject | InvalidHeader | MaxPayloadExceeded | ConnectionLost | ConnectionClosed
 
 /**
  * What `request` can fail with.
@@ -421,15 +413,7 @@ export type RespondError = Exclude<PublishError, PermissionsViolation>
  * @category errors
  * @since 0.1.0
  */
-export type RequestError =
-  | InvalidSubject
-  | InvalidHeader
-  | MaxPayloadExceeded
-  | ConnectionLost
-  | ConnectionClosed
-  | NoResponders
-  | RequestTimedOut
-  | PermissionsViolation
+export type RequestError = PublishError | NoResponders | RequestTimedOut
 
 /**
  * What the replies of `requestMany` can fail with: the time ends them with success.

@@ -68,6 +68,23 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.strictEqual(done, 200)
     }))
 
+  it.effect("of consume have the scope of who calls: what they acquire outlives the consuming", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const order: Array<string> = []
+      yield* Effect.scoped(Effect.gen(function*() {
+        const consuming = yield* Effect.forkChild(
+          nats.consume("a", () => Effect.addFinalizer(() => Effect.sync(() => order.push("released"))), { max: 1 }),
+          { startImmediately: true }
+        )
+        yield* nats.flush
+        yield* nats.publish("a")
+        yield* Fiber.join(consuming)
+        order.push("consumed")
+      }))
+      assert.deepStrictEqual(order, ["consumed", "released"])
+    }))
+
   it.effect("are counted and timed, all of them", () =>
     Effect.gen(function*() {
       const nats = yield* connect
