@@ -9,10 +9,8 @@
  * import { Effect } from "effect"
  * import { NatsClient } from "effect-nats"
  *
- * const time = Effect.gen(function*() {
- *   const nats = yield* NatsClient.NatsClient
- *   return (yield* nats.request("time.now")).text
- * }).pipe(
+ * const time = NatsClient.NatsClient.use((nats) => nats.request("time.now")).pipe(
+ *   Effect.map(({ text }) => text),
  *   Effect.catchTag("NoResponders", (error) => Effect.succeed(error.message))
  * )
  * ```
@@ -271,9 +269,7 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
 
 /**
  * The service answered a request with an error: the reply has the headers `Nats-Service-Error` and
- * `Nats-Service-Error-Code`.
- *
- * A handler that fails with one answers with its code and description.
+ * `Nats-Service-Error-Code`. A handler that fails with one answers with its code and description.
  *
  * @category errors
  * @since 0.1.0
@@ -314,9 +310,8 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
     return keptHeaders(this)
   }
   /**
-   * `true` for the two codes of a service that can answer later, or another instance of it now: 503, it is stopping (and
-   * may have interrupted the handler), and 429, it is asked too often. `false` for all others: below 500 the request is
-   * at fault, and a 500 may have done half of its work.
+   * `true` for 503, it is stopping (and may have interrupted the handler), and for 429, it is asked too often: another
+   * instance or a later try can answer. Below 500 the request is at fault, and a 500 may have done half of its work.
    */
   get isRetryable(): boolean {
     return this.code === 503 || this.code === 429
@@ -382,17 +377,14 @@ export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("Back
   override get cause(): unknown {
     return this.reason
   }
-  /** That of the reason. */
   get isRetryable(): boolean {
     return "isRetryable" in this.reason && this.reason.isRetryable
   }
 }
 
 /**
- * What `publish` can fail with.
- *
- * `PermissionsViolation` occurs with `confirm: true` only: without it the server's refusal comes later, as a status
- * event.
+ * What `publish` can fail with. `PermissionsViolation` occurs with `confirm: true` only: without it the server's refusal
+ * comes later, as a status event.
  *
  * @category errors
  * @since 0.1.0

@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import type { SubscriptionError } from "../../NatsError.ts"
 import type { End } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
@@ -43,9 +44,10 @@ export class Worker<R> {
   // ends the loop, is reported, and the loop goes on with the next message.
   private loop(isAlone: boolean, handle: Handle<R>, report: Report): Effect.Effect<void, SubscriptionError, R> {
     const { subscription, taken } = this
-    return Effect.scoped(Effect.gen(function*() {
+    // The scope is that of the reading. A handler's is that of who calls.
+    return Effect.scopedWith(Effect.fnUntraced(function*(scope) {
       // A worker that is alone takes whole arrays, which keeps the order and costs least.
-      const pull = yield* subscription.read(isAlone ? undefined : 1)
+      const pull = yield* Scope.provide(subscription.read(isAlone ? undefined : 1), scope)
       let messages: ReadonlyArray<Message> = []
       let index = 0
       let current: Message | undefined
