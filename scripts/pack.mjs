@@ -1,6 +1,7 @@
 /**
- * Packs the package, installs it in a fresh project, and uses it there as a consumer does: every public path type-checks
- * and imports, nothing internal can be reached, and no development tool comes along.
+ * Packs the package, installs it in a fresh project beside `effect`, and uses it there as a consumer does: it brings
+ * nothing else, every public path type-checks and loads by `import` and by `require`, nothing internal can be reached,
+ * and what needs a package that is not there says so.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -12,13 +13,16 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
 const project = fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-pack-"))
 
-const inProject = async (what, command, args) => {
-  const { code, output } = await run(command, args, { cwd: project })
+const inProject = async (what, command, args, directory = project) => {
+  const { code, output } = await run(command, args, { cwd: directory })
   if (code !== 0) throw new SetupError(`${what}:\n${output.trim()}`)
   return output
 }
 
-const write = (name, text) => fs.writeFileSync(path.join(project, name), text)
+const write = (name, text) => {
+  fs.mkdirSync(path.dirname(path.join(project, name)), { recursive: true })
+  fs.writeFileSync(path.join(project, name), text)
+}
 
 const modules = fs.readdirSync(path.join(root, "src"))
   .filter((name) => /^[A-Z]\w*\.ts$/.test(name))
@@ -40,16 +44,44 @@ const pack = async () => {
   return name
 }
 
-const install = async (tarball) => {
-  const { "@types/node": nodeTypes } = manifest.devDependencies
-  write("package.json", JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" }))
-  const peers = Object.entries(manifest.peerDependencies).map(([name, range]) => `${name}@${range}`)
-  const wanted = [`./${tarball}`, ...peers, `@types/node@${nodeTypes}`]
+const install = async (directory, packages) => {
+  write(path.join(directory, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
   const flags = ["--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts", "--loglevel=error"]
-  await inProject("the package does not install", "npm", ["install", ...flags, ...wanted])
+  const what = `${packages.join(" ")} cannot be installed`
+  await inProject(what, "npm", ["install", ...flags, ...packages], path.join(project, directory))
+}
+
+/** What npm has put there, and what of it `effect` does not account for. */
+const checkInstalled = () => {
+  const lock = JSON.parse(fs.readFileSync(path.join(project, "node_modules", ".package-lock.json"), "utf8"))
+  const packages = Object.entries(lock.packages)
+  const expected = new Set(["effect-nats"])
+  const expect = (name) => {
+    if (expected.has(name)) return
+    expected.add(name)
+    for (const [key, { dependencies = {}, optionalDependencies = {} }] of packages) {
+      if (key.endsWith(`node_modules/${name}`)) {
+        Object.keys({ ...dependencies, ...optionalDependencies }).forEach(expect)
+      }
+    }
+  }
+  expect("effect")
+  const names = packages.map(([key]) => key.slice(key.lastIndexOf("node_modules/") + "node_modules/".length))
+  const extra = names.filter((name) => !expected.has(name))
+  if (extra.length > 0) throw new SetupError(`the package brings ${extra.join(", ")} into a project`)
+  return names
+}
+
+const checkContents = () => {
+  const has = (name) => fs.existsSync(path.join(project, "node_modules", "effect-nats", name))
+  const missing = ["README.md", "LICENSE", "CHANGELOG.md", "dist", "src"].filter((name) => !has(name))
+  if (missing.length > 0) throw new SetupError(`the package lacks ${missing.join(", ")}`)
+  const extra = ["test", "examples", "scripts", ".cache"].filter(has)
+  if (extra.length > 0) throw new SetupError(`the package contains ${extra.join(", ")}`)
 }
 
 const typeCheck = async () => {
+  await install("tools", [`@types/node@${manifest.devDependencies["@types/node"]}`])
   write(
     "consumer.ts",
     `${publicPaths.map((specifier, i) => `import * as Path${i} from "${specifier}"`).join("\n")}\n` +
@@ -66,6 +98,7 @@ const typeCheck = async () => {
         exactOptionalPropertyTypes: true,
         skipLibCheck: false,
         noEmit: true,
+        typeRoots: ["tools/node_modules/@types"],
         types: ["node"]
       },
       files: ["consumer.ts"]
@@ -75,41 +108,59 @@ const typeCheck = async () => {
   await inProject("a consumer does not type-check", process.execPath, [tsc, "-p", ".", "--pretty", "false"])
 }
 
-const importAll = async () => {
-  write(
-    "consumer.mjs",
-    `const open = ${JSON.stringify(publicPaths)}
+/** Loads every public path, tries every closed one, and uses what needs a package that this project does not have. */
+const program = (load) => `
+const open = ${JSON.stringify(publicPaths)}
 const closed = ${JSON.stringify(closedPaths)}
-for (const path of open) await import(path)
-for (const path of closed) {
-  const reached = await import(path).then(() => true, (error) => {
-    if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error
-    return false
-  })
-  if (reached) throw new Error(path + " can be imported, but is internal")
+const main = async () => {
+  for (const path of open) await ${load("path")}
+  for (const path of closed) {
+    let reached = true
+    try {
+      await ${load("path")}
+    } catch (error) {
+      if (error.code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw error
+      reached = false
+    }
+    if (reached) throw new Error(path + " can be loaded, but is internal")
+  }
+  const { Effect } = await ${load("\"effect\"")}
+  const { TestAuthCallout, TestCertificates, TestNatsServer, TestOperator } = await ${load("\"effect-nats/testing\"")}
+  const uses = [
+    ["@nats-io/jwt", TestOperator.make()],
+    ["@nats-io/jwt", TestOperator.nkey()],
+    ["@nats-io/jwt", TestAuthCallout.make()],
+    ["node-forge", TestCertificates.authority()],
+    ["node-forge", TestCertificates.selfSigned()],
+    ["bcryptjs", TestNatsServer.make({ binary: process.execPath, token: "a", tokenBcrypt: true })]
+  ]
+  for (const [name, use] of uses) {
+    const error = await Effect.runPromise(Effect.scoped(Effect.flip(use)))
+    if (error._tag !== "PackageMissing" || error.package !== name || !error.message.includes("npm install")) {
+      throw new Error("without " + name + ": " + error)
+    }
+  }
 }
+main()
 `
-  )
-  await inProject("a consumer does not run", process.execPath, ["consumer.mjs"])
-}
 
-const checkContents = () => {
-  const installed = path.join(project, "node_modules")
-  const has = (...names) => fs.existsSync(path.join(installed, ...names))
-  const missing = ["README.md", "LICENSE", "CHANGELOG.md", "dist", "src"].filter((name) => !has("effect-nats", name))
-  if (missing.length > 0) throw new SetupError(`the package lacks ${missing.join(", ")}`)
-  const extra = ["test", "examples", "scripts", ".cache"].filter((name) => has("effect-nats", name))
-  if (extra.length > 0) throw new SetupError(`the package contains ${extra.join(", ")}`)
-  const inherited = ["node", "vitest", "typescript", "@nats-io/transport-node"].filter((name) => has(name))
-  if (inherited.length > 0) throw new SetupError(`consumers inherit ${inherited.join(", ")}`)
+const loadAll = async () => {
+  write("consumer.mjs", program((specifier) => `import(${specifier})`))
+  await inProject("a consumer does not run", process.execPath, ["consumer.mjs"])
+  write("consumer.cjs", program((specifier) => `require(${specifier})`))
+  await inProject("a consumer that requires does not run", process.execPath, ["consumer.cjs"])
 }
 
 try {
-  await install(await pack())
+  const tarball = await pack()
+  await install(".", [`./${tarball}`, `effect@${manifest.peerDependencies.effect}`])
+  const installed = checkInstalled()
   checkContents()
   await typeCheck()
-  await importAll()
-  console.log(`a fresh project installs, type-checks and imports ${publicPaths.length} public paths`)
+  await loadAll()
+  console.log(
+    `a fresh project has ${installed.toSorted().join(", ")}; it type-checks and loads ${publicPaths.length} paths`
+  )
 } catch (error) {
   tell(error instanceof SetupError ? error.message : error.stack)
   process.exitCode = 1

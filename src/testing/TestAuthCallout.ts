@@ -20,16 +20,15 @@
  *
  * @since 0.1.0
  */
-import type { AuthorizationRequest } from "@nats-io/jwt"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as NatsClient from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
-import { encodeText, loadJwtLibrary, userJwt } from "./internal/mint.ts"
+import { encodeText, loadJwtLibrary, newKey, userJwt } from "./internal/mint.ts"
+import type { PackageMissing } from "./TestNatsServerError.ts"
 import type { AuthCallout } from "./TestNatsServerOptions.ts"
 import type { NKey, UserOptions } from "./TestOperator.ts"
-import { nkey } from "./TestOperator.ts"
 
 /**
  * What the service decides on one connection: `allow` it as a user of an account (default `$G`, the global one), `deny` it
@@ -75,17 +74,74 @@ export interface TestAuthCallout {
 }
 
 /**
+ * What the server tells of a connection and asks about it, in its own words. It leaves out what does not apply.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface AuthorizationRequest {
+  readonly server_id: {
+    readonly name: string
+    readonly host: string
+    readonly id: string
+    readonly version?: string | undefined
+    readonly cluster?: string | undefined
+    readonly tags?: ReadonlyArray<string> | undefined
+    readonly xkey?: string | undefined
+  }
+  /** The public key that the user's JWT in the answer must be for. */
+  readonly user_nkey: string
+  readonly client_info: {
+    readonly host?: string | undefined
+    readonly id?: number | undefined
+    readonly user?: string | undefined
+    readonly name?: string | undefined
+    readonly tags?: ReadonlyArray<string> | undefined
+    readonly name_tag?: string | undefined
+    readonly kind?: string | undefined
+    readonly type?: string | undefined
+    readonly mqtt_id?: string | undefined
+    readonly nonce?: string | undefined
+  }
+  /** What the client's CONNECT says, secrets included. */
+  readonly connect_opts: {
+    readonly jwt?: string | undefined
+    readonly nkey?: string | undefined
+    readonly sig?: string | undefined
+    readonly auth_token?: string | undefined
+    readonly user?: string | undefined
+    readonly pass?: string | undefined
+    readonly name?: string | undefined
+    readonly lang?: string | undefined
+    readonly version?: string | undefined
+    readonly protocol: number
+  }
+  /** Certificates are PEM text. */
+  readonly client_tls?: {
+    readonly version?: string | undefined
+    readonly cipher?: string | undefined
+    readonly certs?: ReadonlyArray<string> | undefined
+    readonly verified_chains?: ReadonlyArray<ReadonlyArray<string>> | undefined
+  } | undefined
+  readonly request_nonce?: string | undefined
+  readonly tags?: ReadonlyArray<string> | undefined
+  readonly type?: string | undefined
+  readonly version?: number | undefined
+}
+
+/**
  * Makes the keys of a callout service. With `encrypted: true` requests and answers are encrypted. Default `false`.
+ * Fails with `PackageMissing` where `@nats-io/jwt` is not installed.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const make: (
   options?: { readonly encrypted?: boolean | undefined }
-) => Effect.Effect<TestAuthCallout> = Effect.fnUntraced(function*(options) {
+) => Effect.Effect<TestAuthCallout, PackageMissing> = Effect.fnUntraced(function*(options) {
   const library = yield* loadJwtLibrary
-  const issuer = yield* nkey("account")
-  const xkey = options?.encrypted === true ? yield* nkey("curve") : undefined
+  const issuer = newKey(library, "account")
+  const xkey = options?.encrypted === true ? newKey(library, "curve") : undefined
   const curve = xkey === undefined ? undefined : library.fromSeed(encodeText(xkey.seed))
 
   const answer: TestAuthCallout["answer"] = Effect.fnUntraced(function*(payload, decide, serverXkey) {

@@ -2,7 +2,7 @@
  * Throw-away certificates for tests: an authority, what it signs, and what no authority signed.
  *
  * Everything is PEM text in memory. Keys are 2048-bit RSA, made anew each time; they protect nothing beyond a test, so
- * they are plain strings.
+ * they are plain strings. It takes the package `node-forge`, without which the constructors fail with `PackageMissing`.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -22,6 +22,8 @@ import * as Effect from "effect/Effect"
 import * as crypto from "node:crypto"
 import * as net from "node:net"
 import * as util from "node:util"
+import { loadPackage } from "./internal/packages.ts"
+import type { PackageMissing } from "./TestNatsServerError.ts"
 
 /**
  * A certificate and its private key, both PEM.
@@ -73,14 +75,16 @@ export interface Authority extends Certificate {
  * @category constructors
  * @since 0.1.0
  */
-export const authority = (options?: { readonly name?: string | undefined }): Effect.Effect<Authority> =>
-  Effect.suspend(() => {
+export const authority = (
+  options?: { readonly name?: string | undefined }
+): Effect.Effect<Authority, PackageMissing> =>
+  Effect.flatMap(loadForge, (forge) => {
     const name = options?.name ?? `Test authority ${crypto.randomBytes(4).toString("hex")}`
     return Effect.map(
-      certificate({ commonName: name, names: [] }, { authority: true, signer: undefined }),
+      certificate(forge, { commonName: name, names: [] }, { authority: true, signer: undefined }),
       (made): Authority => ({
         ...made,
-        issue: (wanted) => certificate(wanted ?? {}, { authority: false, signer: { ...made, name } })
+        issue: (wanted) => certificate(forge, wanted ?? {}, { authority: false, signer: { ...made, name } })
       })
     )
   })
@@ -91,10 +95,14 @@ export const authority = (options?: { readonly name?: string | undefined }): Eff
  * @category constructors
  * @since 0.1.0
  */
-export const selfSigned = (options?: CertificateOptions): Effect.Effect<Certificate> =>
-  certificate(options ?? {}, { authority: false, signer: undefined })
+export const selfSigned = (options?: CertificateOptions): Effect.Effect<Certificate, PackageMissing> =>
+  Effect.flatMap(loadForge, (forge) => certificate(forge, options ?? {}, { authority: false, signer: undefined }))
 
 // internal
+
+const loadForge = Effect.map(loadPackage("node-forge", () => import("node-forge")), (library) => library.default)
+
+type Forge = Effect.Success<typeof loadForge>
 
 interface Role {
   readonly authority: boolean
@@ -118,9 +126,8 @@ const validity = (options: CertificateOptions): readonly [from: Date, to: Date] 
   return [new Date(from), new Date(to)]
 }
 
-const certificate = (options: CertificateOptions, role: Role): Effect.Effect<Certificate> =>
+const certificate = (forge: Forge, options: CertificateOptions, role: Role): Effect.Effect<Certificate> =>
   Effect.promise(async () => {
-    const { default: forge } = await import("node-forge")
     const { privateKey, publicKey } = await generateKeyPair("rsa", {
       modulusLength: 2048,
       privateKeyEncoding: { type: "pkcs8", format: "pem" },

@@ -127,8 +127,8 @@ export const TestNatsServer: Context.Service<TestNatsServer, TestNatsServer> = C
 /**
  * Starts a server and succeeds when it accepts clients. It runs until the scope closes.
  *
- * Fails with `NatsServerNotFound`, `NatsServerConfigRejected`, `NatsServerTooOld`, `NatsServerExited` or, after
- * `startTimeout`, `NatsServerTimedOut`; nothing is left behind then. Interruption at any moment leaves nothing behind.
+ * Fails with `NatsServerNotFound`, `NatsServerConfigRejected`, `NatsServerTooOld`, `NatsServerExited`, `PackageMissing` (for
+ * `bcrypt` without `bcryptjs`) or, after `startTimeout`, `NatsServerTimedOut`; nothing is left behind then. Interruption at any moment leaves nothing behind.
  * Closing the scope kills the server, waits until it is gone, removes its directory, and never fails.
  *
  * @category constructors

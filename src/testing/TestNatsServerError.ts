@@ -124,6 +124,26 @@ export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()
 }
 
 /**
+ * A package is not installed that this part of the test kit needs and the rest does not: `@nats-io/jwt` for nkeys, JWTs and
+ * auth callouts, `node-forge` for certificates, `bcryptjs` for servers that are given hashes.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class PackageMissing extends Schema.TaggedError<PackageMissing>()("PackageMissing", {
+  /** The package's name. */
+  package: Schema.String
+}) {
+  override get message(): string {
+    return `This needs the package ${this.package}, which is not installed: run \`npm install --save-dev ${this.package}\`.`
+  }
+  /** `false`: somebody has to install it. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * What starting and controlling a test server can fail with.
  *
  * @category errors
@@ -135,3 +155,4 @@ export type TestNatsServerError =
   | NatsServerTooOld
   | NatsServerExited
   | NatsServerTimedOut
+  | PackageMissing

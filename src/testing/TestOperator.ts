@@ -2,7 +2,8 @@
  * Operator mode for tests: mints operator, accounts and users, and changes, revokes and expires them.
  *
  * Keys, JWTs and creds are for a test and nothing else, so they are plain strings. Times are those of the machine's
- * clock, which the server judges by, not of a `TestClock`.
+ * clock, which the server judges by, not of a `TestClock`. It takes the package `@nats-io/jwt`, without which `make` and
+ * `nkey` fail with `PackageMissing`.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -25,7 +26,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { JwtLibrary } from "./internal/mint.ts"
-import { accountJwt, encodeText, loadJwtLibrary, nowInSeconds, userCreds, userJwt } from "./internal/mint.ts"
+import { accountJwt, encodeText, loadJwtLibrary, newKey, nowInSeconds, userCreds, userJwt } from "./internal/mint.ts"
+import type { PackageMissing } from "./TestNatsServerError.ts"
 import type { ConnectionType, Operator, Permissions } from "./TestNatsServerOptions.ts"
 
 /**
@@ -155,28 +157,28 @@ export interface TestOperator extends NKey {
  * @category constructors
  * @since 0.1.0
  */
-export const make: (options?: { readonly name?: string | undefined }) => Effect.Effect<TestOperator> = Effect
-  .fnUntraced(function*(options) {
-    const library = yield* loadJwtLibrary
-    const key = yield* nkey("operator")
-    const accountKey = yield* nkey("account")
-    const systemAccount = yield* makeAccount(library, key, accountKey, "SYS", {})
-    const jwt = yield* Effect.promise(() =>
-      library.encodeOperator(options?.name ?? "test", encodeText(key.seed), { system_account: systemAccount.publicKey })
-    )
-    return {
-      ...key,
+export const make: (
+  options?: { readonly name?: string | undefined }
+) => Effect.Effect<TestOperator, PackageMissing> = Effect.fnUntraced(function*(options) {
+  const library = yield* loadJwtLibrary
+  const key = newKey(library, "operator")
+  const systemAccount = yield* makeAccount(library, key, newKey(library, "account"), "SYS", {})
+  const jwt = yield* Effect.promise(() =>
+    library.encodeOperator(options?.name ?? "test", encodeText(key.seed), { system_account: systemAccount.publicKey })
+  )
+  return {
+    ...key,
+    jwt,
+    systemAccount,
+    account: (name, accountOptions) =>
+      Effect.suspend(() => makeAccount(library, key, newKey(library, "account"), name, accountOptions ?? {})),
+    setup: (...accounts) => ({
       jwt,
-      systemAccount,
-      account: (name, accountOptions) =>
-        Effect.flatMap(nkey("account"), (made) => makeAccount(library, key, made, name, accountOptions ?? {})),
-      setup: (...accounts) => ({
-        jwt,
-        systemAccount: systemAccount.publicKey,
-        accounts: [systemAccount, ...accounts].map((account) => ({ id: account.publicKey, jwt: account.jwt }))
-      })
-    }
-  })
+      systemAccount: systemAccount.publicKey,
+      accounts: [systemAccount, ...accounts].map((account) => ({ id: account.publicKey, jwt: account.jwt }))
+    })
+  }
+})
 
 /**
  * Makes an nkey, of a user by default: the server takes its public key as `users: [{ nkey }]`.
@@ -184,21 +186,11 @@ export const make: (options?: { readonly name?: string | undefined }) => Effect.
  * @category constructors
  * @since 0.1.0
  */
-export const nkey = (kind: "user" | "account" | "operator" | "server" | "curve" = "user"): Effect.Effect<NKey> =>
-  Effect.map(loadJwtLibrary, (library) => {
-    const pair = creators(library)[kind]()
-    return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) }
-  })
+export const nkey = (
+  kind: "user" | "account" | "operator" | "server" | "curve" = "user"
+): Effect.Effect<NKey, PackageMissing> => Effect.map(loadJwtLibrary, (library) => newKey(library, kind))
 
 // internal
-
-const creators = (library: JwtLibrary) => ({
-  user: library.createUser,
-  account: library.createAccount,
-  operator: library.createOperator,
-  server: library.createServer,
-  curve: library.createCurve
-})
 
 const makeAccount = Effect.fnUntraced(function*(
   library: JwtLibrary,
@@ -229,7 +221,7 @@ const makeUser = Effect.fnUntraced(function*(
   name: string,
   options: UserOptions
 ): Effect.fn.Return<TestUser> {
-  const key = options.nkey ?? (yield* nkey("user"))
+  const key = options.nkey ?? newKey(library, "user")
   const jwt = yield* userJwt(library, account, key.publicKey, name, options)
   return { publicKey: key.publicKey, seed: key.seed, name, jwt, creds: userCreds(library, jwt, key.seed) }
 })

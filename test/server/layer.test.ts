@@ -20,7 +20,7 @@ interface Method {
 
 const key = new Uint8Array(32).fill(42)
 
-const methods = (directory: string): Effect.Effect<ReadonlyArray<Method>> =>
+const methods = (directory: string): Effect.Effect<ReadonlyArray<Method>, TestNatsServer.PackageMissing> =>
   Effect.gen(function*() {
     const operator = yield* TestOperator.make()
     const account = yield* operator.account("orders")

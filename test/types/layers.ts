@@ -2,7 +2,7 @@
 // @effect-diagnostics unnecessaryTypeofType:off
 import { Config, Context, Effect, type Layer, type Redacted } from "effect"
 import { type ConnectError, type NatsAuth, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
-import { TestNatsServer } from "effect-nats/testing"
+import { type TestAuthCallout, type TestCertificates, TestNatsServer, type TestOperator } from "effect-nats/testing"
 import { holds, type Same } from "./assert.ts"
 
 type CannotConnect = ConnectError.ConnectError | NatsConfig.NatsConfigError
@@ -84,3 +84,16 @@ holds<
     >
   >
 >()
+
+// What needs a package of its own fails without it, and says so where it is first used, not again.
+type Missing = TestNatsServer.PackageMissing
+holds<Same<Extract<TestNatsServer.TestNatsServerError, { readonly _tag: "PackageMissing" }>, Missing>>()
+holds<Same<Effect.Error<ReturnType<typeof TestOperator.nkey>>, Missing>>()
+holds<Same<Effect.Error<ReturnType<typeof TestOperator.make>>, Missing>>()
+holds<Same<Effect.Error<ReturnType<TestOperator.TestOperator["account"]>>, never>>()
+holds<Same<Effect.Error<ReturnType<TestOperator.TestAccount["user"]>>, never>>()
+holds<Same<Effect.Error<ReturnType<typeof TestAuthCallout.make>>, Missing>>()
+holds<Same<Effect.Error<ReturnType<TestAuthCallout.TestAuthCallout["answer"]>>, never>>()
+holds<Same<Effect.Error<ReturnType<typeof TestCertificates.authority>>, Missing>>()
+holds<Same<Effect.Error<ReturnType<typeof TestCertificates.selfSigned>>, Missing>>()
+holds<Same<Effect.Error<ReturnType<TestCertificates.Authority["issue"]>>, never>>()

@@ -1,16 +1,77 @@
 /**
  * Writes JWTs of accounts and users.
  */
-import type * as Jwt from "@nats-io/jwt"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { PackageMissing } from "../TestNatsServerError.ts"
 import type { Permissions, SubjectRule } from "../TestNatsServerOptions.ts"
 import type { AccountOptions, NKey, UserOptions, Validity } from "../TestOperator.ts"
+import { loadPackage } from "./packages.ts"
 
-export type JwtLibrary = typeof Jwt
+type Claims = Readonly<Record<string, unknown>>
+
+interface Encoding {
+  readonly exp?: number
+  readonly nbf?: number
+  readonly aud?: string
+  readonly signer?: Uint8Array
+}
+
+interface KeyPair {
+  getPublicKey(): string
+  getSeed(): Uint8Array
+  open(message: Uint8Array, sender: string): Uint8Array | null
+  seal(message: Uint8Array, recipient: string): Uint8Array
+}
+
+/**
+ * What is used of `@nats-io/jwt`. Its own types in our declarations would be unknown to those who have not installed it.
+ */
+export interface JwtLibrary {
+  createUser(): KeyPair
+  createAccount(): KeyPair
+  createOperator(): KeyPair
+  createServer(): KeyPair
+  createCurve(): KeyPair
+  fromSeed(seed: Uint8Array): KeyPair
+  decode<A>(jwt: string): { readonly nats: Partial<A> }
+  encodeOperator(name: string, operator: Uint8Array, claims: Claims): Promise<string>
+  encodeAccount(name: string, account: string, claims: Claims, encoding: Encoding): Promise<string>
+  encodeUser(
+    name: string,
+    user: string,
+    issuer: string | Uint8Array,
+    claims: Claims,
+    encoding: Encoding
+  ): Promise<string>
+  encodeAuthorizationResponse(
+    user: string,
+    server: string,
+    issuer: Uint8Array,
+    data: Claims,
+    encoding: Encoding
+  ): Promise<string>
+  fmtCreds(jwt: string, key: KeyPair): Uint8Array
+}
 
 /** Loaded only where nkeys and JWTs are used. */
-export const loadJwtLibrary: Effect.Effect<JwtLibrary> = Effect.promise(() => import("@nats-io/jwt"))
+export const loadJwtLibrary: Effect.Effect<JwtLibrary, PackageMissing> = loadPackage(
+  "@nats-io/jwt",
+  () => import("@nats-io/jwt")
+)
+
+/** A new key of a kind. */
+export const newKey = (library: JwtLibrary, kind: "user" | "account" | "operator" | "server" | "curve"): NKey => {
+  const create = {
+    user: library.createUser,
+    account: library.createAccount,
+    operator: library.createOperator,
+    server: library.createServer,
+    curve: library.createCurve
+  }
+  const pair = create[kind]()
+  return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) }
+}
 
 export const encodeText = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -37,7 +98,7 @@ const rule = (given: SubjectRule | undefined): { allow?: Array<string>; deny?: A
 
 const isList = (given: SubjectRule): given is ReadonlyArray<string> => Array.isArray(given)
 
-const permissions = (given: Permissions | undefined): Jwt.Permissions => {
+const permissions = (given: Permissions | undefined): Claims => {
   const pub = rule(given?.publish)
   const sub = rule(given?.subscribe)
   const responses = given?.allowResponses
@@ -62,7 +123,7 @@ export const accountJwt = (
   options: AccountOptions
 ): Effect.Effect<string> => {
   const unlimited = options.jetstream === true ? -1 : 0
-  const claims: Partial<Jwt.Account> = {
+  const claims = {
     limits: {
       conn: options.maxConnections ?? -1,
       subs: options.maxSubscriptions ?? -1,

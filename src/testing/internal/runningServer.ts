@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as childProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { TestNatsServerError } from "../TestNatsServerError.ts"
+import type { PackageMissing, TestNatsServerError } from "../TestNatsServerError.ts"
 import {
   NatsServerConfigRejected,
   NatsServerExited,
@@ -16,6 +16,7 @@ import {
 import type * as Options from "../TestNatsServerOptions.ts"
 import { LogLines } from "./logLines.ts"
 import { probablyFreePort } from "./loopback.ts"
+import { loadPackage } from "./packages.ts"
 import type { Ports } from "./serverConfig.ts"
 import { writeConfig } from "./serverConfig.ts"
 import { ServerProcess } from "./serverProcess.ts"
@@ -48,16 +49,14 @@ const features: ReadonlyArray<readonly [feature: string, needs: string]> = [
 ]
 
 /** bcrypt is only loaded for a configuration that asks for it. */
-const passwordHash = (options: Options.Options): Effect.Effect<(password: string) => string> => {
+const passwordHash = (options: Options.Options): Effect.Effect<(password: string) => string, PackageMissing> => {
   const users = [...options.users ?? [], ...Object.values(options.accounts ?? {}).flatMap((each) => each.users ?? [])]
   const wanted = options.tokenBcrypt === true || users.some((user) => "bcrypt" in user && user.bcrypt === true)
   return wanted
-    ? Effect.promise(() => import("bcryptjs")).pipe(
-      Effect.map((bcrypt) => {
-        const hashSync = bcrypt.hashSync ?? bcrypt.default.hashSync
-        return (password: string) => hashSync(password, 4)
-      })
-    )
+    ? Effect.map(loadPackage("bcryptjs", () => import("bcryptjs")), (bcrypt) => {
+      const hashSync = bcrypt.hashSync ?? bcrypt.default.hashSync
+      return (password: string) => hashSync(password, 4)
+    })
     : Effect.succeed((password) => password)
 }
 
@@ -88,7 +87,7 @@ export class RunningServer {
   }
 
   /** Writes the configuration and the files it names. */
-  configure(options: Options.Options): Effect.Effect<void> {
+  configure(options: Options.Options): Effect.Effect<void, PackageMissing> {
     return Effect.map(passwordHash(options), (hash) => {
       const written = writeConfig(this.directory, this.ports, options, hash)
       for (const secret of written.secrets) this.secrets.add(secret)
