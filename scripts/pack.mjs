@@ -1,12 +1,13 @@
 /**
  * Packs the package, installs it in a fresh project beside `effect`, and uses it there as a consumer does: it brings
- * nothing else, every public path type-checks and loads by `import` and by `require`, nothing internal can be reached,
- * and what needs a package that is not there says so.
+ * nothing else, every public path loads by `import` and by `require`, nothing internal can be reached, what needs a
+ * package that is not there says so, and declarations that stand on it resolve.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { checkTypes, compilers } from "./packTypes.mjs"
 import { run, SetupError, tell } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
@@ -24,16 +25,22 @@ const write = (name, text) => {
   fs.writeFileSync(path.join(project, name), text)
 }
 
-const modules = fs.readdirSync(path.join(root, "src"))
-  .filter((name) => /^[A-Z]\w*\.ts$/.test(name))
-  .map((name) => path.basename(name, ".ts"))
-const rooms = Object.keys(manifest.exports)
-  .filter((key) => /^\.(\/[a-z]+)?$/.test(key) && manifest.exports[key] !== null)
-const publicPaths = [
-  ...rooms.map((key) => `effect-nats${key.slice(1)}`),
-  ...modules.map((name) => `effect-nats/${name}`)
-]
-const closedPaths = ["effect-nats/internal/session", "effect-nats/index", "effect-nats/testing/index"]
+/** Every path that a consumer can write, with the file that it leads to, without its ending. */
+const publicPaths = fs.readdirSync(path.join(root, "src"), { recursive: true })
+  .map((name) => name.split(path.sep).join("/"))
+  .filter((name) => /^(?!internal\/)(?:\w+\/)?(?:[A-Z]\w*|index)\.ts$/.test(name))
+  .map((name) => name.replace(/\.ts$/, ""))
+  .map((file) => ({ file, specifier: path.posix.join("effect-nats", file.replace(/(^|\/)index$/, "")) }))
+const specifiers = publicPaths.map(({ specifier }) => specifier)
+
+const rooms = publicPaths.filter(({ file }) => file.endsWith("/index")).map(({ file }) => path.dirname(file))
+const closedPaths = [".", ...rooms].flatMap((room) => {
+  const internal = fs.readdirSync(path.join(root, "src", room, "internal"), { recursive: true })
+    .find((name) => name.endsWith(".ts"))
+  return [`internal/${internal.replace(/\.ts$/, "")}`, "index"].map((name) =>
+    path.posix.join("effect-nats", room, name)
+  )
+})
 
 const pack = async () => {
   const { code, output } = await run("npm", ["pack", "--json", "--loglevel=error", "--pack-destination", project], {
@@ -80,37 +87,28 @@ const checkContents = () => {
   if (extra.length > 0) throw new SetupError(`the package contains ${extra.join(", ")}`)
 }
 
-const typeCheck = async () => {
-  await install("tools", [`@types/node@${manifest.devDependencies["@types/node"]}`])
+/** What the declarations of a library on the package are worth, for every value of every module. */
+const checkDeclarations = async () => {
+  const nodeTypes = `@types/node@${manifest.devDependencies["@types/node"]}`
+  await install("tools", [nodeTypes, ...Object.entries(compilers).map(([name, source]) => `${name}@${source}`)])
   write(
-    "consumer.ts",
-    `${publicPaths.map((specifier, i) => `import * as Path${i} from "${specifier}"`).join("\n")}\n` +
-      `export const paths: ReadonlyArray<object> = [${publicPaths.map((_, i) => `Path${i}`).join(", ")}]\n`
+    "values.mjs",
+    `const values = {}
+for (const path of ${JSON.stringify(specifiers)}) values[path] = Object.keys(await import(path))
+console.log(JSON.stringify(values))`
   )
-  write(
-    "tsconfig.json",
-    JSON.stringify({
-      compilerOptions: {
-        target: "ES2023",
-        lib: ["ES2024", "ESNext.Disposable", "DOM"],
-        module: "NodeNext",
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        skipLibCheck: false,
-        noEmit: true,
-        typeRoots: ["tools/node_modules/@types"],
-        types: ["node"]
-      },
-      files: ["consumer.ts"]
-    })
-  )
-  const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc")
-  await inProject("a consumer does not type-check", process.execPath, [tsc, "-p", ".", "--pretty", "false"])
+  const values = JSON.parse(await inProject("a public path does not load", process.execPath, ["values.mjs"]))
+  const modules = publicPaths.map(({ file, specifier }) => ({
+    specifier,
+    values: values[specifier],
+    declarations: fs.readFileSync(path.join(project, "node_modules", "effect-nats", "dist", `${file}.d.ts`), "utf8")
+  }))
+  return checkTypes({ project, modules, inProject, write })
 }
 
 /** Loads every public path, tries every closed one, and uses what needs a package that this project does not have. */
 const program = (load) => `
-const open = ${JSON.stringify(publicPaths)}
+const open = ${JSON.stringify(specifiers)}
 const closed = ${JSON.stringify(closedPaths)}
 const main = async () => {
   for (const path of open) await ${load("path")}
@@ -156,11 +154,10 @@ try {
   await install(".", [`./${tarball}`, `effect@${manifest.peerDependencies.effect}`])
   const installed = checkInstalled()
   checkContents()
-  await typeCheck()
   await loadAll()
-  console.log(
-    `a fresh project has ${installed.toSorted().join(", ")}; it type-checks and loads ${publicPaths.length} paths`
-  )
+  const types = await checkDeclarations()
+  console.log(`a fresh project has ${installed.toSorted().join(", ")}, and loads ${specifiers.length} public paths`)
+  console.log(`declarations of a library mean the same ${types} types to ${Object.keys(compilers).join(", ")}`)
 } catch (error) {
   tell(error instanceof SetupError ? error.message : error.stack)
   process.exitCode = 1

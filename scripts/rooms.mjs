@@ -11,7 +11,7 @@
  * - Examples and documents import the public paths only.
  * - Each room opens with its README.md: what it is, who imports it, what it may not do, where to start reading.
  * - One dialect: a single return, throw, continue or break stands beside its `if`; a private member is `private`.
- * - Every room has its entry in `exports` and its files closed; `internal` is closed.
+ * - Every room has its entry in `exports`, and its `internal` is closed.
  */
 import * as fs from "node:fs"
 import { isBuiltin } from "node:module"
@@ -350,7 +350,7 @@ const roomDirectories = () =>
   )
 
 const publicOnly = (specifier) => {
-  if (specifier.startsWith("effect-nats/internal")) return "is internal"
+  if (/^effect-nats\/(\w+\/)?internal\//.test(specifier)) return "is internal"
   return specifier.startsWith(".") && /(^|\/)(src|dist|test)\//.test(specifier) ? "is not a public path" : undefined
 }
 
@@ -389,10 +389,13 @@ const main = () => {
   }
   problems.push(...tableProblems().map((each) => `scripts/rooms.mjs:${each}`))
 
-  const closed = ["internal", ...new Set(files.map(roomOf))].filter((name) => name !== core)
-  for (const name of closed) {
-    if (manifest.exports[`./${name}/*`] !== null) problems.push(`package.json: exports do not close "./${name}/*"`)
-    if (name !== "internal" && !manifest.exports[`./${name}`]) problems.push(`package.json: exports lack "./${name}"`)
+  // A name that somebody's declarations can need must resolve, so a room's modules are public paths and `internal` is not.
+  for (const room of new Set(files.map(roomOf))) {
+    const key = room === core ? "." : `./${room}`
+    if (!manifest.exports[key]) problems.push(`package.json: exports lack "${key}"`)
+    for (const closed of [`${key}/internal/*`, `${key}/index`]) {
+      if (manifest.exports[closed] !== null) problems.push(`package.json: exports do not close "${closed}"`)
+    }
   }
 
   for (const problem of problems) console.error(problem)

@@ -64,7 +64,7 @@ export const TypeId: "~effect-nats/NatsClient" = Client.TypeId
  * @category models
  * @since 0.1.0
  */
-export type ServerInfo = InternalServerInfo
+export interface ServerInfo extends InternalServerInfo {}
 
 /**
  * What a client has done so far, over all its sessions.

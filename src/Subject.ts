@@ -78,6 +78,8 @@ export type InboxPrefix = Subject & Brand.Brand<"effect-nats/InboxPrefix">
  */
 export type QueueGroup = string & Brand.Brand<"effect-nats/QueueGroup">
 
+export type { PatternLiteral, SubjectLiteral, TemplateLiteral } from "./internal/subject/literal.ts"
+
 /**
  * Any string, except a literal of which the compiler can tell that it is no subject. For functions of your own:
  * `<const S extends string>(subject: Subject.Checked<S>)`.

@@ -64,7 +64,10 @@ export type {
  * @category models
  * @since 0.1.0
  */
-export type Codec<Encoded> = Codecs.Codec<Encoded>
+export interface Codec<in Encoded> extends Codecs.Codec<Encoded> {}
+
+export type { Payload } from "./internal/payload/codec.ts"
+export type { Problem } from "./internal/payload/decodeProblem.ts"
 
 /**
  * @category options

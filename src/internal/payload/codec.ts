@@ -7,6 +7,12 @@ import * as Schema from "effect/Schema"
 import { describeSchemaError as describe, type Problem } from "./decodeProblem.ts"
 import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
 
+/**
+ * What a codec reads: the same payload, as bytes and as text.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Payload {
   readonly data: Uint8Array
   readonly text: string

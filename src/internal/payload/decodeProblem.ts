@@ -8,6 +8,12 @@ import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { formatPath } from "./formatPath.ts"
 
+/**
+ * What a codec fails with: what is wrong, and where.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export interface Problem {
   /** Such as `items[2].price`. Empty for the whole. */
   readonly path: string

@@ -113,17 +113,32 @@ type Refused<What extends string, Problem extends string> = `invalid ${What}: ${
 
 type NotLiteral<Instead extends string> = `not a literal: use ${Instead}`
 
-/** A valid subject's literal. */
+/**
+ * A literal that is a valid subject. Of any other string it is a sentence that says what is wrong with it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export type SubjectLiteral<S extends string> = string extends S ? NotLiteral<"Subject.make">
   : [SubjectProblem<S>] extends [never] ? S
   : Refused<"subject", SubjectProblem<S>>
 
-/** A valid pattern's literal. */
+/**
+ * A literal that is a valid pattern. Of any other string it is a sentence that says what is wrong with it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export type PatternLiteral<S extends string> = string extends S ? NotLiteral<"Subject.makePattern">
   : [PatternProblem<S>] extends [never] ? S
   : Refused<"pattern", PatternProblem<S>>
 
-/** A valid template's literal. */
+/**
+ * A literal that is a valid template. Of any other string it is a sentence that says what is wrong with it.
+ *
+ * @category models
+ * @since 0.2.0
+ */
 export type TemplateLiteral<S extends string> = string extends S ? NotLiteral<"Subject.makeTemplate">
   : [TemplateProblem<S>] extends [never] ? S
   : Refused<"template", TemplateProblem<S>>
