@@ -8,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { checkTypes, compilers } from "./packTypes.mjs"
+import { publicPaths } from "./publicPaths.mjs"
 import { run, SetupError, tell } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
@@ -25,22 +26,20 @@ const write = (name, text) => {
   fs.writeFileSync(path.join(project, name), text)
 }
 
-/** Every path that a consumer can write, with the file that it leads to, without its ending. */
-const publicPaths = fs.readdirSync(path.join(root, "src"), { recursive: true })
-  .map((name) => name.split(path.sep).join("/"))
-  .filter((name) => /^(?!internal\/)(?:\w+\/)?(?:[A-Z]\w*|index)\.ts$/.test(name))
-  .map((name) => name.replace(/\.ts$/, ""))
-  .map((file) => ({ file, specifier: path.posix.join("effect-nats", file.replace(/(^|\/)index$/, "")) }))
 const specifiers = publicPaths.map(({ specifier }) => specifier)
 
-const rooms = publicPaths.filter(({ file }) => file.endsWith("/index")).map(({ file }) => path.dirname(file))
-const closedPaths = [".", ...rooms].flatMap((room) => {
-  const internal = fs.readdirSync(path.join(root, "src", room, "internal"), { recursive: true })
-    .find((name) => name.endsWith(".ts"))
-  return [`internal/${internal.replace(/\.ts$/, "")}`, "index"].map((name) =>
-    path.posix.join("effect-nats", room, name)
-  )
-})
+const isRoom = ({ file }) => path.basename(file) === "index"
+const rooms = publicPaths.filter(isRoom).map(({ file }) => path.dirname(file))
+const codeOf = (room) => path.posix.join(room, "internal", room === "." ? "core" : room)
+const closedPaths = rooms.flatMap((room) => [codeOf(room), path.posix.join(room, "index")])
+  .map((name) => path.posix.join("effect-nats", name))
+
+/** Each module: its room, its name there, and its own path. */
+const members = publicPaths.filter((each) => !isRoom(each)).map(({ file, specifier }) => [
+  path.posix.join("effect-nats", path.dirname(file)),
+  path.basename(file),
+  specifier
+])
 
 const pack = async () => {
   const { code, output } = await run("npm", ["pack", "--json", "--loglevel=error", "--pack-destination", project], {
@@ -106,7 +105,52 @@ console.log(JSON.stringify(values))`
   return checkTypes({ project, modules, inProject, write })
 }
 
-/** Loads every public path, tries every closed one, and uses what needs a package that this project does not have. */
+/** The code that is in the package: a file for each room, whose map leads to its sources, and the public paths to it. */
+const checkCode = () => {
+  const dist = path.join(project, "node_modules", "effect-nats", "dist")
+  const open = fs.readdirSync(dist, { recursive: true })
+    .map((name) => name.split(path.sep).join("/"))
+    .filter((name) => name.endsWith(".js") && !/(^|\/)internal\//.test(name))
+  const expected = publicPaths.map(({ file }) => `${file}.js`)
+  const wrong = new Set(open).symmetricDifference(new Set(expected))
+  if (wrong.size > 0) throw new SetupError(`dist and the public paths differ: ${[...wrong].join(", ")}`)
+  for (const room of rooms) {
+    const file = path.join(dist, `${codeOf(room)}.js.map`)
+    const { sources } = JSON.parse(fs.readFileSync(file, "utf8"))
+    const missing = sources.filter((source) => !fs.existsSync(path.resolve(path.dirname(file), source)))
+    if (sources.length < 2 || missing.length > 0) {
+      throw new SetupError(`the map of ${codeOf(room)} does not lead to src: ${missing.join(", ")}`)
+    }
+  }
+}
+
+/** Importing the root reads as few files as it may, and an error from inside leads to its source. */
+const checkLoading = async () => {
+  write(
+    "loading.mjs",
+    `import { registerHooks } from "node:module"
+const files = []
+registerHooks({
+  load: (url, context, next) => {
+    if (url.includes("/effect-nats/")) files.push(url.slice(url.lastIndexOf("/dist/") + "/dist/".length))
+    return next(url, context)
+  }
+})
+const { NatsError, Subject } = await import("effect-nats")
+const { Result } = await import("effect")
+const invalid = Result.getFailure(Subject.makeResult("a b")).value
+console.log(JSON.stringify({ files, isError: invalid instanceof NatsError.InvalidSubject, stack: invalid.stack }))`
+  )
+  const output = await inProject("the root does not load", process.execPath, ["--enable-source-maps", "loading.mjs"])
+  const { files, isError, stack } = JSON.parse(output)
+  if (files.length > 3) throw new SetupError(`importing the root reads ${files.length} files: ${files.join(", ")}`)
+  if (!isError || !stack.includes("/effect-nats/src/")) throw new SetupError(`a stack does not lead to src:\n${stack}`)
+}
+
+/**
+ * Loads every public path, tries every closed one, compares what the paths of a room give, and uses what needs a package
+ * that this project does not have.
+ */
 const program = (load) => `
 const open = ${JSON.stringify(specifiers)}
 const closed = ${JSON.stringify(closedPaths)}
@@ -121,6 +165,15 @@ const main = async () => {
       reached = false
     }
     if (reached) throw new Error(path + " can be loaded, but is internal")
+  }
+  for (const [room, name, path] of ${JSON.stringify(members)}) {
+    const module = await ${load("path")}
+    const ofRoom = (await ${load("room")})[name]
+    // Types alone, or what another module passes on.
+    if (ofRoom === undefined) continue
+    for (const member of new Set([...Object.keys(module), ...Object.keys(ofRoom)])) {
+      if (module[member] !== ofRoom[member]) throw new Error(member + " of " + path + " is not that of " + room)
+    }
   }
   const { Effect } = await ${load("\"effect\"")}
   const { TestAuthCallout, TestCertificates, TestNatsServer, TestOperator } = await ${load("\"effect-nats/testing\"")}
@@ -154,6 +207,8 @@ try {
   await install(".", [`./${tarball}`, `effect@${manifest.peerDependencies.effect}`])
   const installed = checkInstalled()
   checkContents()
+  checkCode()
+  await checkLoading()
   await loadAll()
   const types = await checkDeclarations()
   console.log(`a fresh project has ${installed.toSorted().join(", ")}, and loads ${specifiers.length} public paths`)

@@ -96,7 +96,15 @@ const describeSources = () => {
     .filter((name) => name.endsWith(".ts"))
     .toSorted()
     .map((name) => at("src", name))
-  return [...sources, at("tsconfig.json"), at("tsconfig.build.json")].map(describe).join("\n")
+  return [
+    ...sources,
+    at("tsconfig.json"),
+    at("tsconfig.build.json"),
+    at("scripts", "build.mjs"),
+    at("scripts", "publicPaths.mjs")
+  ].map(describe).join(
+    "\n"
+  )
 }
 
 const hasDist = () => fs.existsSync(at("dist")) && readText(stampFile) === describeSources()
@@ -109,12 +117,11 @@ const buildDist = async () => {
   const old = at("dist.old")
   fs.rmSync(next, { recursive: true, force: true })
   fs.rmSync(old, { recursive: true, force: true })
-  const tsc = at("node_modules", "typescript", "bin", "tsc")
   const node = fs.existsSync(projectNode) ? projectNode : process.execPath
-  const { code, output } = await run(node, [tsc, "-p", "tsconfig.build.json", "--outDir", next], { cwd: root })
+  const { code, output } = await run(node, [at("scripts", "build.mjs"), next], { cwd: root })
   if (code !== 0) {
     fs.rmSync(next, { recursive: true, force: true })
-    throw new SetupError(`src does not compile, so dist is not built:\n${output.trim()}`)
+    throw new SetupError(`dist is not built:\n${output.trim()}`)
   }
   if (fs.existsSync(at("dist"))) fs.renameSync(at("dist"), old)
   fs.renameSync(next, at("dist"))
