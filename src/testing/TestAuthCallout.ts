@@ -23,6 +23,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { serverXkeyHeader } from "../internal/protocol/headerNames.ts"
 import type * as NatsClient from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
 import { encodeText, loadJwtLibrary, newKey, userJwt } from "./internal/mint.ts"
@@ -177,7 +178,7 @@ export const make: (
       yield* subscription.stream.pipe(
         Stream.runForEach((message) =>
           Effect.flatMap(
-            answer(message.data, decide, message.header("Nats-Server-Xkey")),
+            answer(message.data, decide, message.header(serverXkeyHeader)),
             (bytes) =>
               bytes === undefined || message.reply === undefined ? Effect.void : client.publish(message.reply, bytes)
           )
