@@ -11,6 +11,7 @@ import {
 } from "effect-nats"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -159,6 +160,33 @@ holds<
 >()
 // @ts-expect-error an error that is not in the contract
 getOrder.respond(() => Effect.fail(new Full()))
+
+// The same as a layer, which needs what the handler needs and fails as its start does.
+const servedAsLayer = getOrder.layer((id, request) => {
+  request.setReplyHeader("Retry-After", "3")
+  return Effect.flatMap(Audit, () => id === "" ? Effect.fail(new NotFound({ id })) : Effect.succeed({ total: 1 }))
+})
+holds<
+  Same<typeof servedAsLayer, Layer.Layer<never, NatsError.HandleError, NatsClient.NatsClient | Audit>>
+>()
+// @ts-expect-error an error that is not in the contract
+getOrder.layer(() => Effect.fail(new Full()))
+getOrder.request("1", { onReply: (reply) => reply.header("Served-On") })
+
+// Handlers of events: what they fail with is reported, what they need the layer needs.
+const told = SubjectSchema.make(Subject.template("orders.{id}.told"), Order)
+const toldHandled = told.layer(
+  (order, { message, parameters }) => {
+    holds<Same<typeof order, OrderType>>()
+    holds<Same<typeof parameters, { readonly id: string }>>()
+    holds<Same<typeof message, NatsMessage.NatsMessage>>()
+    return Effect.flatMap(Audit, () => Effect.fail(new Full()))
+  },
+  { queue: "q", concurrency: "unbounded", parameters: { id: "7" } }
+)
+holds<Same<typeof toldHandled, Layer.Layer<never, NatsError.HandleError, NatsClient.NatsClient | Audit>>>()
+// @ts-expect-error a parameter that the template does not have
+told.layer(() => Effect.void, { parameters: { name: "7" } })
 // @ts-expect-error a result that does not fit
 getOrder.respond(() => Effect.succeed("1"))
 
