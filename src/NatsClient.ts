@@ -81,7 +81,7 @@ export interface Stats {
   readonly dials: number
   /** Sessions after the first. */
   readonly reconnects: number
-  /** Handlers of `consume` that failed or died. */
+  /** Handlers of `consume`, listeners and typed handlers that failed or died. */
   readonly handlerFailures: number
   /** Open subscriptions, without the one for replies. */
   readonly subscriptions: number
@@ -278,7 +278,8 @@ export interface NatsClient {
    * Handles every message with `handler`, `concurrency` at a time. A handler that fails or dies is logged, counted in
    * `stats`, and stops nothing. Runs until the client ends: it succeeds after an intended close, or after `max` messages,
    * once everything received is handled. Interruption unsubscribes, lets the handlers finish what was received within
-   * `drainTimeout` of the config, then interrupts them; while nothing is being handled that is a round trip.
+   * `drainTimeout` of the config, then interrupts them, and tells by a warning how many messages are left; while nothing
+   * is being handled that is a round trip or two.
    */
   consume<E, R>(
     subject: string,

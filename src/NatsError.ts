@@ -269,7 +269,8 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
 
 /**
  * The service answered a request with an error: the reply has the headers `Nats-Service-Error` and
- * `Nats-Service-Error-Code`. A handler that fails with one answers with its code and description.
+ * `Nats-Service-Error-Code`. A handler that fails with one answers with its code and description: where the schema of the
+ * failures names it, and under `NatsListener.replying`.
  *
  * @category errors
  * @since 0.1.0

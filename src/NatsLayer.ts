@@ -81,8 +81,8 @@ export const fromFile = (
 
 /**
  * Builds a layer and keeps it, as `Layer.launch` does, and fails with the first end of what runs in the background: a
- * listener, a typed handler, a service, an rpc server, a recorder that a layer of it started, or the client itself. So a program never
- * lives on deaf. Without it each of these ends is one log at level Error.
+ * listener, a typed handler, a service or one of its endpoints, an rpc server, a recorder that a layer of it started, or
+ * the client itself. So a program never lives on deaf. Without it each of these ends is one log at level Error.
  *
  * `BackgroundEnded` names the part and has the reason. A listener that has had its `max` messages has done its work and
  * ends nothing. What `make` and `respond` start tells its end with `ended` instead.

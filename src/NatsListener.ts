@@ -2,8 +2,8 @@
  * Handlers on subjects that run in the background for as long as a layer lives.
  *
  * It is `NatsClient.subscription` with workers, a start that can be relied on and a stop that loses nothing. What others
- * discover and call by a contract is a service (`effect-nats/service`); typed requests are in `SubjectSchema`; for a loop
- * in the foreground there is `NatsClient.consume`.
+ * discover and call by a contract is a service (`effect-nats/service`); handlers with schemas are the `layer` and the
+ * `respond` of `SubjectSchema` and `RequestSchema`; for a loop in the foreground there is `NatsClient.consume`.
  *
  * ```ts
  * import { NodeRuntime } from "@effect/platform-node"
@@ -102,8 +102,9 @@ export interface Options extends ServeOptions {
 export interface Listener {
   /**
    * Leaves without losing a message: the server sends no more, what it sent is handled. What is not done within
-   * `drainTimeout` is interrupted. Closing the scope does the same. Never fails; a second stop waits for the first. A
-   * handler that stops its own listener does not wait for itself: the stop begins, and the handler goes on.
+   * `drainTimeout` is interrupted, and a warning tells how many messages no handler had begun. Closing the scope does the
+   * same. Never fails; a second stop waits for the first. A handler that stops its own listener does not wait for itself:
+   * the stop begins, and the handler goes on.
    */
   readonly stop: Effect.Effect<void>
   /**
@@ -158,10 +159,13 @@ export const layer = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
  * - code and description of a `ServiceError`;
  * - the code of an error whose class is annotated with one (`natsServiceErrorCode`, else `httpApiStatus`), with the error
  *   as JSON;
- * - 500 without details for any other failure or defect;
- * - 503 when the handler was interrupted, and for what a stop had no time to begin.
+ * - 500 without details for any other failure or defect, and for an answer that cannot be sent: one over `max_payload`,
+ *   whose description has the sizes, or with a header that NATS does not allow;
+ * - 503 when the handler was interrupted, and for what a stop of the listener had no time to begin.
  *
- * A message that asks for no answer is handled all the same. It works with `NatsClient.consume`, too.
+ * Give it to the listener as it is, and put what is around handlers inside of it: a function around it is another handler,
+ * and what a stop has no time to begin is not answered then. A message that asks for no answer is handled all the same. It
+ * works with `NatsClient.consume`, too, but for the messages that no handler had begun.
  *
  * @category handlers
  * @since 0.1.0

@@ -45,7 +45,8 @@ import type { NatsMessage } from "./NatsMessage.ts"
  * Whether spans are made where a tracer is installed. Default `true`.
  *
  * A client that is made with `false` never makes one and never looks again: provide it to the client's layer to have
- * tracing elsewhere and none here. Around an operation it holds for that operation; around `consume` for its handlers.
+ * tracing elsewhere and none here. Around an operation it holds for that operation; around what handles messages
+ * (`consume`, a listener, a typed handler, a service) for its handlers.
  *
  * @category references
  * @since 0.1.0
@@ -66,7 +67,7 @@ export const PropagationEnabled: Context.Reference<boolean> = Switches.Propagati
  * a trace of its own with a link to the sender's, for messages that many consumers get or that wait for long. Default
  * `"parent"`. A message without a trace belongs to the span around its consumer either way.
  *
- * Read when `consume` begins, and by each `withMessageSpan`.
+ * Read when `consume`, a listener or a typed handler begins, and by each `withMessageSpan`.
  *
  * @category references
  * @since 0.1.0

@@ -20,6 +20,12 @@
  *     Stream.runForEach(({ parameters, value }) => Effect.log(parameters.id, value.total))
  *   )
  * }).pipe(Effect.scoped)
+ *
+ * // A handler for as long as a layer lives.
+ * const Billing = Created.layer(
+ *   ({ total }, { parameters }) => Effect.log(parameters.id, total),
+ *   { queue: "billing", concurrency: 8 }
+ * )
  * ```
  *
  * @since 0.1.0

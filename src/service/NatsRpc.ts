@@ -147,6 +147,8 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
  *   fail.
  * - On shutdown (the scope of `RpcServer.layer`) the server leaves the queue group, takes what it was sent before, lets
  *   calls end within `drainTimeout`, and interrupts the others. Streams that do not end wait for the deadline.
+ * - A server that ends otherwise (its client gave up, its user lost the right to subscribe) interrupts its handlers. A
+ *   program that was started with `NatsLayer.launch` fails with `BackgroundEnded` then; else it is logged at level Error.
  *
  * @category layers
  * @since 0.1.0

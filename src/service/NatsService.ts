@@ -110,7 +110,8 @@ export interface Options {
   /**
    * Handlers that run at the same time, over all endpoints. Requests beyond it wait unread, up to 65,536 for an endpoint;
    * those that find this full are dropped, which the client's `status` tells as `Overflow`. Handlers wrapped with
-   * `Rpc.fork` do not count. Default `"unbounded"`.
+   * `Rpc.fork` do not count. A whole number above 0, or `"unbounded"`; anything else is an `InvalidService`. Default
+   * `"unbounded"`.
    */
   readonly concurrency?: number | "unbounded" | undefined
   /**
@@ -243,7 +244,7 @@ export interface NatsService {
   readonly name: string
   /** Of this instance alone. */
   readonly id: string
-  /** What `$SRV.INFO` answers. */
+  /** What `$SRV.INFO` answers: without the endpoints that have ended. */
   readonly info: Effect.Effect<InfoResponse>
   /** What `$SRV.STATS` answers. */
   readonly stats: Effect.Effect<StatsResponse>
@@ -251,13 +252,15 @@ export interface NatsService {
   readonly reset: Effect.Effect<void>
   /**
    * Leaves the queue groups, handles what was received, answers everything. What is not done within `drainTimeout` is
-   * interrupted and answered with 503. Closing the scope does the same. Never fails.
+   * interrupted and answered with 503. Closing the scope does the same. Never fails; a second stop waits for the first. A
+   * handler that stops its own service does not wait for itself: the stop begins, and the handler goes on.
    */
   readonly stop: Effect.Effect<void>
   /**
    * Waits for the end. Succeeds when the service was stopped or its client closed on purpose. Fails when an endpoint ended
    * otherwise: with `ConnectionClosed` and its `reason` when the client gave up, with `PermissionsViolation` when the user
-   * lost the right to subscribe.
+   * lost the right to subscribe. In the second case the service goes on with its other endpoints until it is stopped. A
+   * failure that nobody waits for is logged at level Error.
    */
   readonly ended: Effect.Effect<void, SubscriptionError>
 }
@@ -294,8 +297,9 @@ export const make = <Rpcs extends Rpc.Any>(
 /**
  * Serves a group for as long as the layer lives: see `make`.
  *
- * A layer cannot fail after it was built. When the client gives up for good, the service's end is a log of level Error;
- * a program that has to end with the cause uses `run`.
+ * A layer cannot fail after it was built. Where the service or one of its endpoints ends otherwise than by its scope, a
+ * program that was started with `NatsLayer.launch` fails with `BackgroundEnded`; else it is logged at level Error, and a
+ * service that has lost an endpoint goes on with the others.
  *
  * @category layers
  * @since 0.1.0
@@ -315,8 +319,9 @@ export const layer = <Rpcs extends Rpc.Any>(
 /**
  * Serves a group until it ends, as the last Effect of a program: `NodeRuntime.runMain(NatsService.run(…))`.
  *
- * Succeeds when the client was closed on purpose. Fails with the cause when it gave up: see `ended`. Interruption, which
- * is what `SIGTERM` does under `NodeRuntime.runMain`, stops the service as `stop` does.
+ * Succeeds when the client was closed on purpose. Fails with the cause when it gave up, and when an endpoint ended: see
+ * `ended`. Interruption, which is what `SIGTERM` does under `NodeRuntime.runMain`, stops the service as `stop` does. For
+ * several services, or listeners beside them, there are `layer` and `NatsLayer.launch`.
  *
  * @category constructors
  * @since 0.1.0

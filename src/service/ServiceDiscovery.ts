@@ -62,6 +62,7 @@ export interface PingResponse extends Instance {
 export interface InfoResponse extends Instance {
   readonly type: "io.nats.micro.v1.info_response"
   readonly description: string
+  /** Services of `NatsService` leave out those that have ended while the service goes on. */
   readonly endpoints: ReadonlyArray<EndpointInfo>
 }
 

@@ -1,5 +1,6 @@
 /**
- * The parts of a program that run on a connection until they are stopped: listeners, responders, services, recorders.
+ * The parts of a program that run on a connection until they are stopped: listeners, responders, services, rpc servers,
+ * recorders. The client itself is one where its end is told.
  */
 
 /** What a part is, and the subject or name that it goes by. */
