@@ -58,11 +58,12 @@ const events = Effect.gen(function*() {
 
 const stock = new Map([["pen", 12]])
 
-const requests = Effect.gen(function*() {
-  yield* GetStock.respond(({ item }) =>
-    stock.has(item) ? Effect.succeed(stock.get(item)!) : Effect.fail(new UnknownItem({ item }))
-  )
+// The handler as a layer: it answers for as long as the layer lives.
+const Stock = GetStock.layer(({ item }) =>
+  stock.has(item) ? Effect.succeed(stock.get(item)!) : Effect.fail(new UnknownItem({ item }))
+)
 
+const requests = Effect.gen(function*() {
   yield* Console.log(`stock of "pen": ${yield* GetStock.request({ item: "pen" })}`)
 
   yield* GetStock.request({ item: "unicorn" }).pipe(
@@ -77,7 +78,7 @@ const requests = Effect.gen(function*() {
       (error) => Console.log(`a question that does not fit: ${error._tag}: ${error.message}`)
     )
   )
-}).pipe(Effect.scoped)
+}).pipe(Effect.provide(Stock))
 
 const program = Effect.gen(function*() {
   // From outside, a subject is checked before it is used. In the program, the compiler checks Subject.literal.

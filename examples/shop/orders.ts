@@ -29,9 +29,7 @@ const handlers = Orders.toLayer(Effect.gen(function*() {
         Effect.onError(() => Effect.ignore(stock.release({ item, quantity })))
       )
       const order = { id: randomUUID(), item, quantity, price }
-      yield* Effect.orDie(
-        OrderPlaced.publish({ id: order.id }, order, { subjectTemplate: OrderPlaced.template.template })
-      )
+      yield* Effect.orDie(OrderPlaced.publish({ id: order.id }, order))
       return order
     })
   })

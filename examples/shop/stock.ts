@@ -2,7 +2,6 @@
  * Knows what is there: reserves it for orders, and ships it when one is placed.
  */
 import { Context, Effect, Layer } from "effect"
-import { NatsListener, type NatsMessage } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { OrderPlaced, OrderShipped, OutOfStock, Stock } from "./contracts.ts"
 
@@ -36,17 +35,12 @@ const endpoints = NatsService.layer(Stock, { name: "stock", version: "1.0.0", de
   Layer.provide(handlers)
 )
 
-const ship = Effect.fnUntraced(function*(message: NatsMessage.NatsMessage) {
-  const { id, item, quantity } = yield* OrderPlaced.decode(message)
-  yield* OrderShipped.publish({ id }, { item, quantity }, { subjectTemplate: OrderShipped.template.template })
-})
-
 // Events are shared by the instances, as requests are: each goes to one member of the queue group. An instance that goes
 // handles what it was given.
-const shipping = NatsListener.layer(OrderPlaced.template.pattern, ship, {
-  queue: "shipping",
-  subjectTemplate: OrderPlaced.template.template
-})
+const shipping = OrderPlaced.layer(
+  ({ id, item, quantity }) => OrderShipped.publish({ id }, { item, quantity }),
+  { queue: "shipping" }
+)
 
 /** One instance. It needs a connection of its own. */
 export const instance = Layer.merge(endpoints, shipping)
