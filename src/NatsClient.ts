@@ -222,6 +222,9 @@ export interface Subscription {
  * program whose server is away can be shut down. Fibers that a finalizer starts itself (a race, a fork) can be interrupted
  * and wait on: give them a `timeout`.
  *
+ * A copy that replaces some operations, `{ ...nats, request }`, is a client, too. What runs on a client (listeners, typed
+ * handlers, services) and `NatsHealth` reach the connection of the original, and refuse an object that has none.
+ *
  * @category models
  * @since 0.1.0
  */
