@@ -18,7 +18,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { connectionOf } from "./internal/operations/connectionOf.ts"
+import { connectionIn } from "./internal/operations/connectionOf.ts"
 import type { NatsClient } from "./NatsClient.ts"
 import type { FlushError } from "./NatsError.ts"
 import type { ConnectionState } from "./NatsStatus.ts"
@@ -87,7 +87,7 @@ const unanswered = (error: FlushError): string =>
 export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> =>
   Effect.flatMap(client.state, (state) => {
     if (state._tag !== "Connected") return Effect.succeed(healthOf(state))
-    const { trouble } = connectionOf(client).parts
+    const trouble = connectionIn(client)?.parts.trouble
     if (trouble !== undefined) return Effect.succeed({ live: true, ready: false, state: state._tag, reason: trouble })
     const timeout = Duration.fromInputUnsafe(options?.timeout ?? "1 second")
     return client.flush.pipe(

@@ -37,7 +37,7 @@ import { type PartName, watchEnd } from "./internal/operations/background.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { handle } from "./internal/operations/handling.ts"
 import { settingsOf } from "./internal/operations/subscribe.ts"
-import { answering, refuseUnhandled } from "./internal/payload/answering.ts"
+import { answering, answeringAll } from "./internal/payload/answering.ts"
 import { refuseWithoutSchema } from "./internal/payload/serviceReply.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
 import type { HandleError, PublishError, RespondError, SubscriptionError } from "./NatsError.ts"
@@ -189,8 +189,7 @@ export const replying = <Handled extends Effect.Effect<Answer, unknown, unknown>
       Effect.Services<Handled>
     >
   }
-  answersAll.add(replies)
-  return replies
+  return answeringAll(replies)
 }
 
 /**
@@ -227,9 +226,6 @@ export const withStartedEvent: {
 
 // internal
 
-/** Handlers that `replying` made: what they do not come to is answered, too. */
-const answersAll = new WeakSet<object>()
-
 const patternsOf = (subjects: string | ReadonlyArray<string>): ReadonlyArray<string> =>
   typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
 
@@ -246,7 +242,6 @@ const listen = <R>(
       concurrency: options.concurrency,
       subjectTemplate: options.subjectTemplate,
       drainTimeout: options.drainTimeout,
-      part: partOf(patterns),
-      ...(answersAll.has(handler) ? { abandon: refuseUnhandled } : {})
+      part: partOf(patterns)
     }, scope)
   })

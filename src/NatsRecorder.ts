@@ -40,11 +40,19 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
+import { checkConcurrency } from "./internal/operations/handling.ts"
 import { describeIssue } from "./internal/payload/decodeProblem.ts"
 import { isTraceHeader } from "./internal/protocol/headerNames.ts"
 import { isUtf8 } from "./internal/wire/utf8.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
-import type { ConnectionClosed, PublishError, RequestError, SubscribeError, SubscriptionError } from "./NatsError.ts"
+import type {
+  ConnectionClosed,
+  InvalidOption,
+  PublishError,
+  RequestError,
+  SubscribeError,
+  SubscriptionError
+} from "./NatsError.ts"
 import type { Input } from "./NatsHeaders.ts"
 import type { NatsMessage } from "./NatsMessage.ts"
 
@@ -110,9 +118,10 @@ export interface ReplayOptions {
   readonly timeout?: Duration.Input | undefined
   /**
    * Messages that are on their way at the same time. With 1, the default, the next one waits for the answer to the last
-   * request, which can make the pauses longer than they were.
+   * request, which can make the pauses longer than they were. A whole number above 0, or `"unbounded"`; anything else is an
+   * `InvalidOption`.
    */
-  readonly concurrency?: number | undefined
+  readonly concurrency?: number | "unbounded" | undefined
 }
 
 /**
@@ -244,18 +253,21 @@ export const fromFile = (path: string): Stream.Stream<Entry, PlatformError, File
 export const replay: {
   (
     options?: ReplayOptions
-  ): <E, R>(entries: Stream.Stream<Entry, E, R>) => Stream.Stream<Replayed, E | PublishError, R | NatsClient>
+  ): <E, R>(
+    entries: Stream.Stream<Entry, E, R>
+  ) => Stream.Stream<Replayed, E | PublishError | InvalidOption, R | NatsClient>
   <E, R>(
     entries: Stream.Stream<Entry, E, R>,
     options?: ReplayOptions
-  ): Stream.Stream<Replayed, E | PublishError, R | NatsClient>
+  ): Stream.Stream<Replayed, E | PublishError | InvalidOption, R | NatsClient>
 } = dual(
   (args) => Stream.isStream(args[0]),
   <E, R>(
     entries: Stream.Stream<Entry, E, R>,
     options: ReplayOptions = {}
-  ): Stream.Stream<Replayed, E | PublishError, R | NatsClient> =>
+  ): Stream.Stream<Replayed, E | PublishError | InvalidOption, R | NatsClient> =>
     Stream.unwrap(Effect.gen(function*() {
+      yield* checkConcurrency(options.concurrency ?? 1)
       const nats = yield* NatsClient
       const { answers, questions } = paired(yield* Stream.runCollect(entries))
       const begin = yield* Clock.currentTimeMillis

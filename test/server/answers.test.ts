@@ -164,6 +164,46 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual(answers, [...subjects, ...subjects, ...subjects].map((subject) => [subject, "503"]))
     }))
 
+  it.effect("to what consume has no time for is 503, too, where its handler replies", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.TestNatsServer
+      const nats = yield* NatsClient.make({ servers: server.url, drainTimeout: "20 millis" })
+      const begun = yield* Deferred.make<void>()
+      const consuming = yield* Effect.forkChild(
+        nats.consume(
+          "consumed",
+          NatsListener.replying(() => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+        ),
+        { startImmediately: true }
+      )
+      yield* nats.flush
+      const asked = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3], () => Effect.map(nats.request("consumed"), (reply) => seen(reply).code), {
+          concurrency: "unbounded"
+        }),
+        { startImmediately: true }
+      )
+      yield* Deferred.await(begun)
+      yield* nats.flush
+      yield* Fiber.interrupt(consuming)
+      assert.deepStrictEqual(yield* Fiber.join(asked), ["503", "503", "503"])
+    }))
+
+  it.effect("keeps its headers where the body alone is too large", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      yield* Effect.gen(function*() {
+        yield* Typed.respond((_, request) =>
+          Effect.suspend(() => {
+            request.setReplyHeader("Retry-After", "3")
+            return Effect.fail(new NotFound({ id: "x".repeat(2_000_000) }))
+          })
+        )
+        const reply = yield* nats.request("typed", JSON.stringify("fine"))
+        assert.deepStrictEqual([seen(reply).code, reply.text, reply.header("Retry-After")], ["404", "", "3"])
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
   it.effect("has the headers that the handler gave it, also when it fails, and the caller reads them", () =>
     Effect.gen(function*() {
       const nats = yield* connect

@@ -1,7 +1,7 @@
 /** What rooms that stand on the client need of it: statuses of messages, the connection, a hook behind a replayed SUB. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Option, Schema, Stream } from "effect"
-import { NatsClient } from "effect-nats"
+import { NatsClient, NatsHealth } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { connectionOf } from "../../src/internal/operations/connectionOf.ts"
 import { settingsOf, subscribe } from "../../src/internal/operations/subscribe.ts"
@@ -69,5 +69,8 @@ it.live("a copy of a client that replaces an operation keeps its connection, and
     const copy: NatsClient.NatsClient = { ...nats, flush: Effect.void }
     assert.strictEqual(connectionOf(copy), connectionOf(nats))
     const { publish } = nats
+    const { flush, state } = nats
+    const other = { flush, state } as unknown as NatsClient.NatsClient
+    assert.isTrue((yield* NatsHealth.check(other)).ready)
     assert.throws(() => connectionOf({ publish } as unknown as NatsClient.NatsClient), /NatsClient\.make/)
   }))

@@ -75,12 +75,12 @@ holds<
     typeof replayed,
     Stream.Stream<
       NatsRecorder.Replayed,
-      PlatformError.PlatformError | NatsError.PublishError,
+      PlatformError.PlatformError | NatsError.PublishError | NatsError.InvalidOption,
       FileSystem.FileSystem | NatsClient.NatsClient
     >
   >
 >()
 const inMemory = NatsRecorder.replay(Stream.make({ at: 0, subject: "a", payload: "" }))
-holds<Same<Stream.Error<typeof inMemory>, NatsError.PublishError>>()
+holds<Same<Stream.Error<typeof inMemory>, NatsError.PublishError | NatsError.InvalidOption>>()
 // @ts-expect-error the pauses are the recorded ones or none
 void NatsRecorder.replay(Stream.empty, { timing: "half" })

@@ -18,11 +18,16 @@ export const Background: Context.Reference<Report | undefined> = Context.Referen
   { defaultValue: () => undefined }
 )
 
-export const describePart = ({ kind, name }: PartName): string => `the ${kind} ${JSON.stringify(name)}`
+const wordsFor = ({ kind }: PartName): string => kind === "rpcServer" ? "rpc server" : kind
+
+export const describePart = (part: PartName): string => `the ${wordsFor(part)} ${JSON.stringify(part.name)}`
 
 /** The end of a part that nobody else hears of. */
-export const logEnd = ({ kind, name }: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError(`A ${kind} has ended`, cause), { [kind]: name })
+export const logEnd = (part: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.annotateLogs(
+    Effect.logError(`${part.kind === "rpcServer" ? "An" : "A"} ${wordsFor(part)} has ended`, cause),
+    { [part.kind]: part.name }
+  )
 
 /** Tells the end of a part that a layer started: to `launch`, else in the log. */
 export const reportEnd = (part: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>

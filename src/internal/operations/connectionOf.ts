@@ -8,8 +8,15 @@ import type { Connection } from "../connection/connection.ts"
 /** A function and not the connection itself, so that no inspection of a client goes into it. */
 export const ConnectionKey: unique symbol = Symbol.for("effect-nats/connection")
 
-/** A copy of a client that replaces some of its operations keeps its connection. Throws for what is no client of ours. */
+/** A copy of a client that replaces some of its operations keeps its connection. What is no client of ours has none. */
+export const connectionIn = (client: NatsClient): Connection | undefined =>
+  hasProperty(client, ConnectionKey) && typeof client[ConnectionKey] === "function"
+    ? client[ConnectionKey]()
+    : undefined
+
+/** Throws for what is no client of ours. */
 export const connectionOf = (client: NatsClient): Connection => {
-  if (hasProperty(client, ConnectionKey) && typeof client[ConnectionKey] === "function") return client[ConnectionKey]()
+  const connection = connectionIn(client)
+  if (connection !== undefined) return connection
   throw new TypeError("this NatsClient has no connection: make it with NatsClient.make or a layer, or copy such a one")
 }

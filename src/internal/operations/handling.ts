@@ -14,6 +14,7 @@ import type { Connection } from "../connection/connection.ts"
 import type { PartName } from "../connection/parts.ts"
 import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
+import { refuseUnhandled } from "../payload/answering.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { logEnd, noteEnd, noteStopping, Within } from "./background.ts"
 import { inTime, leave, stopOnce, unsubscribe } from "./closing.ts"
@@ -31,8 +32,6 @@ export interface HandlingOptions {
   readonly drainTimeout: Duration.Input | undefined
   /** What it is for health and for the log. Absent: its end is its caller's business alone. */
   readonly part?: PartName | undefined
-  /** Answers a message that was received and that nobody handles any more. */
-  readonly abandon?: ((message: NatsMessage) => Effect.Effect<void>) | undefined
 }
 
 export interface Handling {
@@ -40,6 +39,14 @@ export interface Handling {
   readonly stop: Effect.Effect<void>
   /** Waits for the end. Succeeds when it was stopped or the client was closed on purpose. */
   readonly ended: Effect.Effect<void, SubscriptionError>
+}
+
+/** For all that take a `concurrency`. */
+export const checkConcurrency = (concurrency: number | "unbounded"): Effect.Effect<void, InvalidOption> => {
+  const problem = concurrencyProblem(concurrency)
+  return problem === undefined
+    ? Effect.void
+    : Effect.fail(new InvalidOption({ option: "concurrency", given: String(concurrency), problem }))
 }
 
 /** How long the stop of a part waits for its handlers. */
@@ -62,11 +69,8 @@ export const handle = <E, R>(
 ): Effect.Effect<Handling, HandleError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const { abandon, concurrency = 1, drainTimeout = defaultDrainTimeout, part } = options
-      const problem = concurrencyProblem(concurrency)
-      if (problem !== undefined) {
-        return yield* new InvalidOption({ option: "concurrency", given: String(concurrency), problem })
-      }
+      const { concurrency = 1, drainTimeout = defaultDrainTimeout, part } = options
+      yield* checkConcurrency(concurrency)
       const workers = yield* Effect.forEach(settings, (each) =>
         Effect.gen(function*() {
           const subscription = yield* restore(Scope.provide(subscribe(connection, each), scope))
@@ -77,7 +81,7 @@ export const handle = <E, R>(
       const outer = yield* Within
       const giveUp = Effect.suspend(() => {
         for (const { subscription } of workers) unsubscribe(connection, subscription)
-        return giveBack(workers, abandon)
+        return giveBack(workers, handler)
       })
       const running = Effect.forEach(workers, (worker) => worker.run, { concurrency: "unbounded", discard: true })
       const fiber = yield* Effect.forkDetach(
@@ -122,21 +126,20 @@ export const handle = <E, R>(
     })
   )
 
-/** What was received and that no handler has begun: answered where it asks for an answer, else told. */
+/** What was received and that no handler has begun: told, and answered where the handler answers all. */
 const giveBack = (
   workers: ReadonlyArray<Pick<Worker<unknown>, "rest" | "subscription">>,
-  abandon: HandlingOptions["abandon"]
+  handler: object
 ): Effect.Effect<void> =>
   Effect.forEach(workers, ({ subscription, rest }) => {
     const messages = rest()
     if (messages.length === 0) return Effect.void
-    const { subject } = subscription.settings
     return Effect.andThen(
       Effect.annotateLogs(
-        Effect.logWarning(`${messages.length} messages were received and are not handled: the stop was out of time`),
-        { subject }
+        Effect.logWarning("The stop was out of time: what was received last is not handled"),
+        { subject: subscription.settings.subject, messages: messages.length }
       ),
-      abandon === undefined ? Effect.void : Effect.forEach(messages, abandon, { discard: true })
+      Effect.forEach(messages, (message) => refuseUnhandled(handler, message), { discard: true })
     )
   }, { discard: true })
 

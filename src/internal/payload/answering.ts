@@ -39,20 +39,27 @@ export const sendRefusal = (
   own?: Input,
   timeout?: RespondOptions["timeout"]
 ): Effect.Effect<void, RespondError> => {
-  const headers = headersOf(refusal, own)
-  return Effect.catch(message.respond(refusal.body, { headers, timeout }), (error) => {
-    // The caller must not wait, whatever else there was to tell.
-    const isTooMuch = error._tag === "MaxPayloadExceeded" && (refusal.body !== "" || own !== undefined)
-    const isWrong = error._tag === "InvalidHeader" && own !== undefined
-    return isTooMuch || isWrong
-      ? message.respond("", { headers: headersOf({ ...refusal, body: "" }), timeout })
+  // The caller must not wait, whatever else there was to tell: what cannot be sent is left out, the body before the headers.
+  return Effect.catch(message.respond(refusal.body, { headers: headersOf(refusal, own), timeout }), (error) => {
+    const bare: Refusal = { ...refusal, body: "" }
+    if (error._tag === "MaxPayloadExceeded" && refusal.body !== "") return sendRefusal(message, bare, own, timeout)
+    return (error._tag === "MaxPayloadExceeded" || error._tag === "InvalidHeader") && own !== undefined
+      ? sendRefusal(message, bare, undefined, timeout)
       : Effect.fail(error)
   })
 }
 
-/** For a request that was received and that no handler has begun when all of them end. */
-export const refuseUnhandled = (message: NatsMessage): Effect.Effect<void> =>
-  message.reply === undefined ? Effect.void : Effect.ignore(sendRefusal(message, stopping))
+const answersAll = new WeakSet<object>()
+
+/** Marks a handler of which every request gets an answer: those that it does not come to, too. */
+export const answeringAll = <H extends object>(handler: H): H => {
+  answersAll.add(handler)
+  return handler
+}
+
+/** For a message that was received and that no handler has begun when all of them end. */
+export const refuseUnhandled = (handler: object, message: NatsMessage): Effect.Effect<void> =>
+  message.reply === undefined || !answersAll.has(handler) ? Effect.void : Effect.ignore(sendRefusal(message, stopping))
 
 /**
  * Runs a handler and answers with what it gives: with its success; with the refusal that `refuse` has for its failure; with

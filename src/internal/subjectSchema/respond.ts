@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type { MessageDecodeError, RespondError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
-import { type Answer, answering, ReplyHeaders } from "../payload/answering.ts"
+import { type Answer, answering, answeringAll, ReplyHeaders } from "../payload/answering.ts"
 import { BadPayload, makeRefuse } from "../payload/serviceReply.ts"
 import type { Address, Values } from "./address.ts"
 import { decodeFor, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
@@ -80,10 +80,10 @@ export const makeServe = <
     }
   )
 
-  return (message) => {
+  return answeringAll((message: NatsMessage) => {
     const replyHeaders = new ReplyHeaders()
     return answering(message, handle(message, replyHeaders), refuse, { keepsRefused: false, replyHeaders })
-  }
+  })
 }
 
 const nothing: Answer = { payload: "" }

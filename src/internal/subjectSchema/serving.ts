@@ -11,7 +11,6 @@ import { type PartName, watchEnd } from "../operations/background.ts"
 import { connectionOf } from "../operations/connectionOf.ts"
 import { handle, type Handler, type Handling } from "../operations/handling.ts"
 import { settingsOf } from "../operations/subscribe.ts"
-import { refuseUnhandled } from "../payload/answering.ts"
 
 /** `name` is the definition's own: it names the spans of its messages, and its end. */
 export const serve = <E, R>(
@@ -28,8 +27,7 @@ export const serve = <E, R>(
         concurrency: options.concurrency,
         subjectTemplate: name,
         drainTimeout: options.drainTimeout,
-        part: { kind, name },
-        ...(kind === "responder" ? { abandon: refuseUnhandled } : {})
+        part: { kind, name }
       }, scope)
   )
 
