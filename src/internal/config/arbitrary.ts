@@ -10,51 +10,53 @@ import { requiresTls } from "../protocol/serverAddress.ts"
 import { decodePlain, type Generated, madeFrom } from "./codec.ts"
 import { decodeConfig } from "./config.ts"
 
-const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
-const host = Schema.String.check(
-  Schema.isPattern(/^(?:[a-z]{1,8}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
-)
-const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
-
 /** What generated values are made of. The clashes between fields are taken out before it is decoded. */
-const Encodable = Schema.Struct({
-  servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
-  discoverServers: Schema.Boolean,
-  name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
-  auth: NatsAuth,
-  tls: NatsTls,
-  connectTimeout: millis,
-  requestTimeout: millis,
-  pingInterval: millis,
-  maxPingOut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
-  inboxPrefix: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_]{1,8}(?:\.[A-Za-z0-9_]{1,8})?$/)),
-  noEcho: Schema.Boolean,
-  drainTimeout: millis,
-  banner: Schema.Boolean,
-  reconnect: Schema.Union([
-    Schema.Literal(false),
-    Schema.Struct({
-      delays: Schema.Tuple([millis, millis]),
-      factor: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
-      jitter: Schema.Boolean,
-      maxAttempts: Schema.Union([
-        Schema.Literal("forever"),
-        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
-      ]),
-      maxElapsed: Schema.optionalKey(millis),
-      onFirstConnect: Schema.Literals(["fail", "wait", "background"])
-    })
-  ]),
-  whileDisconnected: Schema.Union([
-    Schema.Literals(["wait", "fail"]),
-    Schema.Struct({ buffer: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })) })
-  ])
-})
+const recipe = () => {
+  const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
+  const host = Schema.String.check(
+    Schema.isPattern(/^(?:[a-z]{1,8}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
+  )
+  const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
+  const encodable = Schema.Struct({
+    servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
+    discoverServers: Schema.Boolean,
+    name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
+    auth: NatsAuth,
+    tls: NatsTls,
+    connectTimeout: millis,
+    requestTimeout: millis,
+    pingInterval: millis,
+    maxPingOut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })),
+    inboxPrefix: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_]{1,8}(?:\.[A-Za-z0-9_]{1,8})?$/)),
+    noEcho: Schema.Boolean,
+    drainTimeout: millis,
+    banner: Schema.Boolean,
+    reconnect: Schema.Union([
+      Schema.Literal(false),
+      Schema.Struct({
+        delays: Schema.Tuple([millis, millis]),
+        factor: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
+        jitter: Schema.Boolean,
+        maxAttempts: Schema.Union([
+          Schema.Literal("forever"),
+          Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
+        ]),
+        maxElapsed: Schema.optionalKey(millis),
+        onFirstConnect: Schema.Literals(["fail", "wait", "background"])
+      })
+    ]),
+    whileDisconnected: Schema.Union([
+      Schema.Literals(["wait", "fail"]),
+      Schema.Struct({ buffer: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000_000 })) })
+    ])
+  })
+  // Secrets are redacted already.
+  return Schema.toType(encodable)
+}
 
-/** The recipe's secrets are redacted already. */
-const Recipe = Schema.toType(Encodable)
+type Recipe = ReturnType<typeof recipe>["Type"]
 
-const fromRecipe = (recipe: typeof Recipe.Type): NatsConfig => {
+const fromRecipe = (recipe: Recipe): NatsConfig => {
   const [first] = recipe.servers
   const { mode } = recipe.tls
   const schemes: { readonly [scheme: string]: string } = mode !== "disable" && requiresTls(first.scheme)
@@ -74,4 +76,4 @@ const fromRecipe = (recipe: typeof Recipe.Type): NatsConfig => {
   }, decodeConfig))
 }
 
-export const generatedConfig: Generated = madeFrom(Recipe, fromRecipe)
+export const generatedConfig: Generated = madeFrom(recipe, fromRecipe)

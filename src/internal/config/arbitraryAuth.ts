@@ -10,20 +10,23 @@ import { decodeAuth } from "./auth.ts"
 import { decodePlain, type Generated, madeFrom } from "./codec.ts"
 import * as Defaults from "./defaults.ts"
 
-const word = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9:@/%,.!"' é-]{1,24}$/))
+const recipe = () => {
+  const word = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9:@/%,.!"' é-]{1,24}$/))
+  return Schema.Struct({
+    method: AuthMethod,
+    user: word,
+    secret: word,
+    bearer: Schema.Boolean,
+    key: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(
+      Schema.isMinLength(32),
+      Schema.isMaxLength(32)
+    )
+  })
+}
 
-const Recipe = Schema.Struct({
-  method: AuthMethod,
-  user: word,
-  secret: word,
-  bearer: Schema.Boolean,
-  key: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(
-    Schema.isMinLength(32),
-    Schema.isMaxLength(32)
-  )
-})
+type Recipe = ReturnType<typeof recipe>["Type"]
 
-const fromRecipe = (recipe: typeof Recipe.Type): NatsAuth => {
+const fromRecipe = (recipe: Recipe): NatsAuth => {
   const key = Uint8Array.from(recipe.key)
   const seed = encodeUserSeed(key)
   const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
@@ -46,4 +49,4 @@ const fromRecipe = (recipe: typeof Recipe.Type): NatsAuth => {
   return decoded._tag === "Success" ? decoded.success : Defaults.anonymous
 }
 
-export const generatedAuth: Generated = madeFrom(Recipe, fromRecipe)
+export const generatedAuth: Generated = madeFrom(recipe, fromRecipe)

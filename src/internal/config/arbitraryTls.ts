@@ -7,19 +7,22 @@ import { decodePlain, type Generated, madeFrom } from "./codec.ts"
 import * as Defaults from "./defaults.ts"
 import { decodeTls } from "./tls.ts"
 
-const file = Schema.String.check(Schema.isPattern(/^\/[a-z]{1,8}\/[a-z]{1,8}\.pem$/))
+const recipe = () => {
+  const file = Schema.String.check(Schema.isPattern(/^\/[a-z]{1,8}\/[a-z]{1,8}\.pem$/))
+  return Schema.Struct({
+    mode: Schema.Literals(["disable", "prefer", "require"]),
+    handshakeFirst: Schema.Boolean,
+    serverName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z]{1,9}\.example\.com$/))),
+    caFile: Schema.optionalKey(file),
+    client: Schema.optionalKey(Schema.Struct({ certFile: file, keyFile: file })),
+    passphrase: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 !"]{1,16}$/))),
+    dangerouslyDisableVerification: Schema.Boolean
+  })
+}
 
-const Recipe = Schema.Struct({
-  mode: Schema.Literals(["disable", "prefer", "require"]),
-  handshakeFirst: Schema.Boolean,
-  serverName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z]{1,9}\.example\.com$/))),
-  caFile: Schema.optionalKey(file),
-  client: Schema.optionalKey(Schema.Struct({ certFile: file, keyFile: file })),
-  passphrase: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 !"]{1,16}$/))),
-  dangerouslyDisableVerification: Schema.Boolean
-})
+type Recipe = ReturnType<typeof recipe>["Type"]
 
-const fromRecipe = ({ client, passphrase, ...recipe }: typeof Recipe.Type): NatsTls => {
+const fromRecipe = ({ client, passphrase, ...recipe }: Recipe): NatsTls => {
   const decoded = decodePlain({
     ...recipe,
     ...client,
@@ -29,4 +32,4 @@ const fromRecipe = ({ client, passphrase, ...recipe }: typeof Recipe.Type): Nats
   return decoded._tag === "Success" ? decoded.success : Defaults.tls
 }
 
-export const generatedTls: Generated = madeFrom(Recipe, fromRecipe)
+export const generatedTls: Generated = madeFrom(recipe, fromRecipe)

@@ -41,14 +41,17 @@ const nothing: unique symbol = Symbol()
 
 const anything = <E>() => Schema.declare<E>((u: unknown): u is E => u !== nothing, { toCodecJson: () => undefined })
 
-/** How generated values of a schema are made: from values of `recipe`, which is a schema that Effect can generate. */
+/**
+ * How generated values of a schema are made: from values of `recipe`, which is a schema that Effect can generate. It is
+ * made when it is asked for: most programs generate nothing.
+ */
 export type Generated = () => SchemaAST.Link
 
 export const madeFrom = <Recipe extends Schema.Constraint, A>(
-  recipe: Recipe,
+  recipe: () => Recipe,
   make: (recipe: Recipe["Type"]) => A
 ): Generated =>
-() => Schema.link<A>()(recipe, { decode: SchemaGetter.transform(make), encode: SchemaGetter.forbiddenEncoding })
+() => Schema.link<A>()(recipe(), { decode: SchemaGetter.transform(make), encode: SchemaGetter.forbiddenEncoding })
 
 /** The schema of a type. A value is of that type when it decodes to itself. */
 export const codec = <A, E>(

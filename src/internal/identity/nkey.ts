@@ -1,7 +1,7 @@
 /**
  * NKeys: Ed25519 keys in the text form of NATS (base32, a prefix that names the role, a CRC16).
  */
-import { createPrivateKey, createPublicKey, type KeyObject, sign } from "node:crypto"
+import { lazyCrypto } from "./lazyBuiltins.ts"
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -120,7 +120,8 @@ export interface UserKey {
 
 /** The key pair of a seed's 32 bytes. `node:crypto` signs in a fortieth of the time that JavaScript takes. */
 export const userKey = (seed: Uint8Array): UserKey => {
-  const key: KeyObject = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
+  const { createPrivateKey, createPublicKey, sign } = lazyCrypto()
+  const key = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: "der", type: "pkcs8" })
   const spki = createPublicKey(key).export({ format: "der", type: "spki" })
   return {
     publicKey: encodeUserPublicKey(spki.subarray(spki.length - 32)),

@@ -1,7 +1,8 @@
 /**
  * Checks PEM text locally. `node:tls` takes garbage as `ca` without a word and fails late and vaguely on the rest.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto"
+import type { KeyObject, X509Certificate } from "node:crypto"
+import { lazyCrypto } from "./lazyBuiltins.ts"
 
 const certificate = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/
 
@@ -13,6 +14,7 @@ export const parseCertificates = (pem: string): ReadonlyArray<X509Certificate> |
   const blocks = pem.split("-----BEGIN CERTIFICATE-----").slice(1)
   if (blocks.length === 0) return "it has no -----BEGIN CERTIFICATE----- line"
   if (blocks.length > 1000) return "it has more than 1000 certificates"
+  const { X509Certificate } = lazyCrypto()
   const certificates: Array<X509Certificate> = []
   for (const [index, block] of blocks.entries()) {
     const end = block.indexOf("-----END CERTIFICATE-----")
@@ -38,7 +40,7 @@ export const parseKey = (pem: string, passphrase: string | undefined): KeyObject
   const encrypted = pem.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----") || /^Proc-Type: 4,ENCRYPTED/m.test(pem)
   if (encrypted && passphrase === undefined) return "it is encrypted and there is no passphrase: set `tls.passphrase`"
   try {
-    return createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) })
+    return lazyCrypto().createPrivateKey({ key: pem, ...(passphrase === undefined ? {} : { passphrase }) })
   } catch {
     return encrypted ? "it does not parse, or the passphrase is wrong" : "it does not parse"
   }

@@ -1,7 +1,6 @@
 /**
  * What a program shows of its connection when it has one.
  */
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { NatsClient } from "../../NatsClient.ts"
 import type { FlushError } from "../../NatsError.ts"
@@ -56,6 +55,8 @@ export const showBanner = (
     const lines = [title, ...rows]
     const width = Math.max(...lines.map((line) => line.length))
     const edge = "═".repeat(width + 2)
+    // Loaded here: few programs show it.
+    const Console = yield* Effect.promise(() => import("effect/Console"))
     yield* Console.log(
       [`╔${edge}╗`, ...lines.map((line) => `║ ${line.padEnd(width)} ║`), `╚${edge}╝`].join("\n")
     )

@@ -4,7 +4,6 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { open } from "node:fs/promises"
 
 /** Why a file could not be read, without content. */
 export class FileUnreadable extends Data.TaggedError("effect-nats/FileUnreadable")<{
@@ -41,7 +40,8 @@ interface Read {
 
 /** One open and one read, so that a rotation in between cannot mix two files. */
 const readOnce = async (path: string): Promise<Read> => {
-  const file = await open(path, "r")
+  // Loaded here: most clients have no file to read.
+  const file = await process.getBuiltinModule("node:fs/promises").open(path, "r")
   try {
     const { mode } = await file.stat()
     const buffer = Buffer.alloc(largest + 1)

@@ -2,9 +2,9 @@
  * From TLS settings to the options of `node:tls`.
  */
 import * as Redacted from "effect/Redacted"
-import * as Net from "node:net"
 import type * as Tls from "node:tls"
 import * as ConnectError from "../../ConnectError.ts"
+import { isIP } from "../identity/hostNames.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
@@ -27,7 +27,7 @@ export const tlsOptions = (
   try {
     return {
       host: hosts[0],
-      servername: hosts.find((host) => Net.isIP(host) === 0) ?? "",
+      servername: hosts.find((host) => isIP(host) === 0) ?? "",
       checkServerIdentity: (_, certificate) => identityFault(hosts, certificate),
       secureContext: lazyTls().createSecureContext(pem),
       rejectUnauthorized: !tls.dangerouslyDisableVerification

@@ -1,8 +1,9 @@
 /**
  * TCP and TLS, by `node:net` and `node:tls`.
  */
-import * as Net from "node:net"
+import type * as Net from "node:net"
 import type * as Tls from "node:tls"
+import { lazyNet } from "../identity/lazyBuiltins.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { afterLastWord, watchWrites } from "./transportLastWord.ts"
@@ -17,7 +18,7 @@ export class TcpTransport implements Transport {
   /** Throws when the port is impossible. `connected` is called once the other side has accepted. */
   constructor(host: string, port: number, listener: TransportListener, connected: () => void) {
     this.listener = listener
-    this.socket = Net.connect({ host, port, noDelay: true })
+    this.socket = lazyNet().connect({ host, port, noDelay: true })
     this.socket.once("connect", () => {
       if (!this.over) {
         connected()

@@ -4,7 +4,7 @@
  * Node's own `WebSocket` takes no TLS material, does not tell why it failed, and keeps the socket of a server that does
  * not answer a close. Here the connection below is the same as for `nats://`, with its stages, causes and release.
  */
-import * as crypto from "node:crypto"
+import { lazyCrypto } from "../identity/lazyBuiltins.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
 import { frame, FrameReader, type FrameSink, opcodes } from "../protocol/webSocketFrame.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -18,7 +18,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   listener: TransportListener
   private readonly inner: Transport
   private readonly reader: FrameReader
-  private readonly key: string = crypto.randomBytes(16).toString("base64")
+  private readonly key: string = lazyCrypto().randomBytes(16).toString("base64")
   private readonly refused: (firstLine: string) => void
   private response: Buffer | undefined = Buffer.alloc(0)
   private over = false
@@ -54,7 +54,7 @@ export class WebSocketTransport implements Transport, FrameSink {
 
   write(bytes: Uint8Array): void {
     if (!this.over) {
-      this.inner.write(frame(opcodes.binary, bytes, crypto.randomBytes(4)))
+      this.inner.write(frame(opcodes.binary, bytes, lazyCrypto().randomBytes(4)))
     }
   }
 
@@ -72,7 +72,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   control(opcode: number, payload: Buffer): void {
     if (this.over) return
     if (opcode === opcodes.ping) {
-      this.inner.write(frame(opcodes.pong, payload, crypto.randomBytes(4)))
+      this.inner.write(frame(opcodes.pong, payload, lazyCrypto().randomBytes(4)))
     } else if (opcode === opcodes.close) {
       this.end(undefined)
     }
@@ -113,7 +113,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   }
 
   private accepts(head: string): boolean {
-    const expected = crypto.createHash("sha1").update(this.key + acceptSuffix).digest("base64")
+    const expected = lazyCrypto().createHash("sha1").update(this.key + acceptSuffix).digest("base64")
     const given = /\r\nsec-websocket-accept:[ \t]*([^\r\n]*?)[ \t]*(\r\n|$)/i.exec(head)
     return given !== null && given[1] === expected
   }
