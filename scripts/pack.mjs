@@ -80,10 +80,25 @@ const checkInstalled = () => {
 
 const checkContents = () => {
   const has = (name) => fs.existsSync(path.join(project, "node_modules", "effect-nats", name))
-  const missing = ["README.md", "LICENSE", "CHANGELOG.md", "dist", "src"].filter((name) => !has(name))
+  const missing = ["README.md", "LICENSE", "CHANGELOG.md", "dist", "src", "docs", "examples"].filter((name) =>
+    !has(name)
+  )
   if (missing.length > 0) throw new SetupError(`the package lacks ${missing.join(", ")}`)
-  const extra = ["test", "examples", "scripts", ".cache"].filter(has)
+  const extra = ["test", "scripts", "bench", ".cache"].filter(has)
   if (extra.length > 0) throw new SetupError(`the package contains ${extra.join(", ")}`)
+  // What its users read leads to what they have. (CONTRIBUTING.md is for those who have the repository.)
+  const read = (name) => fs.readFileSync(path.join(project, "node_modules", "effect-nats", name), "utf8")
+  const documents = fs.readdirSync(path.join(project, "node_modules", "effect-nats", "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`)
+  const links = ["README.md", "CHANGELOG.md", "SECURITY.md", ...documents].flatMap((document) =>
+    [...read(document).matchAll(/\]\((?![a-z]+:|#)([^)\s#]+)/g)].map((match) => ({ document, target: match[1] }))
+  )
+  const dead = links.filter(({ document, target }) => !has(path.join(path.dirname(document), target)))
+  if (dead.length > 0 || links.length < 20) {
+    const told = dead.map(({ document, target }) => `${target} (${document})`)
+    throw new SetupError(`the package's documents have ${links.length} links; these lead nowhere: ${told.join(", ")}`)
+  }
 }
 
 /** What the declarations of a library on the package are worth, for every value of every module. */
