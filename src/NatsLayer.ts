@@ -108,7 +108,7 @@ export const launch = <ROut, E, RIn>(
 ): Effect.Effect<never, E | BackgroundEnded, RIn> =>
   Effect.scoped(Effect.gen(function*() {
     const ended = yield* Deferred.make<never, BackgroundEnded>()
-    yield* Effect.provideService(Layer.build(app), Background, (part, cause) => {
+    const built = Effect.provideService(Layer.build(app), Background, (part, cause) => {
       const error = Cause.findErrorOption(cause)
       Deferred.doneUnsafe(
         ended,
@@ -117,5 +117,6 @@ export const launch = <ROut, E, RIn>(
           : Exit.failCause(cause as Cause.Cause<never>)
       )
     })
-    return yield* Deferred.await(ended)
+    // What is there first can end while the rest of the layer still waits for something.
+    return yield* Effect.raceFirst(Effect.andThen(built, Effect.never), Deferred.await(ended))
   }))

@@ -183,6 +183,23 @@ it.live("a layer that fails to build fails a launched program with its own error
     yield* Fiber.interrupt(launched)
   }).pipe(Effect.scoped))
 
+it.live("a part that ends while the rest of a launched layer is still built ends the program", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const Nats = NatsClient.layer({ servers: server.url, auth })
+    const waits = yield* Deferred.make<void>()
+    const App = Layer.effectDiscard(Effect.andThen(Deferred.succeed(waits, undefined), Effect.never)).pipe(
+      Layer.provide(NatsListener.layer("plain", () => Effect.void)),
+      Layer.provide(Nats)
+    )
+    const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
+    yield* Deferred.await(waits)
+    yield* server.reload(user(["plain"]))
+    const error = yield* Effect.flip(Fiber.join(launched))
+    assert.instanceOf(error, NatsError.BackgroundEnded)
+    assert.deepStrictEqual(error.part, { kind: "listener", name: "plain" })
+  }).pipe(Effect.scoped))
+
 it.live("what `make` and `respond` start tells its end with `ended`, and logs it where nobody waits", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make(user([]))
