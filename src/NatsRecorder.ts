@@ -39,6 +39,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
+import { allOrNothing } from "./internal/operations/closing.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { checkConcurrency } from "./internal/operations/handling.ts"
 import { describeIssue } from "./internal/payload/decodeProblem.ts"
@@ -157,11 +158,11 @@ export const make = (
 ): Effect.Effect<Recording, SubscribeError, NatsClient | Scope.Scope> =>
   Effect.gen(function*() {
     const nats = yield* NatsClient
-    const subscriptions = yield* Effect.forEach(
+    const subscriptions = yield* allOrNothing(Effect.forEach(
       typeof subjects === "string" ? [subjects] : [...new Set(subjects)],
       (pattern) => nats.subscription(pattern, options),
       { concurrency: "unbounded" }
-    )
+    ))
     const streams = subscriptions.map(({ stream }) =>
       Stream.mapArrayEffect(stream, (messages) =>
         Clock.clockWith((clock) => {

@@ -1,7 +1,7 @@
 /** The engine of handlers, by whatever they are started: counts, concurrency, and what a stop leaves behind. */
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Metric, Schema, Scope, Stream } from "effect"
-import { NatsClient, NatsListener, NatsMetrics, NatsRecorder, Subject, SubjectSchema } from "effect-nats"
+import { NatsClient, NatsHealth, NatsListener, NatsMetrics, NatsRecorder, Subject, SubjectSchema } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -161,3 +161,35 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.isTrue(lines.some((line) => line.includes("does not let itself be interrupted")))
     }))
 })
+
+it.live("whose subject is refused leave nothing behind, though the scope lives on", () =>
+  Effect.gen(function*() {
+    const users = (deny: ReadonlyArray<string>) => ({
+      users: [{ user: "u", password: "p", permissions: { publish: [">"], subscribe: { deny } } }]
+    })
+    const server = yield* TestNatsServer.make(users(["no", "s.no", "$SRV.>"]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "u", password: "p" } })
+    const nothing = () => Effect.void
+    const One = RpcGroup.make(Rpc.make("ok"))
+    const Two = RpcGroup.make(Rpc.make("ok"), Rpc.make("no"))
+    const options = { name: "s", version: "1.0.0" }
+    yield* Effect.gen(function*() {
+      const starts: ReadonlyArray<
+        Effect.Effect<unknown, { readonly _tag: string }, NatsClient.NatsClient | Scope.Scope>
+      > = [
+        NatsListener.make(["ok", "no"], nothing),
+        NatsRecorder.make(["ok", "no"]),
+        Effect.provide(NatsService.make(Two, options), Two.toLayer({ ok: nothing, no: nothing })),
+        // The endpoint may be subscribed to, and discovery not.
+        Effect.provide(NatsService.make(One, options), One.toLayer({ ok: nothing }))
+      ]
+      for (const start of starts) {
+        assert.strictEqual((yield* Effect.flip(start))._tag, "PermissionsViolation")
+        assert.strictEqual((yield* nats.stats).subscriptions, 0)
+        for (const subject of ["ok", "s.ok"]) {
+          assert.strictEqual((yield* Effect.flip(nats.request(subject)))._tag, "NoResponders")
+        }
+        assert.isTrue((yield* NatsHealth.check(nats)).ready)
+      }
+    }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+  }).pipe(Effect.scoped))

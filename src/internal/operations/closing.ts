@@ -4,7 +4,9 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import type { Connection } from "../connection/connection.ts"
 import type { Delivery } from "../delivery/delivery.ts"
 import { Within } from "./background.ts"
@@ -13,6 +15,19 @@ import { roundTrip } from "./sending.ts"
 /** Whether it was done in time. A finalizer is uninterruptible, and what has to end in time must not be. */
 export const inTime = (patience: Duration.Input, effect: Effect.Effect<unknown>): Effect.Effect<boolean> =>
   Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
+
+/**
+ * What was opened is closed when the rest of it fails, and not with the scope, which can live on: nobody would handle what
+ * comes in there.
+ */
+export const allOrNothing = <A, E, R>(open: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.flatMap(Effect.scope, Scope.fork), (scope) =>
+      Effect.onExit(
+        restore(Scope.provide(open, scope)),
+        (exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void
+      ))
+  )
 
 /**
  * A stop that runs once, whoever asks for it. A handler of `part` that asks does not wait: the stop waits for it.

@@ -17,7 +17,7 @@ import type { Message } from "../delivery/message.ts"
 import { refuseUnhandled } from "../payload/answering.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { logEnd, noteEnd, noteStopping, Within } from "./background.ts"
-import { inTime, leave, stopOnce, unsubscribe } from "./closing.ts"
+import { allOrNothing, inTime, leave, stopOnce, unsubscribe } from "./closing.ts"
 import { concurrencyProblem } from "./ranges.ts"
 import { subscribe } from "./subscribe.ts"
 import { Worker } from "./worker.ts"
@@ -71,12 +71,13 @@ export const handle = <E, R>(
     Effect.gen(function*() {
       const { concurrency = 1, drainTimeout = defaultDrainTimeout, part } = options
       yield* checkConcurrency(concurrency)
-      const workers = yield* Effect.forEach(settings, (each) =>
-        Effect.gen(function*() {
-          const subscription = yield* restore(Scope.provide(subscribe(connection, each), scope))
-          const observed = yield* observe(connection, each, options.subjectTemplate, handler)
-          return new Worker(subscription, concurrency, observed, report(connection))
-        }), { concurrency: "unbounded" })
+      const opened = Effect.forEach(settings, (each) => subscribe(connection, each), { concurrency: "unbounded" })
+      const subscriptions = yield* Scope.provide(allOrNothing(restore(opened)), scope)
+      const workers = yield* Effect.forEach(subscriptions, (subscription) =>
+        Effect.map(
+          observe(connection, subscription.settings, options.subjectTemplate, handler),
+          (observed) => new Worker(subscription, concurrency, observed, report(connection))
+        ))
       const self = {}
       const outer = yield* Within
       const giveUp = Effect.suspend(() => {

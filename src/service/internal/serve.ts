@@ -16,7 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
-import { inTime, stopOnce } from "../../internal/operations/closing.ts"
+import { allOrNothing, inTime, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { defaultDrainTimeout } from "../../internal/operations/handling.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
@@ -65,7 +65,7 @@ export const serve = <Rpcs extends Rpc.Any>(
   InvalidService | SubscribeError,
   Requirements<Rpcs> | Scope.Scope
 > =>
-  Effect.gen(function*() {
+  allOrNothing(Effect.gen(function*() {
     const problem = Contract.versionProblem(options.name, options.version) ??
       Contract.checkConcurrency(options.name, options.concurrency ?? "unbounded")
     if (problem !== undefined) return yield* problem
@@ -127,7 +127,13 @@ export const serve = <Rpcs extends Rpc.Any>(
     let info = fits ? described : infoWith(false)
     const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
 
-    const part = connectionOf(nats).parts.join({ kind: "service", name: options.name })
+    const { parts } = connectionOf(nats)
+    const part = parts.join({ kind: "service", name: options.name })
+    const leaveAll = Effect.sync(() => {
+      parts.leave(part)
+      for (const endpoint of endpoints) endpoint.leaveMetrics()
+    })
+    yield* Scope.addFinalizer(scope, leaveAll)
     let isWaitedFor = false
     const ended = yield* Deferred.make<void, SubscriptionError>()
     const lost = (endpoint: Endpoint, error: SubscriptionError): Effect.Effect<void> =>
@@ -189,8 +195,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         }
         yield* inTime(grace, Effect.ignore(nats.flush))
         yield* Deferred.succeed(ended, undefined)
-        connectionOf(nats).parts.leave(part)
-        for (const endpoint of endpoints) endpoint.leaveMetrics()
+        yield* leaveAll
       })
     )
     // The last finalizer of the scope runs first: the subscriptions and their readers are still there.
@@ -210,7 +215,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         return Deferred.await(ended)
       })
     }
-  })
+  }))
 
 /** Answers discovery. That it ends while the service goes on is told: nobody finds the service any more. */
 const discover = (
