@@ -204,6 +204,32 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
     }))
 
+  it.effect("to what came in after the handlers were busy is 503, too, when a stop has no time for it", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const scope = yield* Scope.make()
+      const begun = yield* Deferred.make<void>()
+      let open = 0
+      const slow = Effect.suspend(() => ++open === 3 ? Deferred.succeed(begun, undefined) : Effect.void).pipe(
+        Effect.andThen(Effect.never)
+      )
+      yield* serve("20 millis", slow).pipe(Effect.provideService(NatsClient.NatsClient, nats), Scope.provide(scope))
+      const ask = Effect.forkChild(
+        Effect.forEach(
+          subjects,
+          (subject) => Effect.map(nats.request(subject, JSON.stringify("slow")), (reply) => seen(reply).code),
+          { concurrency: "unbounded" }
+        ),
+        { startImmediately: true }
+      )
+      const first = yield* ask
+      yield* Deferred.await(begun)
+      const later = yield* ask
+      yield* nats.flush
+      yield* Scope.close(scope, Exit.void)
+      for (const asked of [first, later]) assert.deepStrictEqual(yield* Fiber.join(asked), ["503", "503", "503"])
+    }))
+
   it.effect("has the headers that the handler gave it, also when it fails, and the caller reads them", () =>
     Effect.gen(function*() {
       const nats = yield* connect

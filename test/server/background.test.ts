@@ -76,7 +76,14 @@ for (const [kind, name, denied, layer] of parts) {
       const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
       yield* Deferred.await(built)
       const { lines, logger } = errors()
-      yield* Layer.build(Layer.fresh(Layer.provide(layer, Layer.fresh(Nats)))).pipe(Effect.provide(logger))
+      const nats = yield* NatsClient.make({ servers: server.url, auth })
+      const scope = yield* Scope.make()
+      yield* Layer.build(Layer.fresh(layer)).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Effect.provide(logger),
+        Scope.provide(scope)
+      )
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
       yield* server.reload(user([denied]))
       const error = yield* Effect.flip(Fiber.join(launched))
       assert.instanceOf(error, NatsError.BackgroundEnded)
@@ -86,6 +93,12 @@ for (const [kind, name, denied, layer] of parts) {
       yield* until(Effect.sync(() => lines.length > 0))
       assert.strictEqual(lines.length, 1)
       assert.include(lines[0], `"${kind}":"${name}"`)
+      const { ready, reason } = yield* NatsHealth.check(nats)
+      assert.isFalse(ready)
+      assert.include(reason, `the ${kind} "${name}" has ended: `)
+      assert.include(reason, denied)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
     }).pipe(Effect.scoped))
 }
 

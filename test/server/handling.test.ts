@@ -5,6 +5,7 @@ import { NatsClient, NatsHealth, NatsListener, NatsMetrics, NatsRecorder, Subjec
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { oneTurn } from "../fixtures/following.ts"
 
 const Group = RpcGroup.make(Rpc.make("ask", { payload: Schema.String, success: Schema.String }))
 const Handlers = Group.toLayer({ ask: (text) => Effect.succeed(text) })
@@ -154,11 +155,87 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Deferred.await(begun)
       yield* nats.flush
       yield* Effect.provide(Scope.close(scope, Exit.void), logger)
+      const told = [/2 messages were received and are not handled/, /does not let itself be interrupted/]
+      assert.deepStrictEqual(lines.map((line, i) => told[i]?.test(line)), [true, true])
       yield* Deferred.succeed(finish, undefined)
       assert.isTrue(
         lines.some((line) => line.includes("what was received last is not handled") && line.includes(`"messages":2`))
       )
       assert.isTrue(lines.some((line) => line.includes("does not let itself be interrupted")))
+      yield* oneTurn
+      assert.strictEqual(lines.length, 2)
+    }))
+
+  it.effect("that end in time, or let themselves be interrupted, end without a word, and all who wait are told", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const { lines, logger } = logged()
+      yield* Effect.gen(function*() {
+        for (const work of [Effect.void, Effect.never]) {
+          for (const concurrency of [1, 2, "unbounded"] as const) {
+            const begun = yield* Deferred.make<void>()
+            const listener = yield* NatsListener.make(
+              "work",
+              () => Effect.andThen(Deferred.succeed(begun, undefined), work),
+              { concurrency, drainTimeout: "20 millis" }
+            )
+            const waiting = yield* Effect.forkChild(Effect.all([listener.ended, listener.ended], { concurrency: 2 }), {
+              startImmediately: true
+            })
+            yield* nats.publish("work")
+            yield* Deferred.await(begun)
+            yield* listener.stop
+            yield* Fiber.join(waiting)
+          }
+        }
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger), Effect.scoped)
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  it.effect("within handlers do not wait for themselves, either", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const outer = yield* Deferred.make<NatsListener.Listener>()
+      const stop = Effect.flatMap(Deferred.await(outer), (listener) => listener.stop)
+      const listener = yield* NatsListener.make("outer", (message) =>
+        Effect.gen(function*() {
+          const inner = yield* Effect.forkChild(nats.consume("inner", () => stop, { max: 1 }), {
+            startImmediately: true
+          })
+          yield* nats.flush
+          yield* nats.publish("inner")
+          yield* Fiber.join(inner)
+          yield* message.respond("done")
+        })).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+      yield* Deferred.succeed(outer, listener)
+      assert.strictEqual((yield* nats.request("outer", "", { timeout: "2 seconds" })).text, "done")
+    }))
+
+  it.effect("whose buffer overflows while they are stopped are no end to tell", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const { lines, logger } = logged()
+      const begun = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      const listener = yield* NatsListener.make(
+        "flood",
+        () => Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(finish)),
+        { capacity: 1 }
+      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger))
+      yield* nats.publish("flood")
+      yield* Deferred.await(begun)
+      const full = yield* Effect.forkChild(
+        Stream.runHead(Stream.filter(nats.status, ({ _tag }) => _tag === "Overflow")),
+        { startImmediately: true }
+      )
+      yield* Effect.replicateEffect(nats.publish("flood"), 3, { discard: true })
+      const stopping = yield* Effect.forkChild(listener.stop, { startImmediately: true })
+      yield* Fiber.join(full)
+      assert.match((yield* NatsHealth.check(nats)).reason!, /^the listener "flood" is stopping$/)
+      yield* Deferred.succeed(finish, undefined)
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual(lines, [])
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
     }))
 })
 

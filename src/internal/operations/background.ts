@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Part, PartName } from "../connection/parts.ts"
 
-export type { PartName } from "../connection/parts.ts"
+export type { Part, PartName } from "../connection/parts.ts"
 
 /** Takes the end of a part. */
 export type Report = (part: PartName, cause: Cause.Cause<unknown>) => void

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Queue from "effect/Queue"
@@ -15,7 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomToken } from "../../internal/identity/randomToken.ts"
-import { noteEnd, noteStopping, reportEnd } from "../../internal/operations/background.ts"
+import { noteEnd, noteStopping, type Part, reportEnd } from "../../internal/operations/background.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -52,6 +53,7 @@ export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
   const scope = yield* Effect.scope
   const disconnects = yield* Queue.make<number>()
   const server = new Server(nats, serialization, settings, disconnects)
+  yield* Effect.addFinalizer(() => Effect.sync(() => server.leave()))
 
   // What must not wait is open before the first call can come. A full buffer loses messages, which the beats find out.
   const follows = yield* nats.subscription(`${server.base}.>`, { overflow: "dropNewest" })
@@ -100,6 +102,7 @@ class Server {
   private handle: Handle = () => Effect.void
   /** Done when the time of a shutdown is over: what still waits for a connection then is given up. */
   private over = Deferred.makeUnsafe<void>()
+  private part: Part | undefined
 
   constructor(
     nats: NatsClient,
@@ -136,9 +139,14 @@ class Server {
           Effect.timeoutOption(this.settings.drainTimeout),
           Effect.andThen(Effect.suspend(() => Deferred.succeed(this.over, undefined)))
         )
-        const { parts } = connectionOf(this.nats)
-        const part = parts.join({ kind: "rpcServer", name: this.settings.subject })
-        yield* Effect.addFinalizer(() => Effect.sync(() => parts.leave(part)))
+        this.leave()
+        const part = this.part = connectionOf(this.nats).parts.join({ kind: "rpcServer", name: this.settings.subject })
+        // One that ended otherwise stays, for health, as long as its protocol does.
+        yield* Effect.addFinalizer((exit) =>
+          Effect.sync(() => {
+            if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) this.leave()
+          })
+        )
         return yield* restore(
           // A client that has ended for good ends the server. After an intended close there is nothing more to take, and the calls that are here go on.
           Effect.andThen(
@@ -156,6 +164,10 @@ class Server {
         )
       })
     )
+  }
+
+  leave(): void {
+    if (this.part !== undefined) connectionOf(this.nats).parts.leave(this.part)
   }
 
   private onCall(message: NatsMessage): Effect.Effect<void> {
