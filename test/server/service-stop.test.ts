@@ -124,6 +124,41 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       }
     }))
 
+  it.effect("answers what is queued behind a handler that does not let itself be interrupted", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const gate = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      let running = 0
+      yield* NatsService.make(Slow, { name: "stuck", version: "1.0.0", drainTimeout: "20 millis", concurrency: 1 })
+        .pipe(
+          Effect.provide(Slow.toLayer({
+            work: (n) =>
+              Effect.suspend(() => {
+                running++
+                return Effect.as(Effect.uninterruptible(Deferred.await(gate)), n)
+              })
+          })),
+          Effect.provideService(NatsClient.NatsClient, nats),
+          Scope.provide(scope)
+        )
+      const first = yield* Effect.forkChild(nats.request("stuck.work", "1"), { startImmediately: true })
+      yield* until(Effect.sync(() => running === 1))
+      const queued = yield* Effect.forkChild(
+        Effect.forEach(["2", "3", "4"], (n) => nats.request("stuck.work", n, { timeout: "4 seconds" }), {
+          concurrency: "unbounded"
+        }),
+        { startImmediately: true }
+      )
+      yield* nats.flush
+      yield* Scope.close(scope, Exit.void)
+      const codes = (yield* Fiber.join(queued)).map((reply) => reply.header("Nats-Service-Error-Code"))
+      assert.deepStrictEqual(codes, ["503", "503", "503"])
+      assert.strictEqual(running, 1)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual((yield* Fiber.join(first)).header("Nats-Service-Error-Code"), "503")
+    }))
+
   it.effect("answers what it has when its client is drained, and ends without a failure", () =>
     Effect.gen(function*() {
       const nats = yield* connect

@@ -190,6 +190,8 @@ export const serve = <Rpcs extends Rpc.Any>(
         })
         if (!(yield* inTime(patience, Effect.andThen(left, done)))) {
           for (const endpoint of endpoints) endpoint.abandon()
+          // A handler that does not let itself be interrupted keeps its slot: who waits for it would never be answered.
+          slots?.open()
           yield* Effect.forEach(subscriptions, (subscription) => subscription.unsubscribe, { discard: true })
           yield* inTime(grace, done)
         }

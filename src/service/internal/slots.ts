@@ -29,6 +29,14 @@ export class Slots {
     })
   })
 
+  /** There are slots for all from now on: who waits goes on. */
+  open(): void {
+    this.free = Infinity
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resume of waiting) resume()
+  }
+
   release(): void {
     const next = this.waiting.shift()
     if (next === undefined) this.free++
