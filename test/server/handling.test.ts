@@ -5,7 +5,7 @@ import { NatsClient, NatsHealth, NatsListener, NatsMetrics, NatsRecorder, Subjec
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { oneTurn } from "../fixtures/following.ts"
+import { oneTurn, until } from "../fixtures/following.ts"
 
 const Group = RpcGroup.make(Rpc.make("ask", { payload: Schema.String, success: Schema.String }))
 const Handlers = Group.toLayer({ ask: (text) => Effect.succeed(text) })
@@ -65,6 +65,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Effect.replicateEffect(nats.publish("a"), 200, { discard: true })
       yield* Deferred.await(arrived)
       const stopped = yield* Effect.forkChild(Fiber.interrupt(consuming), { startImmediately: true })
+      // The subscription has ended, and who reads it has seen that.
+      yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions === 0))
+      yield* oneTurn
       yield* Deferred.succeed(finish, undefined)
       yield* Fiber.join(stopped)
       assert.strictEqual(done, 200)
@@ -93,16 +96,18 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Effect.gen(function*() {
         yield* Effect.forkScoped(nats.consume("consumed", () => Effect.fail("no")), { startImmediately: true })
         yield* NatsListener.make("listened", () => Effect.die("no"))
+        yield* NatsListener.make("unbounded", () => Effect.fail("no"), { concurrency: "unbounded" })
         yield* Asked.respond(() => Effect.die("no"))
         yield* nats.flush
         yield* nats.publish("consumed")
         yield* nats.publish("listened")
+        yield* nats.publish("unbounded")
         yield* Effect.flip(Asked.request("x"))
         yield* nats.flush
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
-      assert.strictEqual((yield* nats.stats).handlerFailures, 3)
-      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerFailures)).count, 3)
-      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerTime)).count, 3)
+      assert.strictEqual((yield* nats.stats).handlerFailures, 4)
+      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerFailures)).count, 4)
+      assert.strictEqual((yield* Metric.value(NatsMetrics.handlerTime)).count, 4)
     }).pipe(
       Effect.provideService(NatsMetrics.Collect, "everything"),
       (effect) => Effect.suspend(() => Effect.provideService(effect, Metric.MetricRegistry, new Map()))
@@ -146,7 +151,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const begun = yield* Deferred.make<void>()
       const finish = yield* Deferred.make<void>()
       const scope = yield* Scope.make()
-      yield* NatsListener.make(
+      const listener = yield* NatsListener.make(
         "stuck",
         () => Effect.uninterruptible(Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(finish))),
         { drainTimeout: "20 millis" }
@@ -154,7 +159,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Effect.replicateEffect(nats.publish("stuck"), 3, { discard: true })
       yield* Deferred.await(begun)
       yield* nats.flush
-      yield* Effect.provide(Scope.close(scope, Exit.void), logger)
+      yield* Effect.all([listener.stop, Scope.close(scope, Exit.void)], { concurrency: 2 }).pipe(Effect.provide(logger))
       const told = [/2 messages were received and are not handled/, /does not let itself be interrupted/]
       assert.deepStrictEqual(lines.map((line, i) => told[i]?.test(line)), [true, true])
       yield* Deferred.succeed(finish, undefined)
@@ -269,4 +274,57 @@ it.live("whose subject is refused leave nothing behind, though the scope lives o
         assert.isTrue((yield* NatsHealth.check(nats)).ready)
       }
     }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+  }).pipe(Effect.scoped))
+
+it.live("of two subjects end with the first that is lost, after what they had begun", () =>
+  Effect.gen(function*() {
+    const users = (deny: ReadonlyArray<string>) => ({
+      users: [{ user: "u", password: "p", permissions: { publish: [">"], subscribe: { deny } } }]
+    })
+    const server = yield* TestNatsServer.make(users([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "u", password: "p" } })
+    const begun = yield* Deferred.make<void>()
+    const finish = yield* Deferred.make<void>()
+    let done = false
+    const listener = yield* NatsListener.make(
+      ["a", "b"],
+      () =>
+        Deferred.succeed(begun, undefined).pipe(
+          Effect.andThen(Deferred.await(finish)),
+          Effect.andThen(Effect.sync(() => {
+            done = true
+          }))
+        ),
+      { concurrency: 2 }
+    ).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    const ended = yield* Effect.forkChild(Effect.flip(listener.ended), { startImmediately: true })
+    yield* nats.publish("a")
+    yield* Deferred.await(begun)
+    yield* server.reload(users(["a"]))
+    // One of the two workers of `a` sees its end, the other one is busy.
+    yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions === 1))
+    yield* oneTurn
+    assert.isUndefined(ended.pollUnsafe())
+    yield* Deferred.succeed(finish, undefined)
+    assert.strictEqual((yield* Fiber.join(ended))._tag, "PermissionsViolation")
+    assert.isTrue(done)
+    assert.strictEqual((yield* nats.stats).subscriptions, 0)
+  }).pipe(Effect.scoped))
+
+it.live("whose subscription the server has not taken yet are given up at once by an interruption", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    yield* server.pause
+    for (const start of [NatsListener.make("a", () => Effect.void), nats.consume("a", () => Effect.void)]) {
+      const starting = yield* Effect.scoped(start).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Effect.forkChild({ startImmediately: true })
+      )
+      assert.strictEqual((yield* nats.stats).subscriptions, 1)
+      const given = yield* Effect.timeoutOption(Fiber.interrupt(starting), "3 seconds")
+      assert.strictEqual(given._tag, "Some")
+      assert.strictEqual((yield* nats.stats).subscriptions, 0)
+    }
+    yield* server.resume
   }).pipe(Effect.scoped))
