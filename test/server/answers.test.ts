@@ -113,6 +113,45 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }))
   }
 
+  it.effect("to a failure over the server's limit leaves out its body, and headers of that size go, too", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const huge = "x".repeat(2_000_000)
+      const run = (what: string, setReplyHeader: (name: string, value: string) => void) =>
+        Effect.suspend(() => {
+          if (what === "huge failure") return Effect.fail(new Gone({ id: huge }))
+          setReplyHeader("Huge", huge)
+          return handle(what)
+        })
+      yield* Effect.gen(function*() {
+        yield* Typed.respond((what, request) => run(what, request.setReplyHeader))
+        yield* NatsListener.make(
+          "plain",
+          NatsListener.replying((message) => run(JSON.parse(message.text) as string, () => {}))
+        )
+        yield* NatsService.make(Group, { name: "service", version: "1.0.0" }).pipe(Effect.provide(
+          Group.toLayer({
+            ask: (what, { client }) =>
+              Effect.flatMap(
+                Effect.fromOption(NatsService.requestOf(client)),
+                (request) => run(what, request.setReplyHeader)
+              ).pipe(Effect.catchTag("NoSuchElementError", Effect.die))
+          })
+        ))
+        for (const subject of subjects) {
+          const answer = seen(yield* nats.request(subject, JSON.stringify("huge failure")))
+          assert.deepStrictEqual(answer, { code: "410", description: "Gone", body: "" }, subject)
+        }
+        for (const subject of ["typed", "service.ask"]) {
+          for (const [what, code] of [["fine", "500"], ["annotated", "404"], ["dies", "500"]]) {
+            const reply = yield* nats.request(subject, JSON.stringify(what))
+            assert.strictEqual(seen(reply).code, code, `${subject} ${what}`)
+            assert.isUndefined(reply.header("Huge"))
+          }
+        }
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
   it.effect("to a ServiceError has its code and its description", () =>
     Effect.gen(function*() {
       const nats = yield* connect

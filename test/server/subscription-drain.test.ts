@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
-import { NatsClient } from "effect-nats"
-import { TestNatsServer } from "effect-nats/testing"
+import { Deferred, Effect, Fiber, Stream } from "effect"
+import { NatsClient, NatsListener } from "effect-nats"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { until } from "../fixtures/following.ts"
 
 const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
@@ -50,5 +50,51 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* subscription.drain
       const read = yield* Stream.runCollect(subscription.stream)
       assert.deepStrictEqual(read.map((message) => message.text), ["one"])
+    }))
+
+  it.effect("that drains has what the server sends behind its first PONG", () =>
+    Effect.gen(function*() {
+      const server = yield* TestFakeServer.make([
+        { send: TestFakeServer.info() },
+        { expect: "PING" },
+        { send: "PONG\r\n" },
+        { expect: /^SUB late/ },
+        { expect: "PING" },
+        { send: "PONG\r\n" },
+        { expect: /^UNSUB/ },
+        { expect: "PING" },
+        { send: "PONG\r\nMSG late 2 4\r\nlate\r\n" },
+        { answerPings: true }
+      ])
+      const nats = yield* NatsClient.make({ servers: server.url })
+      const subscription = yield* nats.subscription("late")
+      yield* subscription.drain
+      const read = yield* Stream.runCollect(subscription.stream)
+      assert.deepStrictEqual(read.map((message) => message.text), ["late"])
+      assert.deepStrictEqual(yield* server.problems, [])
+    }))
+
+  it.effect("whose handlers are still busy when it has left is waited for by the end of the client", () =>
+    Effect.gen(function*() {
+      const caller = yield* connect
+      const nats = yield* connect
+      const begun = yield* Deferred.make<void>()
+      const finish = yield* Deferred.make<void>()
+      const listener = yield* NatsListener.make("busy", (message) =>
+        Deferred.succeed(begun, undefined).pipe(
+          Effect.andThen(Deferred.await(finish)),
+          Effect.andThen(message.respond("done"))
+        )).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+      const asked = yield* Effect.forkChild(caller.request("busy"), { startImmediately: true })
+      yield* Deferred.await(begun)
+      const stopping = yield* Effect.forkChild(listener.stop, { startImmediately: true })
+      yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions === 0))
+      const draining = yield* Effect.forkChild(nats.drain, { startImmediately: true })
+      yield* caller.flush
+      yield* caller.flush
+      yield* Deferred.succeed(finish, undefined)
+      assert.strictEqual((yield* Fiber.join(asked)).text, "done")
+      yield* Fiber.join(stopping)
+      yield* Fiber.join(draining)
     }))
 })
