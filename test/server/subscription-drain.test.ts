@@ -63,7 +63,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         { send: "PONG\r\n" },
         { expect: /^UNSUB/ },
         { expect: "PING" },
-        { send: "PONG\r\nMSG late 2 4\r\nlate\r\n" },
+        { send: "PONG\r\n" },
+        { expect: "PING" },
+        { send: "MSG late 2 4\r\nlate\r\nPONG\r\n" },
         { answerPings: true }
       ])
       const nats = yield* NatsClient.make({ servers: server.url })
