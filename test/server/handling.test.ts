@@ -234,7 +234,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         { startImmediately: true }
       )
       yield* Effect.replicateEffect(nats.publish("flood"), 3, { discard: true })
-      const stopping = yield* Effect.forkChild(listener.stop, { startImmediately: true })
+      const stopping = yield* Effect.forkChild(Effect.provide(listener.stop, logger), { startImmediately: true })
       yield* Fiber.join(full)
       assert.match((yield* NatsHealth.check(nats)).reason!, /^the listener "flood" is stopping$/)
       yield* Deferred.succeed(finish, undefined)
@@ -327,4 +327,28 @@ it.live("whose subscription the server has not taken yet are given up at once by
       assert.strictEqual((yield* nats.stats).subscriptions, 0)
     }
     yield* server.resume
+  }).pipe(Effect.scoped))
+
+it.live("that are interrupted while the server is away end at once: their answers wait elsewhere", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url, reconnect: { initialDelay: "10 millis" } })
+    const { lines, logger } = logged()
+    const begun = yield* Deferred.make<void>()
+    const listener = yield* NatsListener.make(
+      "ask",
+      NatsListener.replying(() => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)),
+      { drainTimeout: "20 millis" }
+    ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger))
+    const inbox = yield* nats.inbox
+    const replies = yield* nats.subscription(inbox)
+    yield* nats.publish("ask", "", { reply: inbox })
+    yield* Deferred.await(begun)
+    yield* server.kill
+    yield* until(Effect.map(nats.state, (state) => state._tag !== "Connected"))
+    yield* Effect.provide(listener.stop, logger)
+    assert.deepStrictEqual(lines, [])
+    yield* server.restart
+    const [reply] = yield* Stream.runCollect(Stream.take(replies.stream, 1))
+    assert.strictEqual(reply.header("Nats-Service-Error-Code"), "503")
   }).pipe(Effect.scoped))

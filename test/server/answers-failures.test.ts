@@ -1,0 +1,148 @@
+/** What a failure is on the wire, by its schema, and what is read of the failures of others. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { NatsClient, NatsError, NatsListener, SubjectSchema } from "effect-nats"
+import { TestNatsServer } from "effect-nats/testing"
+
+class Both extends Schema.TaggedError<Both>()("Both", {}, { natsServiceErrorCode: 404, httpApiStatus: 410 }) {}
+class Plain extends Schema.TaggedError<Plain>()("Plain", { id: Schema.String }) {}
+
+const request = <E extends Schema.Constraint>(error: E) =>
+  SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.String, error })
+
+const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
+
+interface Wire {
+  readonly code: string
+  readonly description: string
+  readonly body: string
+}
+
+const failing = <E extends Schema.Constraint>(error: E, failure: E["Type"]) =>
+  request(error).respond(() => Effect.fail(failure))
+
+const table = [
+  ["a class with both annotations", failing(Both, new Both()), {
+    code: "404",
+    description: "Both",
+    body: `{"_tag":"Both"}`
+  }],
+  [
+    "a member of a union that has the code",
+    failing(Schema.Union([Plain, Schema.String]).annotate({ natsServiceErrorCode: 409 }), new Plain({ id: "7" })),
+    { code: "409", description: "Plain", body: `{"_tag":"Plain","id":"7"}` }
+  ],
+  ["a text", failing(Schema.String, "no\nmore"), { code: "422", description: "no more", body: `"no\\nmore"` }],
+  ["one without words", failing(Schema.Finite, 7), { code: "422", description: "the request failed", body: "7" }],
+  [
+    "a ServiceError",
+    failing(
+      NatsError.ServiceError,
+      new NatsError.ServiceError({ subject: "elsewhere", code: 409, description: "taken" })
+    ),
+    {
+      code: "409",
+      description: "taken",
+      body: `{"_tag":"ServiceError","subject":"elsewhere","code":409,"description":"taken"}`
+    }
+  ],
+  [
+    "a void one, which has no body",
+    failing(Schema.Void, undefined),
+    { code: "422", description: "the request failed", body: "" }
+  ]
+] as const
+
+it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("a failure", (it) => {
+  for (const [what, responder, wire] of table) {
+    it.effect(`is answered by its schema: ${what}`, () =>
+      Effect.gen(function*() {
+        const nats = yield* connect
+        yield* Effect.provideService(responder, NatsClient.NatsClient, nats)
+        const reply = yield* nats.request("asked", `"x"`)
+        const seen: Wire = {
+          code: reply.header("Nats-Service-Error-Code")!,
+          description: reply.header("Nats-Service-Error")!,
+          body: reply.text
+        }
+        assert.deepStrictEqual(seen, wire)
+        assert.strictEqual(reply.header("Content-Type"), wire.body === "" ? undefined : "application/json")
+      }))
+  }
+
+  it.effect("of a service is none of the contract, though its schema takes anything, where there is no body", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const Asked = request(Schema.Void)
+      yield* Effect.gen(function*() {
+        yield* Asked.respond(() => Effect.die("no"))
+        const error = yield* Effect.flip(Asked.request("x"))
+        assert.instanceOf(error, NatsError.ServiceError)
+        assert.strictEqual(error.code, 500)
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
+  const codes: ReadonlyArray<readonly [text: string, code: number, codeText: string | undefined]> = [
+    ["999999999", 999_999_999, undefined],
+    ["1234567890", 0, "1234567890"],
+    ["-1", 0, "-1"],
+    ["c".repeat(100), 0, "c".repeat(64)]
+  ]
+  for (const [text, code, codeText] of codes) {
+    it.effect(`of another language has a code that is a number, or its text: ${text.slice(0, 12)}`, () =>
+      Effect.gen(function*() {
+        const nats = yield* connect
+        yield* Effect.gen(function*() {
+          // The cut is within a character.
+          const description = `${"!".repeat(1_023)}😀`
+          yield* NatsListener.make("asked", (message) =>
+            message.respond("", {
+              headers: { "Nats-Service-Error": description, "Nats-Service-Error-Code": text }
+            }))
+          const error = yield* Effect.flip(request(Plain).request("x"))
+          assert.instanceOf(error, NatsError.ServiceError)
+          assert.deepStrictEqual([error.code, error.codeText], [code, codeText])
+          assert.strictEqual(error.description, `${"!".repeat(1_023)}\ufffd`)
+        }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+      }))
+  }
+
+  it.effect("whose body is over `maxBytes` is not read", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const contract = { payload: Schema.String, success: Schema.String, error: Plain }
+      const Small = SubjectSchema.makeRequest("asked", contract, { maxBytes: 100 })
+      const bodyOf = (size: number): string => JSON.stringify(new Plain({ id: "x".repeat(size - 24) }))
+      yield* Effect.gen(function*() {
+        yield* NatsListener.make("asked", (message) =>
+          message.respond(bodyOf(Number(JSON.parse(message.text))), {
+            headers: { "Nats-Service-Error": "no", "Nats-Service-Error-Code": "422" }
+          }))
+        assert.strictEqual(bodyOf(100).length, 100)
+        assert.instanceOf(yield* Effect.flip(Small.request("100")), Plain)
+        assert.instanceOf(yield* Effect.flip(Small.request("101")), NatsError.ServiceError)
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
+  it.effect("that `onReply` throws is a defect of its request alone", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const Asked = request(Plain)
+      yield* Effect.gen(function*() {
+        yield* Asked.respond((text) => text === "fail" ? Effect.fail(new Plain({ id: "7" })) : Effect.succeed(text))
+        for (const text of ["fine", "fail"]) {
+          const exit = yield* Effect.exit(Asked.request(text, {
+            onReply: () => {
+              throw new Error("mine")
+            }
+          }))
+          assert.match(String(exit), /Die.*mine/s)
+        }
+        assert.strictEqual(yield* Asked.request("fine"), "fine")
+        // Failures are seen, too.
+        let seen = 0
+        yield* Effect.flip(Asked.request("fail", { onReply: () => seen++ }))
+        assert.strictEqual(seen, 1)
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+})
