@@ -1,6 +1,6 @@
 /** What a service writes is what the schema's own encoder writes, whatever road it takes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, Schema } from "effect"
+import { Arbitrary, Effect, Exit, Schema, SchemaGetter } from "effect"
 import { jsonTextDecoder, jsonTextEncoder } from "../src/internal/payload/jsonText.ts"
 
 const Item = Schema.Struct({
@@ -74,5 +74,19 @@ describe("the JSON of a service", () => {
     assert(Exit.isSuccess(written))
     assert.strictEqual(written.value, "")
     assert.isTrue(Exit.isSuccess(Effect.runSyncExit(jsonTextDecoder(Schema.Void)("anything"))))
+  })
+
+  it("of nothing that has an encoding of its own is that", () => {
+    const Nothing = Schema.String.pipe(Schema.decodeTo(Schema.Void, {
+      decode: SchemaGetter.transform(() => undefined),
+      encode: SchemaGetter.transform(() => "nothing")
+    }))
+    const written = write(Nothing as never, undefined)
+    assert(Exit.isSuccess(written))
+    assert.strictEqual(written.value, `"nothing"`)
+    assert.isTrue(Exit.isFailure(Effect.runSyncExit(jsonTextDecoder(Nothing)("7"))))
+    const any = write(Schema.Any as never, undefined)
+    assert(Exit.isSuccess(any))
+    assert.strictEqual(any.value, "null")
   })
 })

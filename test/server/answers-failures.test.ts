@@ -1,6 +1,6 @@
 /** What a failure is on the wire, by its schema, and what is read of the failures of others. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Deferred, Effect, Exit, Layer, Logger, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsError, NatsListener, SubjectSchema } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 
@@ -107,6 +107,62 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }))
   }
 
+  it.effect("has at most 16 KiB of headers, names and values, and those after them are left out", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      yield* Effect.gen(function*() {
+        yield* NatsListener.make("asked", (message) =>
+          message.respond("", {
+            headers: {
+              "Nats-Service-Error-Code": "1",
+              "First": "1",
+              [`N${"n".repeat(16 * 1024)}`]: "",
+              "Last": "2"
+            }
+          }))
+        const error = yield* Effect.flip(request(Plain).request("x"))
+        assert.instanceOf(error, NatsError.ServiceError)
+        assert.deepStrictEqual(Object.keys(error.headers), ["Nats-Service-Error-Code", "First"])
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
+  it.effect("of a result that does not fit is a fault, whatever the failures are", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const Asked = SubjectSchema.makeRequest("asked", {
+        payload: Schema.String,
+        success: Schema.Int,
+        error: Schema.Any
+      })
+      yield* Effect.gen(function*() {
+        yield* Asked.respond(() => Effect.succeed(1.5))
+        const reply = yield* nats.request("asked", `"x"`)
+        assert.strictEqual(reply.header("Nats-Service-Error"), "internal error")
+        assert.strictEqual(reply.text, "")
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
+  it.effect("to read a message that asks for no answer is told, and one that does is told to its sender", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const lines: Array<string> = []
+      const logger = Logger.layer([Logger.map(Logger.formatJson, (line) => lines.push(line))])
+      const handled = yield* Deferred.make<void>()
+      const Asked = SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.Int })
+      yield* Effect.gen(function*() {
+        const { stop } = yield* Asked.respond(() => Effect.as(Deferred.succeed(handled, undefined), 1.5))
+        assert.strictEqual((yield* nats.request("asked", "7")).header("Nats-Service-Error-Code"), "400")
+        assert.deepStrictEqual(lines, [])
+        yield* nats.publish("asked", "7")
+        // Nobody gets its result: it need not fit.
+        yield* nats.publish("asked", `"x"`)
+        yield* Deferred.await(handled)
+        yield* stop
+        assert.strictEqual(lines.length, 1)
+        assert.include(lines[0], "WARN")
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger))
+    }))
+
   it.effect("whose body is over `maxBytes` is not read", () =>
     Effect.gen(function*() {
       const nats = yield* connect
@@ -122,6 +178,41 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         assert.instanceOf(yield* Effect.flip(Small.request("100")), Plain)
         assert.instanceOf(yield* Effect.flip(Small.request("101")), NatsError.ServiceError)
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+    }))
+
+  it.effect("to answer in the time that a request is given is RequestTimedOut", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const Asked = request(Plain)
+      yield* Effect.gen(function*() {
+        yield* Asked.respond(() => Effect.never, { drainTimeout: "10 millis" })
+        assert.strictEqual((yield* Effect.flip(Asked.request("x", { timeout: "20 millis" })))._tag, "RequestTimedOut")
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
+    }))
+
+  it.effect("is no answer to an event: what a stop leaves of those is not answered", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const scope = yield* Scope.make()
+      const begun = yield* Deferred.make<void>()
+      const never = () => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+      const served = yield* NatsListener.make("plain", never, { drainTimeout: "10 millis" }).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats)
+      )
+      yield* Layer.build(SubjectSchema.make("told", Schema.String).layer(never, { drainTimeout: "10 millis" })).pipe(
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Scope.provide(scope)
+      )
+      const inbox = yield* nats.inbox
+      const replies = yield* nats.subscription(inbox)
+      for (const subject of ["plain", "told", "plain", "told"]) yield* nats.publish(subject, `"x"`, { reply: inbox })
+      yield* Deferred.await(begun)
+      yield* nats.flush
+      yield* served.stop
+      yield* Scope.close(scope, Exit.void)
+      yield* nats.flush
+      yield* replies.drain
+      assert.deepStrictEqual(yield* Stream.runCollect(replies.stream), [])
     }))
 
   it.effect("that `onReply` throws is a defect of its request alone", () =>

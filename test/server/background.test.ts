@@ -300,6 +300,8 @@ it.live("ready is false from the first moment of a stop", () =>
         )
       ]
     ]
+    // One that is well before them hides nothing.
+    yield* Effect.provideService(NatsListener.make("well", () => Effect.void), NatsClient.NatsClient, nats)
     for (const [subject, reason, start] of started) {
       yield* Effect.scoped(Effect.gen(function*() {
         const part = yield* Effect.provideService(start, NatsClient.NatsClient, nats)

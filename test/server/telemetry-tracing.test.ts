@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, type Layer, Option, Queue, Redacted, Stream, Tracer } from "effect"
-import { NatsClient, NatsTracing } from "effect-nats"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Redacted, Schema, Stream, Tracer } from "effect"
+import { NatsClient, NatsTracing, Subject, SubjectSchema } from "effect-nats"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 
 class Spans {
@@ -55,6 +55,31 @@ const nextOf = (nats: NatsClient.NatsClient, subject: string) =>
 const layer: Layer.Layer<TestNatsServer.TestNatsServer, unknown> = TestNatsServer.layer()
 
 it.layer(layer, { timeout: "30 seconds", excludeTestServices: true })("tracing", (it) => {
+  it.effect("the spans of a definition have its name, at both ends", () =>
+    Effect.gen(function*() {
+      const spans = new Spans()
+      const nats = yield* traced(spans, client())
+      const Told = SubjectSchema.make(Subject.template("told.{id}"), Schema.String)
+      const Asked = SubjectSchema.makeRequest(Subject.template("asked.{id}"), {
+        payload: Schema.String,
+        success: Schema.String
+      })
+      const told = yield* Deferred.make<void>()
+      yield* Effect.gen(function*() {
+        yield* Asked.respond((text) => Effect.succeed(text))
+        yield* Layer.build(Told.layer(() => Deferred.succeed(told, undefined)))
+        yield* Asked.request({ id: "7" }, "x")
+        yield* Told.publish({ id: "7" }, "x")
+        yield* Deferred.await(told)
+      }).pipe(Effect.provideService(NatsClient.NatsClient, nats), (effect) => traced(spans, effect), Effect.scoped)
+      assert.deepStrictEqual(spans.names.toSorted(), [
+        "process asked.{id}",
+        "process told.{id}",
+        "publish told.{id}",
+        "request asked.{id}"
+      ])
+    }))
+
   it.effect("a publish is a producer and its handler a consumer, parent and child in one trace across two clients", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.TestNatsServer
