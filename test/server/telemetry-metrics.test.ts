@@ -156,15 +156,26 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     Effect.gen(function*() {
       const ids = (collect: "nothing" | "counters" | "everything") =>
         fresh(Effect.gen(function*() {
-          const nats = yield* Effect.provideService(client(), NatsMetrics.Collect, collect)
-          yield* nats.publish("a")
+          yield* Effect.gen(function*() {
+            const nats = yield* client()
+            yield* nats.publish("a")
+            yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(
+              Effect.provide(Handlers),
+              Effect.provideService(NatsClient.NatsClient, nats)
+            )
+          }).pipe(Effect.provideService(NatsMetrics.Collect, collect))
           return new Set((yield* Metric.snapshot).map(({ id }) => id))
         }))
       assert.strictEqual((yield* ids("nothing")).size, 0)
       const counters = yield* ids("counters")
-      assert.isTrue(counters.has(NatsMetrics.messagesIn.id))
-      assert.isFalse(counters.has(NatsMetrics.requestTime.id))
-      assert.isTrue((yield* ids("everything")).has(NatsMetrics.requestTime.id))
+      const all = yield* ids("everything")
+      for (const counter of [NatsMetrics.messagesIn, NatsMetrics.serviceRequests]) {
+        assert.isTrue(counters.has(counter.id))
+      }
+      for (const time of [NatsMetrics.requestTime, NatsMetrics.serviceTime]) {
+        assert.isFalse(counters.has(time.id))
+        assert.isTrue(all.has(time.id))
+      }
     }))
 
   it.effect("say what happened to the connection: state, dials and reconnects by cause", () =>
@@ -274,6 +285,27 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* look
       yield* Scope.close(scope, Exit.void)
       yield* look
+    }))))
+
+  it.effect("of instances of a service are sums for each endpoint, whatever the order of the attributes is", () =>
+    fresh(everything(Effect.gen(function*() {
+      const nats = yield* client()
+      const Two = RpcGroup.make(Rpc.make("one"), Rpc.make("two"))
+      for (const attributes of [{ a: "1", b: "2" }, { b: "2", a: "1" }]) {
+        yield* NatsService.make(Two, { name: "many", version: "1.0.0" }).pipe(
+          Effect.provide(Two.toLayer({ one: () => Effect.void, two: () => Effect.void })),
+          Effect.provideService(NatsClient.NatsClient, nats),
+          Effect.provideService(Metric.CurrentMetricAttributes, attributes)
+        )
+      }
+      for (let i = 0; i < 20; i++) yield* nats.request("many.one")
+      yield* nats.request("many.two")
+      for (const [endpoint, requests] of [["one", 20], ["two", 1]] as const) {
+        const labels = { service: "many", endpoint, a: "1", b: "2" }
+        assert.strictEqual(yield* count(NatsMetrics.serviceRequests, labels), requests)
+        const times = yield* Metric.value(Metric.withAttributes(NatsMetrics.serviceTime, labels))
+        assert.strictEqual(times.count, requests)
+      }
     }))))
 
   it.effect("is live and not ready while the client drains", () =>
