@@ -1,7 +1,7 @@
 /** Nothing that runs in the background ends without a word: who is told, and what health says of it. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Logger, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -119,6 +119,27 @@ it.live("a recorder that cannot write ends a launched program", () =>
     assert.deepStrictEqual(error.part, { kind: "recorder", name: file })
   }).pipe(Effect.scoped))
 
+it.live("a recorder that dies ends a launched program with that defect, and is not ready until it goes", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    const scope = yield* Scope.make()
+    const bug = new Error("bug")
+    const file = { writeAll: () => Effect.die(bug) } as unknown as FileSystem.File
+    const Recorder = NatsRecorder.layerFile("file", "recorded").pipe(
+      Layer.provide(FileSystem.layerNoop({ open: () => Effect.succeed(file) })),
+      Layer.provide(Layer.succeed(NatsClient.NatsClient, nats))
+    )
+    yield* Layer.build(Layer.fresh(Recorder)).pipe(Scope.provide(scope))
+    const App = Layer.effectDiscard(nats.publish("recorded")).pipe(Layer.provide(Recorder))
+    const exit = yield* Effect.exit(NatsLayer.launch(App))
+    assert(Exit.isFailure(exit))
+    assert.strictEqual(Cause.squash(exit.cause), bug)
+    assert.deepInclude(yield* NatsHealth.check(nats), { ready: false, reason: `the recorder "file" has ended: bug` })
+    yield* Scope.close(scope, Exit.void)
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+  }).pipe(Effect.scoped))
+
 it.live("a full buffer ends a launched program: a typed responder is never deaf and silent", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
@@ -149,17 +170,20 @@ it.live("a full buffer ends a launched program: a typed responder is never deaf 
 it.live("the client itself is a part: its end for good, and one on purpose while the program is to run", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
-    const built = yield* Deferred.make<NatsClient.NatsClient>()
-    const App = Layer.effectDiscard(
-      Effect.flatMap(NatsClient.NatsClient, (nats) => Deferred.succeed(built, nats))
-    ).pipe(Layer.provide(NatsClient.layer({ servers: server.url, name: "mine", reconnect: false })))
-    const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
-    yield* (yield* Deferred.await(built)).drain
-    const closed = yield* Effect.flip(Fiber.join(launched))
-    assert.instanceOf(closed, NatsError.BackgroundEnded)
-    assert.deepStrictEqual(closed.part, { kind: "client", name: "mine" })
-    assert.instanceOf(closed.reason, NatsError.ConnectionClosed)
-    assert.isUndefined(closed.reason.reason)
+    const options = { servers: server.url, name: "mine", reconnect: false } as const
+    for (const Nats of [NatsClient.layer(options), NatsLayer.fromUnknown(options)]) {
+      const built = yield* Deferred.make<NatsClient.NatsClient>()
+      const App = Layer.effectDiscard(
+        Effect.flatMap(NatsClient.NatsClient, (nats) => Deferred.succeed(built, nats))
+      ).pipe(Layer.provide(Nats))
+      const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
+      yield* (yield* Deferred.await(built)).drain
+      const closed = yield* Effect.flip(Fiber.join(launched))
+      assert.instanceOf(closed, NatsError.BackgroundEnded)
+      assert.deepStrictEqual(closed.part, { kind: "client", name: "mine" })
+      assert.instanceOf(closed.reason, NatsError.ConnectionClosed)
+      assert.isUndefined(closed.reason.reason)
+    }
 
     const { lines, logger } = errors()
     const nats = yield* Effect.map(
