@@ -84,7 +84,15 @@ export const handle = <E, R>(
         for (const { subscription } of workers) unsubscribe(connection, subscription)
         return giveBack(workers, handler)
       })
-      const running = Effect.forEach(workers, (worker) => worker.run, { concurrency: "unbounded", discard: true })
+      // Those that are busy with one message after the other end in a turn. The others are within a handler, or idle.
+      const halt = Effect.suspend(() => {
+        for (const worker of workers) worker.halt()
+        return Effect.andThen(Effect.yieldNow, Effect.yieldNow)
+      })
+      const running = Effect.forEach(workers, (worker) => Effect.onError(worker.run, () => halt), {
+        concurrency: "unbounded",
+        discard: true
+      })
       const fiber = yield* Effect.forkDetach(
         Effect.provideService(Effect.ensuring(running, giveUp), Within, [...outer, self])
       )
@@ -101,6 +109,7 @@ export const handle = <E, R>(
             discard: true
           })
           if (!(yield* inTime(drainTimeout, Effect.andThen(left, Fiber.await(fiber))))) {
+            yield* halt
             fiber.interruptUnsafe()
             if (!(yield* inTime(grace, Fiber.await(fiber)))) yield* Effect.andThen(giveUp, logStuck(settings))
           }

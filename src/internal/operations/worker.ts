@@ -14,11 +14,16 @@ type Handle<R> = (message: Message) => Effect.Effect<unknown, unknown, R>
 
 type Report = (subject: string, cause: Cause.Cause<unknown>) => Effect.Effect<void>
 
+interface Loop {
+  readonly take: () => ReadonlyArray<Message>
+  readonly halt: () => void
+}
+
 export class Worker<R> {
   readonly subscription: Subscription
   /** Ends when the subscription has ended and everything of it was handled. Interruption interrupts the handlers. */
   readonly run: Effect.Effect<void, SubscriptionError, R>
-  private readonly taken: Array<() => ReadonlyArray<Message>> = []
+  private readonly loops: Array<Loop> = []
 
   constructor(subscription: Subscription, concurrency: number | "unbounded", handle: Handle<R>, report: Report) {
     this.subscription = subscription
@@ -38,12 +43,20 @@ export class Worker<R> {
   }
 
   /** What was received and that no handler has begun. It is taken: nobody else gets it. */
-  readonly rest = (): ReadonlyArray<Message> => [...this.taken.flatMap((take) => take()), ...this.subscription.rest()]
+  readonly rest = (): ReadonlyArray<Message> => [
+    ...this.loops.flatMap((loop) => loop.take()),
+    ...this.subscription.rest()
+  ]
+
+  /** Begins no other message. Between two of them an interruption could lose one, or have it answered twice. */
+  readonly halt = (): void => {
+    for (const loop of this.loops) loop.halt()
+  }
 
   // One loop for the whole life of a worker: a message costs its handler and a turn of the loop. A handler that fails
   // ends the loop, is reported, and the loop goes on with the next message.
   private loop(isAlone: boolean, handle: Handle<R>, report: Report): Effect.Effect<void, SubscriptionError, R> {
-    const { subscription, taken } = this
+    const { loops, subscription } = this
     // The scope is that of the reading. A handler's is that of who calls.
     return Effect.scopedWith(Effect.fnUntraced(function*(scope) {
       // A worker that is alone takes whole arrays, which keeps the order and costs least.
@@ -52,10 +65,15 @@ export class Worker<R> {
       let index = 0
       let current: Message | undefined
       let end: Cause.Cause<End> | undefined
-      taken.push(() => {
-        const rest = messages.slice(index)
-        messages = []
-        return rest
+      loops.push({
+        take: () => {
+          const rest = messages.slice(index)
+          messages = []
+          return rest
+        },
+        halt: () => {
+          end ??= Cause.fail(Cause.Done())
+        }
       })
       const next = (): Message | undefined =>
         index < messages.length ? messages[index++] : isAlone ? undefined : subscription.takeOne()
