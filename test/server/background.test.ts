@@ -9,7 +9,7 @@ import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { until } from "../fixtures/following.ts"
+import { oneTurn, until } from "../fixtures/following.ts"
 
 const Group = RpcGroup.make(Rpc.make("hi", { success: Schema.String }), Rpc.make("other", { success: Schema.String }))
 const Handlers = Group.toLayer({ hi: () => Effect.succeed("hi"), other: () => Effect.succeed("other") })
@@ -137,6 +137,40 @@ it.live("a recorder that dies ends a launched program with that defect, and is n
     assert.strictEqual(Cause.squash(exit.cause), bug)
     assert.deepInclude(yield* NatsHealth.check(nats), { ready: false, reason: `the recorder "file" has ended: bug` })
     yield* Scope.close(scope, Exit.void)
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+  }).pipe(Effect.scoped))
+
+it.live("a recorder that is closed is stopping until everything that it received is written", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    const scope = yield* Scope.make()
+    const writing = yield* Deferred.make<void>()
+    const disk = yield* Deferred.make<void>()
+    const written: Array<string> = []
+    const file = {
+      writeAll: (bytes: Uint8Array) =>
+        Deferred.succeed(writing, undefined).pipe(
+          Effect.andThen(Deferred.await(disk)),
+          Effect.andThen(Effect.sync(() => written.push(new TextDecoder().decode(bytes))))
+        )
+    } as unknown as FileSystem.File
+    yield* Layer.build(NatsRecorder.layerFile("file", "recorded")).pipe(
+      Effect.provide(FileSystem.layerNoop({ open: () => Effect.succeed(file) })),
+      Effect.provideService(NatsClient.NatsClient, nats),
+      Scope.provide(scope)
+    )
+    yield* nats.publish("recorded", "one")
+    yield* Deferred.await(writing)
+    yield* nats.publish("recorded", "two")
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    assert.strictEqual((yield* NatsHealth.check(nats)).reason, `the recorder "file" is stopping`)
+    yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions === 0))
+    yield* oneTurn
+    yield* Deferred.succeed(disk, undefined)
+    yield* Fiber.join(closing)
+    const lines = written.join("").trim().split("\n")
+    assert.deepStrictEqual(lines.map((line) => (JSON.parse(line) as { payload: string }).payload), ["one", "two"])
     assert.isTrue((yield* NatsHealth.check(nats)).ready)
   }).pipe(Effect.scoped))
 

@@ -242,6 +242,25 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       })
     }))
 
+  it.effect("has the state that made a check fail, when the connection is lost meanwhile", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.TestNatsServer
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      const nats = yield* NatsClient.make({
+        servers: proxy.url,
+        drainTimeout: "50 millis",
+        reconnect: { initialDelay: "1 hour" }
+      })
+      yield* proxy.swallow("toClient")
+      const checking = yield* Effect.forkChild(NatsHealth.check(nats, { timeout: "10 seconds" }), {
+        startImmediately: true
+      })
+      yield* proxy.drop()
+      const health = yield* Fiber.join(checking)
+      assert.deepInclude(health, { live: true, ready: false })
+      assert.include(["Disconnected", "Reconnecting"], health.state)
+    }))
+
   it.effect("is not live once the client has ended, with the reason", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.TestNatsServer

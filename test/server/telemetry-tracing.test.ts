@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Redacted, Schema, Stream, Tracer } from "effect"
-import { NatsClient, NatsTracing, Subject, SubjectSchema } from "effect-nats"
+import { NatsClient, NatsListener, NatsTracing, Subject, SubjectSchema } from "effect-nats"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 
 class Spans {
@@ -68,15 +68,19 @@ it.layer(layer, { timeout: "30 seconds", excludeTestServices: true })("tracing",
       yield* Effect.gen(function*() {
         yield* Asked.respond((text) => Effect.succeed(text))
         yield* Layer.build(Told.layer(() => Deferred.succeed(told, undefined)))
+        yield* NatsListener.make("plain.*", (message) => message.respond(), { subjectTemplate: "plain.{id}" })
+        yield* nats.request("plain.7", "", { subjectTemplate: "plain.{id}" })
         yield* Asked.request({ id: "7" }, "x")
         yield* Told.publish({ id: "7" }, "x")
         yield* Deferred.await(told)
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats), (effect) => traced(spans, effect), Effect.scoped)
       assert.deepStrictEqual(spans.names.toSorted(), [
         "process asked.{id}",
+        "process plain.{id}",
         "process told.{id}",
         "publish told.{id}",
-        "request asked.{id}"
+        "request asked.{id}",
+        "request plain.{id}"
       ])
     }))
 
