@@ -2,9 +2,9 @@
 import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Metric, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsHealth, NatsListener, NatsMetrics, NatsRecorder, Subject, SubjectSchema } from "effect-nats"
-import { NatsService } from "effect-nats/service"
+import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSerialization } from "effect/rpc"
 import { oneTurn, until } from "../fixtures/following.ts"
 
 const Group = RpcGroup.make(Rpc.make("ask", { payload: Schema.String, success: Schema.String }))
@@ -262,6 +262,7 @@ it.live("whose subject is refused leave nothing behind, though the scope lives o
         NatsListener.make(["ok", "no"], nothing),
         NatsRecorder.make(["ok", "no"]),
         Effect.provide(NatsService.make(Two, options), Two.toLayer({ ok: nothing, no: nothing })),
+        Effect.provide(NatsRpc.makeServerProtocol({ subject: "no" }), RpcSerialization.layerJson),
         // The endpoint may be subscribed to, and discovery not.
         Effect.provide(NatsService.make(One, options), One.toLayer({ ok: nothing }))
       ]

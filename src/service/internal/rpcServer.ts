@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { noteEnd, noteStopping, type Part, reportEnd } from "../../internal/operations/background.ts"
+import { allOrNothing } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -42,11 +43,17 @@ const announceAfter = Duration.millis(50)
 /** Beats of `clientTimeout` after which a silent client is given up. */
 const beats = 4
 
-export const makeServerProtocol: (settings: ServerSettings) => Effect.Effect<
+export const makeServerProtocol = (settings: ServerSettings): Effect.Effect<
   RpcServer.Protocol["Service"],
   SubscribeError,
   NatsClient | RpcSerialization.RpcSerialization | Scope.Scope
-> = Effect.fnUntraced(function*(settings: ServerSettings) {
+> => allOrNothing(openServer(settings))
+
+const openServer = Effect.fnUntraced(function*(settings: ServerSettings): Effect.fn.Return<
+  RpcServer.Protocol["Service"],
+  SubscribeError,
+  NatsClient | RpcSerialization.RpcSerialization | Scope.Scope
+> {
   yield* checkSubject(settings.subject)
   const nats = yield* NatsClient
   const serialization = yield* RpcSerialization.RpcSerialization
