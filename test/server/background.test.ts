@@ -318,6 +318,43 @@ it.live("a service that lost one endpoint says so, takes it out of INFO and of h
     assert.isTrue((yield* NatsHealth.check(nats)).ready)
   }).pipe(Effect.scoped))
 
+it.live("a service that lost one endpoint tells its schemas only if it did before", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const Wordy = RpcGroup.make(
+      Rpc.make("hi", { success: Schema.String }),
+      Rpc.make("other", { success: Schema.String.annotate({ description: "x".repeat(2_000_000) }) })
+    )
+    yield* Effect.gen(function*() {
+      const without = yield* NatsService.make(Group, { name: "without", version: "1.0.0", schemas: false })
+      // They are over the server's limit.
+      const wordy = yield* NatsService.make(Wordy, { name: "wordy", version: "1.0.0" })
+      const with_ = yield* NatsService.make(Group, { name: "with", version: "1.0.0" })
+      yield* server.reload(user(["without.hi", "wordy.hi", "with.hi"]))
+      for (const service of [without, wordy, with_]) {
+        yield* Effect.flip(service.ended)
+        const [other, ...rest] = (yield* service.info).endpoints
+        assert.deepStrictEqual(rest, [])
+        assert.strictEqual("response_schema" in (other.metadata ?? {}), service === with_, service.name)
+      }
+    }).pipe(Effect.provide(Handlers), Effect.provideService(NatsClient.NatsClient, nats))
+  }).pipe(Effect.scoped))
+
+it.live("a service of several endpoints whose client has ended tells it once", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url, reconnect: false })
+    const { lines, logger } = errors()
+    yield* Layer.build(service).pipe(Effect.provide(logger), Effect.provideService(NatsClient.NatsClient, nats))
+    yield* server.kill
+    yield* Effect.flip(nats.closed)
+    yield* until(Effect.sync(() => lines.length > 0))
+    yield* oneTurn
+    assert.strictEqual(lines.length, 1)
+    assert.include(lines[0], "A service has ended")
+  }).pipe(Effect.scoped))
+
 it.live("`run` ends when a service lost one endpoint", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make(user([]))

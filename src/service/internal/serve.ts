@@ -138,7 +138,6 @@ export const serve = <Rpcs extends Rpc.Any>(
     const ended = yield* Deferred.make<void, SubscriptionError>()
     const lost = (endpoint: Endpoint, error: SubscriptionError): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const isFirst = Deferred.doneUnsafe(ended, Exit.fail(error))
         const isWhole = error._tag === "ConnectionClosed"
         if (!isWhole) {
           endpoint.ended = error
@@ -149,6 +148,8 @@ export const serve = <Rpcs extends Rpc.Any>(
           Cause.fail(error),
           isWhole ? undefined : `the endpoint ${JSON.stringify(endpoint.contract.name)} of ${describePart(part)}`
         )
+        // Who waits for it runs at once, and sees the service as it is now.
+        const isFirst = Deferred.doneUnsafe(ended, Exit.fail(error))
         // The end of the client is the end of all of them: it is told once.
         if (isWhole && !isFirst) return Effect.void
         return tell(
