@@ -341,6 +341,20 @@ it.live("a service that lost one endpoint tells its schemas only if it did befor
     }).pipe(Effect.provide(Handlers), Effect.provideService(NatsClient.NatsClient, nats))
   }).pipe(Effect.scoped))
 
+it.live("a service that is not found any more says so, and goes on", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const { lines, logger } = errors()
+    yield* Layer.build(service).pipe(Effect.provide(logger), Effect.provideService(NatsClient.NatsClient, nats))
+    yield* server.reload(user(["$SRV.PING"]))
+    yield* until(Effect.sync(() => lines.length > 0))
+    assert.include(lines[0], "The discovery of a service has ended")
+    assert.include(lines[0], `"subject":"$SRV.PING"`)
+    assert.strictEqual((yield* nats.request("s.hi")).text, `"hi"`)
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+  }).pipe(Effect.scoped))
+
 it.live("a service of several endpoints whose client has ended tells it once", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
