@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService } from "effect-nats/service"
-import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
+import { TestNatsServer } from "effect-nats/testing"
 import * as childProcess from "node:child_process"
 import { once } from "node:events"
 import * as path from "node:path"
@@ -122,108 +122,6 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
         assert.deepStrictEqual(codes, numbers.map(() => 503))
         assert.deepStrictEqual([yield* slow.running, yield* slow.interrupted], [0, most])
       }
-    }))
-
-  it.effect("answers what is queued behind a handler that does not let itself be interrupted", () =>
-    Effect.gen(function*() {
-      const nats = yield* connect
-      const gate = yield* Deferred.make<void>()
-      const scope = yield* Scope.make()
-      let running = 0
-      const service = yield* NatsService.make(Slow, {
-        name: "stuck",
-        version: "1.0.0",
-        drainTimeout: "20 millis",
-        concurrency: 1
-      })
-        .pipe(
-          Effect.provide(Slow.toLayer({
-            work: (n) =>
-              Effect.suspend(() => {
-                running++
-                return Effect.as(Effect.uninterruptible(Deferred.await(gate)), n)
-              })
-          })),
-          Effect.provideService(NatsClient.NatsClient, nats),
-          Scope.provide(scope)
-        )
-      const first = yield* Effect.forkChild(nats.request("stuck.work", "1"), { startImmediately: true })
-      yield* until(Effect.sync(() => running === 1))
-      const queued = yield* Effect.forkChild(
-        Effect.forEach(["2", "3", "4"], (n) => nats.request("stuck.work", n, { timeout: "4 seconds" }), {
-          concurrency: "unbounded"
-        }),
-        { startImmediately: true }
-      )
-      yield* nats.flush
-      yield* Scope.close(scope, Exit.void)
-      const codes = (yield* Fiber.join(queued)).map((reply) => reply.header("Nats-Service-Error-Code"))
-      assert.deepStrictEqual(codes, ["503", "503", "503"])
-      assert.strictEqual(running, 1)
-      yield* service.ended
-      yield* Deferred.succeed(gate, undefined)
-      assert.strictEqual((yield* Fiber.join(first)).header("Nats-Service-Error-Code"), "503")
-    }))
-
-  it.effect("has its answers at the server when it has stopped", () =>
-    Effect.gen(function*() {
-      const caller = yield* connect
-      const proxy = yield* TestNatsProxy.make({ port: (yield* TestNatsServer.TestNatsServer).port })
-      const nats = yield* NatsClient.make({ servers: proxy.url, reconnect: false })
-      const gate = yield* Deferred.make<void>()
-      let running = 0
-      const service = yield* NatsService.make(Slow, { name: "sent", version: "1.0.0" }).pipe(
-        Effect.provide(Slow.toLayer({
-          work: (n) =>
-            Effect.suspend(() => {
-              running++
-              return Effect.as(Deferred.await(gate), n)
-            })
-        })),
-        Effect.provideService(NatsClient.NatsClient, nats)
-      )
-      const asked = yield* Effect.forkChild(caller.request("sent.work", "7", { timeout: "3 seconds" }), {
-        startImmediately: true
-      })
-      yield* until(Effect.sync(() => running === 1))
-      const stopping = yield* Effect.forkChild(service.stop, { startImmediately: true })
-      yield* left(caller, "sent.work")
-      yield* nats.flush
-      yield* nats.flush
-      yield* Deferred.succeed(gate, undefined)
-      yield* Fiber.join(stopping)
-      yield* proxy.drop()
-      assert.strictEqual((yield* Fiber.join(asked)).text, "7")
-      // Nor is it found any more, though its scope is open.
-      assert.strictEqual((yield* Effect.flip(caller.request("$SRV.PING.sent")))._tag, "NoResponders")
-      assert.strictEqual((yield* nats.stats).subscriptions, 0)
-    }))
-
-  it.effect("waits for the finalizers of what it interrupts", () =>
-    Effect.gen(function*() {
-      const nats = yield* connect
-      let running = 0
-      let finalized = false
-      const service = yield* NatsService.make(Slow, { name: "final", version: "1.0.0", drainTimeout: "10 millis" })
-        .pipe(
-          Effect.provide(Slow.toLayer({
-            work: () =>
-              Effect.suspend(() => {
-                running++
-                return Effect.never
-              }).pipe(Effect.ensuring(Effect.delay(
-                Effect.sync(() => {
-                  finalized = true
-                }),
-                "50 millis"
-              )))
-          })),
-          Effect.provideService(NatsClient.NatsClient, nats)
-        )
-      yield* nats.publish("final.work", "1")
-      yield* until(Effect.sync(() => running === 1))
-      yield* service.stop
-      assert.isTrue(finalized)
     }))
 
   it.effect("answers what it has when its client is drained, and ends without a failure", () =>

@@ -1,0 +1,124 @@
+/** What a service loses while it runs: an endpoint, its discovery, its client. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { NatsClient, NatsHealth } from "effect-nats"
+import { NatsService } from "effect-nats/service"
+import { TestNatsServer } from "effect-nats/testing"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { oneTurn, until } from "../fixtures/following.ts"
+
+const Group = RpcGroup.make(Rpc.make("hi", { success: Schema.String }), Rpc.make("other", { success: Schema.String }))
+const Handlers = Group.toLayer({ hi: () => Effect.succeed("hi"), other: () => Effect.succeed("other") })
+
+const service = Layer.provide(NatsService.layer(Group, { name: "s", version: "1.0.0" }), Handlers)
+
+const user = (deny: ReadonlyArray<string>) => ({
+  users: [{ user: "u", password: "p", permissions: { publish: [">"], subscribe: { deny } } }]
+})
+
+const auth = { user: "u", password: "p" }
+
+/** What stands in the log at level Error: message and annotations. */
+const errors = () => {
+  const lines: Array<string> = []
+  const logger = Logger.layer([
+    Logger.map(Logger.formatJson, (line) => {
+      if ((JSON.parse(line) as { level: string }).level === "ERROR") lines.push(line)
+    })
+  ])
+  return { lines, logger }
+}
+
+it.live("a service that lost one endpoint says so, takes it out of INFO and of health, and goes on", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const caller = yield* NatsClient.make({ servers: server.url, auth })
+    const { lines, logger } = errors()
+    const scope = yield* Scope.make()
+    yield* Layer.build(service).pipe(
+      Effect.provide(logger),
+      Effect.provideService(NatsClient.NatsClient, nats),
+      Scope.provide(scope)
+    )
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+    yield* server.reload(user(["s.hi"]))
+    yield* until(Effect.sync(() => lines.length > 0))
+    assert.strictEqual(lines.length, 1)
+    assert.include(lines[0], `"endpoint":"hi"`)
+    const info = JSON.parse((yield* caller.request("$SRV.INFO.s")).text) as { endpoints: Array<{ name: string }> }
+    assert.deepStrictEqual(info.endpoints.map(({ name }) => name), ["other"])
+    assert.strictEqual((yield* caller.request("s.other")).text, `"other"`)
+    const health = yield* NatsHealth.check(nats)
+    assert.deepInclude(health, { live: true, ready: false, state: "Connected" })
+    assert.match(health.reason!, /^the endpoint "hi" of the service "s" has ended: .*s\.hi/)
+    yield* Scope.close(scope, Exit.void)
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+  }).pipe(Effect.scoped))
+
+it.live("a service that lost one endpoint tells its schemas only if it did before", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const Wordy = RpcGroup.make(
+      Rpc.make("hi", { success: Schema.String }),
+      Rpc.make("other", { success: Schema.String.annotate({ description: "x".repeat(2_000_000) }) })
+    )
+    yield* Effect.gen(function*() {
+      const without = yield* NatsService.make(Group, { name: "without", version: "1.0.0", schemas: false })
+      // They are over the server's limit.
+      const wordy = yield* NatsService.make(Wordy, { name: "wordy", version: "1.0.0" })
+      const with_ = yield* NatsService.make(Group, { name: "with", version: "1.0.0" })
+      yield* server.reload(user(["without.hi", "wordy.hi", "with.hi"]))
+      for (const service of [without, wordy, with_]) {
+        yield* Effect.flip(service.ended)
+        const [other, ...rest] = (yield* service.info).endpoints
+        assert.deepStrictEqual(rest, [])
+        assert.strictEqual("response_schema" in (other.metadata ?? {}), service === with_, service.name)
+      }
+    }).pipe(Effect.provide(Handlers), Effect.provideService(NatsClient.NatsClient, nats))
+  }).pipe(Effect.scoped))
+
+it.live("a service that is not found any more says so, and goes on", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const { lines, logger } = errors()
+    yield* Layer.build(service).pipe(Effect.provide(logger), Effect.provideService(NatsClient.NatsClient, nats))
+    yield* server.reload(user(["$SRV.PING"]))
+    yield* until(Effect.sync(() => lines.length > 0))
+    assert.include(lines[0], "The discovery of a service has ended")
+    assert.include(lines[0], `"subject":"$SRV.PING"`)
+    assert.strictEqual((yield* nats.request("s.hi")).text, `"hi"`)
+    assert.isTrue((yield* NatsHealth.check(nats)).ready)
+  }).pipe(Effect.scoped))
+
+it.live("a service of several endpoints whose client has ended tells it once", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url, reconnect: false })
+    const { lines, logger } = errors()
+    yield* Layer.build(service).pipe(Effect.provide(logger), Effect.provideService(NatsClient.NatsClient, nats))
+    yield* server.kill
+    yield* Effect.flip(nats.closed)
+    yield* until(Effect.sync(() => lines.length > 0))
+    yield* oneTurn
+    assert.strictEqual(lines.length, 1)
+    assert.include(lines[0], "A service has ended")
+  }).pipe(Effect.scoped))
+
+it.live("`run` ends when a service lost one endpoint", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make(user([]))
+    const nats = yield* NatsClient.make({ servers: server.url, auth })
+    const running = yield* Effect.forkChild(
+      NatsService.run(Group, { name: "s", version: "1.0.0" }).pipe(
+        Effect.provide(Handlers),
+        Effect.provideService(NatsClient.NatsClient, nats)
+      ),
+      { startImmediately: true }
+    )
+    yield* until(Effect.map(Effect.result(nats.request("s.hi")), (it) => it._tag === "Success"))
+    yield* server.reload(user(["s.hi"]))
+    assert.strictEqual((yield* Effect.flip(Fiber.join(running)))._tag, "PermissionsViolation")
+  }).pipe(Effect.scoped))
