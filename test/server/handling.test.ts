@@ -353,3 +353,31 @@ it.live("that are interrupted while the server is away end at once: their answer
     const [reply] = yield* Stream.runCollect(Stream.take(replies.stream, 1))
     assert.strictEqual(reply.header("Nats-Service-Error-Code"), "503")
   }).pipe(Effect.scoped))
+
+it.live("whose scope is closed while they are being opened have ended, and leave nothing behind", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    const starts: ReadonlyArray<Effect.Effect<NatsListener.Listener, unknown, NatsClient.NatsClient | Scope.Scope>> = [
+      NatsListener.make(["a", "b"], () => Effect.void),
+      Effect.provide(NatsService.make(Group, { name: "s", version: "1.0.0" }), Handlers)
+    ]
+    for (const start of starts) {
+      yield* server.pause
+      const scope = yield* Scope.make()
+      const starting = yield* start.pipe(
+        Effect.provideService(NatsClient.NatsClient, nats),
+        Scope.provide(scope),
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions > 0))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* server.resume
+      yield* Fiber.join(closing)
+      const exit = yield* Fiber.await(starting)
+      if (Exit.isSuccess(exit)) yield* exit.value.ended
+      yield* nats.flush
+      assert.strictEqual((yield* nats.stats).subscriptions, 0)
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
+    }
+  }).pipe(Effect.scoped))
