@@ -52,7 +52,9 @@ it.live("a service that lost one endpoint says so, takes it out of INFO and of h
     const health = yield* NatsHealth.check(nats)
     assert.deepInclude(health, { live: true, ready: false, state: "Connected" })
     assert.match(health.reason!, /^the endpoint "hi" of the service "s" has ended: .*s\.hi/)
-    yield* Scope.close(scope, Exit.void)
+    const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    assert.strictEqual((yield* NatsHealth.check(nats)).reason, health.reason)
+    yield* Fiber.join(closing)
     assert.isTrue((yield* NatsHealth.check(nats)).ready)
   }).pipe(Effect.scoped))
 
