@@ -118,4 +118,35 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       yield* service.stop
       assert.isTrue(finalized)
     }))
+
+  it.effect("waits for an answer that comes from elsewhere, and sends 503 when it does not come in time", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      for (const comes of [true, false]) {
+        const later = yield* Deferred.make<number>()
+        const begun = yield* Deferred.make<void>()
+        const service = yield* NatsService.make(Slow, {
+          name: `later-${comes}`,
+          version: "1.0.0",
+          drainTimeout: comes ? "10 seconds" : "10 millis"
+        }).pipe(
+          Effect.provide(Slow.toLayer({ work: () => Effect.as(Deferred.succeed(begun, undefined), later) })),
+          Effect.provideService(NatsClient.NatsClient, nats)
+        )
+        const asked = yield* Effect.forkChild(nats.request(`later-${comes}.work`, "1", { timeout: "3 seconds" }), {
+          startImmediately: true
+        })
+        yield* Deferred.await(begun)
+        yield* nats.flush
+        const stopping = yield* Effect.forkChild(service.stop, { startImmediately: true })
+        yield* left(nats, `later-${comes}.work`)
+        if (comes) {
+          assert.isUndefined(stopping.pollUnsafe())
+          yield* Deferred.succeed(later, 7)
+        }
+        yield* Fiber.join(stopping)
+        const reply = yield* Fiber.join(asked)
+        assert.strictEqual(comes ? reply.text : reply.header("Nats-Service-Error-Code"), comes ? "7" : "503")
+      }
+    }))
 })
