@@ -5,7 +5,7 @@ import { NatsClient } from "effect-nats"
 import { AsyncApi, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Headers } from "effect/http"
-import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
+import { Rpc, RpcClient, RpcGroup, RpcMiddleware } from "effect/rpc"
 
 const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
 
@@ -217,6 +217,35 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         [raw.header("Nats-Service-Error-Code"), raw.header("Nats-Service-Error"), raw.text],
         ["401", "Unauthorized", "{\"_tag\":\"Unauthorized\"}"]
       )
+    }).pipe(Effect.provide(client)))
+
+  it.effect("each request has a client of its own, the headers of its call above those around it, and all that it sets", () =>
+    Effect.gen(function*() {
+      const Told = RpcGroup.make(Rpc.make("tell", { success: Schema.String }))
+      const ids = new Set<number>()
+      yield* NatsService.make(Told, { name: "told", version: "1.0.0" }).pipe(
+        Effect.provide(Told.toLayer({
+          tell: (_, { client, headers }) =>
+            Effect.sync(() => {
+              ids.add(client.id)
+              const request = Option.getOrThrow(NatsService.requestOf(client))
+              request.setReplyHeader("One", "1")
+              Option.getOrThrow(NatsService.requestOf(client)).setReplyHeader("Two", "2")
+              return `${headers["a"]} ${headers["b"]}`
+            })
+        }))
+      )
+      const told = yield* NatsService.client(Told, { name: "told" })
+      const around = Headers.fromInput({ a: "around", b: "around" })
+      const set: Array<string | undefined> = []
+      const text = yield* told.tell(undefined, {
+        headers: { b: "own" },
+        onReply: (reply) => set.push(reply.header("One"), reply.header("Two"))
+      }).pipe(Effect.provideService(RpcClient.CurrentHeaders, around))
+      assert.strictEqual(text, "around own")
+      assert.deepStrictEqual(set, ["1", "2"])
+      yield* told.tell()
+      assert.strictEqual(ids.size, 2)
     }).pipe(Effect.provide(client)))
 
   it.effect("schemas that wait and need services have them on both sides, at each end their own", () =>
