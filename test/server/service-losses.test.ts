@@ -1,10 +1,10 @@
 /** What a service loses while it runs: an endpoint, its discovery, its client. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { NatsClient, NatsHealth } from "effect-nats"
-import { NatsService } from "effect-nats/service"
+import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { oneTurn, until } from "../fixtures/following.ts"
 
 const Group = RpcGroup.make(Rpc.make("hi", { success: Schema.String }), Rpc.make("other", { success: Schema.String }))
@@ -123,4 +123,40 @@ it.live("`run` ends when a service lost one endpoint", () =>
     yield* until(Effect.map(Effect.result(nats.request("s.hi")), (it) => it._tag === "Success"))
     yield* server.reload(user(["s.hi"]))
     assert.strictEqual((yield* Effect.flip(Fiber.join(running)))._tag, "PermissionsViolation")
+  }).pipe(Effect.scoped))
+
+it.live("an rpc server is stopping from the first moment, and ready to be run again when it has stopped", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    const begun = yield* Deferred.make<void>()
+    const finish = yield* Deferred.make<void>()
+    const Busy = Group.toLayer({
+      hi: () => Deferred.succeed(begun, undefined).pipe(Effect.andThen(Deferred.await(finish)), Effect.as("hi")),
+      other: () => Effect.succeed("other")
+    })
+    yield* Effect.gen(function*() {
+      const protocol = yield* NatsRpc.makeServerProtocol({ subject: "calls" })
+      const run = Effect.forkChild(
+        RpcServer.make(Group).pipe(Effect.provideService(RpcServer.Protocol, protocol), Effect.provide(Busy)),
+        { startImmediately: true }
+      )
+      const running = yield* run
+      const client = yield* RpcClient.make(Group).pipe(
+        Effect.provideServiceEffect(RpcClient.Protocol, NatsRpc.makeClientProtocol({ subject: "calls" }))
+      )
+      const call = yield* Effect.forkChild(client.hi(), { startImmediately: true })
+      yield* Deferred.await(begun)
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
+      const stopping = yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
+      assert.strictEqual((yield* NatsHealth.check(nats)).reason, `the rpcServer "calls" is stopping`)
+      yield* Deferred.succeed(finish, undefined)
+      yield* Fiber.join(stopping)
+      assert.strictEqual(yield* Fiber.join(call), "hi")
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
+      const again = yield* run
+      assert.strictEqual(yield* client.other(), "other")
+      yield* Fiber.interrupt(again)
+      assert.isTrue((yield* NatsHealth.check(nats)).ready)
+    }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(RpcSerialization.layerJson))
   }).pipe(Effect.scoped))
