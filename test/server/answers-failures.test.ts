@@ -142,6 +142,28 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
     }))
 
+  it.effect("is no matter of the content type: that of the answer stands, whatever the handler sets", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const Asked = request(Plain)
+      for (const name of ["Content-Type", "content-type"]) {
+        yield* Effect.gen(function*() {
+          yield* Asked.respond((text, { setReplyHeader }) =>
+            Effect.suspend(() => {
+              setReplyHeader(name, "text/plain")
+              return text === "fail" ? Effect.fail(new Plain({ id: "7" })) : Effect.succeed(text)
+            })
+          )
+          for (const text of ["fine", "fail"]) {
+            const reply = yield* nats.request("asked", JSON.stringify(text))
+            const types = Object.entries(reply.headers).filter(([name]) => name.toLowerCase() === "content-type")
+            assert.deepStrictEqual(types.map(([, values]) => values), [["application/json"]], `${name} ${text}`)
+          }
+          assert.strictEqual(yield* Asked.request("fine"), "fine")
+        }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
+      }
+    }))
+
   it.effect("to read a message that asks for no answer is told, and one that does is told to its sender", () =>
     Effect.gen(function*() {
       const nats = yield* connect

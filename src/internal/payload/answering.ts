@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import type { RespondError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
-import { headersOf, internalError, interrupted, type Refusal, type Refuse, stopping, tooLarge } from "./serviceReply.ts"
+import {
+  headersOf,
+  internalError,
+  interrupted,
+  type Refusal,
+  type Refuse,
+  stopping,
+  tooLarge,
+  withOwn
+} from "./serviceReply.ts"
 
 /** What a request is answered with. */
 export interface Answer {
@@ -29,7 +38,7 @@ export class ReplyHeaders {
 
   /** With those of the answer itself, which win. */
   over(headers: Input | undefined): Input | undefined {
-    return this.own === undefined ? headers : { ...this.own, ...headers }
+    return headers === undefined ? this.own : withOwn(headers, this.own)
   }
 }
 

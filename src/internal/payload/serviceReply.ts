@@ -57,13 +57,20 @@ export const interrupted: Refusal = refusal(503, "the request was interrupted be
 
 export const stopping: Refusal = refusal(503, "the service is stopping")
 
+/** Headers with more of the handler's own: none that is there already, in whatever case. */
+export const withOwn = (headers: Input, own: Input | undefined): Input => {
+  if (own === undefined) return headers
+  const taken = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
+  return { ...Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(name.toLowerCase()))), ...headers }
+}
+
 /** With headers of the handler's own, such as `Retry-After`. */
-export const headersOf = ({ body, code, description }: Refusal, own?: Input): Input => ({
-  ...own,
-  [serviceErrorHeader]: description,
-  [serviceErrorCodeHeader]: String(code),
-  ...(body === "" ? {} : { [contentTypeHeader]: "application/json" })
-})
+export const headersOf = ({ body, code, description }: Refusal, own?: Input): Input =>
+  withOwn({
+    [serviceErrorHeader]: description,
+    [serviceErrorCodeHeader]: String(code),
+    ...(body === "" ? {} : { [contentTypeHeader]: "application/json" })
+  }, own)
 
 /** A payload that did not fit, on its way through the effect of a request. */
 export class BadPayload {
