@@ -95,7 +95,7 @@ for (const [kind, name, denied, layer] of parts) {
       assert.include(lines[0], `"${kind}":"${name}"`)
       const { ready, reason } = yield* NatsHealth.check(nats)
       assert.isFalse(ready)
-      assert.include(reason, `the ${kind} "${name}" has ended: `)
+      assert.include(reason, `the ${kind === "rpcServer" ? "rpc server" : kind} "${name}" has ended: `)
       assert.include(reason, denied)
       yield* Scope.close(scope, Exit.void)
       assert.isTrue((yield* NatsHealth.check(nats)).ready)

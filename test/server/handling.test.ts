@@ -160,13 +160,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       yield* Deferred.await(begun)
       yield* nats.flush
       yield* Effect.all([listener.stop, Scope.close(scope, Exit.void)], { concurrency: 2 }).pipe(Effect.provide(logger))
-      const told = [/2 messages were received and are not handled/, /does not let itself be interrupted/]
+      const told = [/what was received last is not handled.*"messages":2/, /does not let itself be interrupted/]
       assert.deepStrictEqual(lines.map((line, i) => told[i]?.test(line)), [true, true])
       yield* Deferred.succeed(finish, undefined)
-      assert.isTrue(
-        lines.some((line) => line.includes("what was received last is not handled") && line.includes(`"messages":2`))
-      )
-      assert.isTrue(lines.some((line) => line.includes("does not let itself be interrupted")))
       yield* oneTurn
       assert.strictEqual(lines.length, 2)
     }))

@@ -149,7 +149,7 @@ it.live("an rpc server is stopping from the first moment, and ready to be run ag
       yield* Deferred.await(begun)
       assert.isTrue((yield* NatsHealth.check(nats)).ready)
       const stopping = yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
-      assert.strictEqual((yield* NatsHealth.check(nats)).reason, `the rpcServer "calls" is stopping`)
+      assert.strictEqual((yield* NatsHealth.check(nats)).reason, `the rpc server "calls" is stopping`)
       yield* Deferred.succeed(finish, undefined)
       yield* Fiber.join(stopping)
       assert.strictEqual(yield* Fiber.join(call), "hi")
