@@ -6,9 +6,11 @@
  *
  *   node scripts/build.mjs [directory]
  */
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
+import { parseAst } from "rolldown/parseAst"
 import { publicPaths } from "./publicPaths.mjs"
 import { run } from "./run.mjs"
 
@@ -21,6 +23,33 @@ const fileOfRoom = (id) => {
   return rest.length === 0 || ["internal", ".."].includes(first) ? "internal/core" : `${first}/internal/${first}`
 }
 
+/** Where the calls begin that run when a module is loaded. */
+const callsAtLoading = (node) => {
+  if (typeof node !== "object" || node === null) return []
+  if (Array.isArray(node)) return node.flatMap(callsAtLoading)
+  if (/Function|^Import|^Export/.test(node.type)) return []
+  if (node.type === "MethodDefinition" || (node.type === "PropertyDefinition" && !node.static)) return []
+  const inside = Object.values(node).flatMap(callsAtLoading)
+  return ["CallExpression", "NewExpression"].includes(node.type) ? [node.start, ...inside] : inside
+}
+
+/**
+ * Says of each call at loading that it is without effect, as `sideEffects` in package.json says of the modules: a bundler
+ * can then leave out what a program does not use of a file. Lines stay, so a source map is right but for some columns.
+ */
+const annotated = (code) => {
+  const { body } = parseAst(code)
+  const other = body.find(({ type }) =>
+    !/^(?:VariableDeclaration|ClassDeclaration|FunctionDeclaration|Import.*|Export.*)$/.test(type)
+  )
+  if (other !== undefined) throw new Error(`loading has an effect: ${code.slice(other.start, other.end)}`)
+  const mark = "/* @__PURE__ */ "
+  return [...new Set(callsAtLoading(body))]
+    .filter((start) => !code.startsWith(mark, start - mark.length))
+    .toSorted((a, b) => b - a)
+    .reduce((text, start) => text.slice(0, start) + mark + text.slice(start), code)
+}
+
 const bundle = async (directory) => {
   const bundler = await rolldown({
     input: Object.fromEntries(publicPaths.map(({ file }) => [file, path.join(src, `${file}.ts`)])),
@@ -28,7 +57,7 @@ const bundle = async (directory) => {
     platform: "node",
     tsconfig: false
   })
-  await bundler.write({
+  const { output } = await bundler.write({
     dir: directory,
     format: "esm",
     entryFileNames: "[name].js",
@@ -44,6 +73,9 @@ const bundle = async (directory) => {
     sourcemapExcludeSources: true
   })
   await bundler.close()
+  for (const { code, fileName, isEntry, type } of output) {
+    if (type === "chunk" && !isEntry) fs.writeFileSync(path.join(directory, fileName), annotated(code))
+  }
 }
 
 const declare = async (directory) => {

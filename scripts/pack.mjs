@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { rolldown } from "rolldown"
 import { checkTypes, compilers } from "./packTypes.mjs"
 import { publicPaths } from "./publicPaths.mjs"
 import { run, SetupError, tell } from "./run.mjs"
@@ -210,6 +211,31 @@ const main = async () => {
 main()
 `
 
+/** A bundler leaves out what a program does not use, though all code of a room is one file. */
+const checkBundled = async () => {
+  const sizeOf = async (name, text) => {
+    write(`${name}.js`, text)
+    const bundler = await rolldown({ input: path.join(project, `${name}.js`), platform: "node", logLevel: "silent" })
+    const { output } = await bundler.generate({ format: "esm", minify: true })
+    await bundler.close()
+    return output.reduce((sum, { code = "" }) => sum + code.length, 0)
+  }
+  const client = await sizeOf(
+    "client",
+    `import { Effect } from "effect"
+import { NatsClient } from "effect-nats"
+const program = Effect.flatMap(NatsClient.NatsClient, (nats) => nats.publish("a", "b"))
+Effect.runPromise(Effect.provide(program, NatsClient.layer()))`
+  )
+  const subjects = await sizeOf(
+    "subjects",
+    `import { Subject } from "effect-nats"\nconsole.log(Subject.TemplateTypeId)`
+  )
+  if (subjects > client / 2) {
+    throw new SetupError(`a bundled program without a client has ${subjects} bytes of ${client}`)
+  }
+}
+
 const loadAll = async () => {
   write("consumer.mjs", program((specifier) => `import(${specifier})`))
   await inProject("a consumer does not run", process.execPath, ["consumer.mjs"])
@@ -224,6 +250,7 @@ try {
   checkContents()
   checkCode()
   await checkLoading()
+  await checkBundled()
   await loadAll()
   const types = await checkDeclarations()
   console.log(`a fresh project has ${installed.toSorted().join(", ")}, and loads ${specifiers.length} public paths`)
