@@ -12,7 +12,7 @@ const isMissing = (cause: unknown): boolean => {
 
 /** A package that is there and does not load is a defect. */
 export const loadPackage = <A>(name: string, load: () => Promise<A>): Effect.Effect<A, PackageMissing> =>
-  Effect.catch(
-    Effect.tryPromise({ try: load, catch: (cause) => cause }),
+  Effect.catchDefect(
+    Effect.promise(load),
     (cause) => isMissing(cause) ? Effect.fail(new PackageMissing({ package: name })) : Effect.die(cause)
   )
