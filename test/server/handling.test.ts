@@ -163,7 +163,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const told = [/what was received last is not handled.*"messages":2/, /does not let itself be interrupted/]
       assert.deepStrictEqual(lines.map((line, i) => told[i]?.test(line)), [true, true])
       yield* Deferred.succeed(finish, undefined)
-      yield* oneTurn
+      yield* listener.ended
       assert.strictEqual(lines.length, 2)
     }))
 
