@@ -208,7 +208,8 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const Asked = request(Plain)
       yield* Effect.gen(function*() {
         yield* Asked.respond(() => Effect.never, { drainTimeout: "10 millis" })
-        assert.strictEqual((yield* Effect.flip(Asked.request("x", { timeout: "20 millis" })))._tag, "RequestTimedOut")
+        const error = yield* Effect.flip(Asked.request("x", { timeout: "20 millis" }))
+        assert.deepInclude(error, { _tag: "RequestTimedOut", timeoutMillis: 20 })
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.scoped)
     }))
 
