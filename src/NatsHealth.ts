@@ -103,14 +103,10 @@ export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect
       Effect.timeoutOrElse({
         duration: timeout,
         orElse: () =>
-          Effect.map(client.state, (now): Health => ({
-            live: now._tag !== "Closed",
-            ready: false,
-            state: now._tag,
-            reason: now._tag === "Connected"
-              ? `${now.server} has not answered for ${Duration.format(timeout)}`
-              : reasonOf(now)
-          }))
+          Effect.map(client.state, (now): Health =>
+            now._tag === "Connected"
+              ? { ...healthOf(now), reason: `${now.server} has not answered for ${Duration.format(timeout)}` }
+              : healthOf(now))
       })
     )
   })

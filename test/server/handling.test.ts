@@ -167,6 +167,32 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.strictEqual(lines.length, 2)
     }))
 
+  it.effect("that were interrupted are not called stuck where their broker is away and answers wait", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url, drainTimeout: "2 seconds" })
+      const asker = yield* NatsClient.make({ servers: server.url })
+      const { lines, logger } = logged()
+      const begun = yield* Deferred.make<void>()
+      const listener = yield* NatsListener.make(
+        "asked",
+        NatsListener.replying(() => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)),
+        { drainTimeout: "20 millis" }
+      ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Effect.provide(logger))
+      yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3], () => Effect.ignore(asker.request("asked")), { concurrency: "unbounded" }),
+        { startImmediately: true }
+      )
+      yield* Deferred.await(begun)
+      yield* asker.flush
+      yield* nats.flush
+      yield* server.kill
+      yield* Stream.runHead(Stream.filter(nats.status, ({ _tag }) => _tag === "Reconnecting"))
+      yield* Effect.provide(listener.stop, logger)
+      assert.strictEqual(lines.length, 1)
+      assert.include(lines[0], "what was received last is not handled")
+    }))
+
   it.effect("that end in time, or let themselves be interrupted, end without a word, and all who wait are told", () =>
     Effect.gen(function*() {
       const nats = yield* connect

@@ -42,7 +42,7 @@ export const watchEnd = (
   ended: Effect.Effect<void, unknown>
 ): Effect.Effect<void, never, Scope.Scope> =>
   ended.pipe(
-    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : reportEnd(part, cause)),
+    Effect.catchCause((cause) => reportEnd(part, cause)),
     Effect.forkScoped({ startImmediately: true }),
     Effect.asVoid
   )

@@ -12,9 +12,9 @@ import type { Delivery } from "../delivery/delivery.ts"
 import { Within } from "./background.ts"
 import { roundTrip } from "./sending.ts"
 
-/** Whether it was done in time. A finalizer is uninterruptible, and what has to end in time must not be. */
+/** Whether it was done in time. It is interrupted otherwise, also within a finalizer: it runs in a fiber of its own. */
 export const inTime = (patience: Duration.Input, effect: Effect.Effect<unknown>): Effect.Effect<boolean> =>
-  Effect.map(Effect.timeoutOption(Effect.interruptible(effect), patience), (done) => done._tag === "Some")
+  Effect.map(Effect.timeoutOption(effect, patience), (done) => done._tag === "Some")
 
 /**
  * What was opened is closed when the rest of it fails, and not with the scope, which can live on: nobody would handle what
@@ -37,7 +37,7 @@ export const stopOnce = (part: object, stop: Effect.Effect<void>): Effect.Effect
   return Effect.withFiber((fiber) =>
     Effect.suspend(() => {
       if (stopping !== undefined) return Effect.succeed(stopping)
-      return Effect.map(Effect.forkDetach(stop, { startImmediately: true, uninterruptible: true }), (started) => {
+      return Effect.map(Effect.forkDetach(stop, { startImmediately: true }), (started) => {
         stopping = started
         return started
       })

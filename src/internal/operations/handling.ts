@@ -89,12 +89,17 @@ export const handle = <E, R>(
         for (const worker of workers) worker.halt()
         return Effect.andThen(Effect.yieldNow, Effect.yieldNow)
       })
+      let isIdle = false
+      const idle = Effect.suspend(() => {
+        isIdle = true
+        return giveUp
+      })
       const running = Effect.forEach(workers, (worker) => Effect.onError(worker.run, () => halt), {
         concurrency: "unbounded",
         discard: true
       })
       const fiber = yield* Effect.forkDetach(
-        Effect.provideService(Effect.ensuring(running, giveUp), Within, [...outer, self])
+        Effect.provideService(Effect.ensuring(running, idle), Within, [...outer, self])
       )
       const noted = part === undefined ? undefined : connection.parts.join(part)
       let isWaitedFor = false
@@ -111,7 +116,10 @@ export const handle = <E, R>(
           if (!(yield* inTime(drainTimeout, Effect.andThen(left, Fiber.await(fiber))))) {
             yield* halt
             fiber.interruptUnsafe()
-            if (!(yield* inTime(grace, Fiber.await(fiber)))) yield* Effect.andThen(giveUp, logStuck(settings))
+            // Where no handler runs any more, it is the answers of what was given back that still wait.
+            if (!(yield* inTime(grace, Fiber.await(fiber))) && !isIdle) {
+              yield* Effect.andThen(giveUp, logStuck(settings))
+            }
           }
           if (noted !== undefined) connection.parts.leave(noted)
         })

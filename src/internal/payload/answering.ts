@@ -68,7 +68,7 @@ export const answeringAll = <H extends object>(handler: H): H => {
 
 /** For a message that was received and that no handler has begun when all of them end. */
 export const refuseUnhandled = (handler: object, message: NatsMessage): Effect.Effect<void> =>
-  message.reply === undefined || !answersAll.has(handler) ? Effect.void : Effect.ignore(sendRefusal(message, stopping))
+  answersAll.has(handler) ? Effect.ignore(sendRefusal(message, stopping)) : Effect.void
 
 /**
  * Runs a handler and answers with what it gives: with its success; with the refusal that `refuse` has for its failure; with

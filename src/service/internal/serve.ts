@@ -163,10 +163,9 @@ export const serve = <Rpcs extends Rpc.Any>(
         nats.subscription(subject, { overflow, ...(queue === undefined ? {} : { queue }) }),
       { concurrency: "unbounded" }
     )
-    const within = Effect.provideService(Within, Context.get(context, Within))
     const readers = yield* Effect.forEach(subscriptions, (subscription, i) =>
       Effect.forkIn(
-        within(read(subscription, endpoints[i], (error) => lost(endpoints[i], error))),
+        read(subscription, endpoints[i], (error) => lost(endpoints[i], error)),
         scope
       ))
     const done = Effect.forEach(readers, Fiber.await, { discard: true })
@@ -193,7 +192,6 @@ export const serve = <Rpcs extends Rpc.Any>(
           for (const endpoint of endpoints) endpoint.abandon()
           // A handler that does not let itself be interrupted keeps its slot: who waits for it would never be answered.
           slots?.open()
-          yield* Effect.forEach(subscriptions, (subscription) => subscription.unsubscribe, { discard: true })
           yield* inTime(grace, done)
         }
         yield* inTime(grace, Effect.ignore(nats.flush))
