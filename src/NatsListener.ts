@@ -36,7 +36,7 @@ import type * as Scope from "effect/Scope"
 import { type PartName, watchEnd } from "./internal/operations/background.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { handle } from "./internal/operations/handling.ts"
-import { settingsOf } from "./internal/operations/subscribe.ts"
+import { patternsOf, settingsOf } from "./internal/operations/subscribe.ts"
 import { answering, answeringAll } from "./internal/payload/answering.ts"
 import { refuseWithoutSchema } from "./internal/payload/serviceReply.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
@@ -225,9 +225,6 @@ export const withStartedEvent: {
 )
 
 // internal
-
-const patternsOf = (subjects: string | ReadonlyArray<string>): ReadonlyArray<string> =>
-  typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
 
 const partOf = (patterns: ReadonlyArray<string>): PartName => ({ kind: "listener", name: patterns.join(", ") })
 

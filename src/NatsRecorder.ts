@@ -42,6 +42,7 @@ import { noteEnd, noteStopping, watchEnd } from "./internal/operations/backgroun
 import { allOrNothing } from "./internal/operations/closing.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { checkConcurrency } from "./internal/operations/handling.ts"
+import { patternsOf } from "./internal/operations/subscribe.ts"
 import { describeIssue } from "./internal/payload/decodeProblem.ts"
 import { isTraceHeader } from "./internal/protocol/headerNames.ts"
 import { isUtf8 } from "./internal/wire/utf8.ts"
@@ -159,7 +160,7 @@ export const make = (
   Effect.gen(function*() {
     const nats = yield* NatsClient
     const subscriptions = yield* allOrNothing(Effect.forEach(
-      typeof subjects === "string" ? [subjects] : [...new Set(subjects)],
+      patternsOf(subjects),
       (pattern) => nats.subscription(pattern, options),
       { concurrency: "unbounded" }
     ))

@@ -1,39 +1,19 @@
 /** Nothing that runs in the background ends without a word: who is told, and what health says of it. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Logger, Schema, Scope, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { Rpc, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import { RpcSerialization, RpcServer } from "effect/rpc"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { oneTurn, until } from "../fixtures/following.ts"
+import { auth, errors, Group, Handlers, service, user } from "../fixtures/losing.ts"
 
-const Group = RpcGroup.make(Rpc.make("hi", { success: Schema.String }), Rpc.make("other", { success: Schema.String }))
-const Handlers = Group.toLayer({ hi: () => Effect.succeed("hi"), other: () => Effect.succeed("other") })
 const Asked = SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.String })
 const Told = SubjectSchema.make("told", Schema.String)
-
-const service = Layer.provide(NatsService.layer(Group, { name: "s", version: "1.0.0" }), Handlers)
-
-const user = (deny: ReadonlyArray<string>) => ({
-  users: [{ user: "u", password: "p", permissions: { publish: [">"], subscribe: { deny } } }]
-})
-
-const auth = { user: "u", password: "p" }
-
-/** What stands in the log at level Error: message and annotations. */
-const errors = () => {
-  const lines: Array<string> = []
-  const logger = Logger.layer([
-    Logger.map(Logger.formatJson, (line) => {
-      if ((JSON.parse(line) as { level: string }).level === "ERROR") lines.push(line)
-    })
-  ])
-  return { lines, logger }
-}
 
 const scopedFile = Effect.acquireRelease(
   Effect.sync(() => path.join(fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-")), "recording.jsonl")),

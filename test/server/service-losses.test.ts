@@ -1,33 +1,12 @@
 /** What a service loses while it runs: an endpoint, its discovery, its client. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { NatsClient, NatsHealth } from "effect-nats"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { oneTurn, until } from "../fixtures/following.ts"
-
-const Group = RpcGroup.make(Rpc.make("hi", { success: Schema.String }), Rpc.make("other", { success: Schema.String }))
-const Handlers = Group.toLayer({ hi: () => Effect.succeed("hi"), other: () => Effect.succeed("other") })
-
-const service = Layer.provide(NatsService.layer(Group, { name: "s", version: "1.0.0" }), Handlers)
-
-const user = (deny: ReadonlyArray<string>) => ({
-  users: [{ user: "u", password: "p", permissions: { publish: [">"], subscribe: { deny } } }]
-})
-
-const auth = { user: "u", password: "p" }
-
-/** What stands in the log at level Error: message and annotations. */
-const errors = () => {
-  const lines: Array<string> = []
-  const logger = Logger.layer([
-    Logger.map(Logger.formatJson, (line) => {
-      if ((JSON.parse(line) as { level: string }).level === "ERROR") lines.push(line)
-    })
-  ])
-  return { lines, logger }
-}
+import { auth, errors, Group, Handlers, service, user } from "../fixtures/losing.ts"
 
 it.live("a service that lost one endpoint says so, takes it out of INFO and of health, and goes on", () =>
   Effect.gen(function*() {

@@ -22,6 +22,10 @@ import { available, bounded, roundTrip, within } from "./sending.ts"
 export const defaultCapacity = 65_536
 export const defaultCapacityBytes = 64 * 1024 * 1024
 
+/** Of one subject or several. One that is given twice counts once. */
+export const patternsOf = (subjects: string | ReadonlyArray<string>): ReadonlyArray<string> =>
+  typeof subjects === "string" ? [subjects] : [...new Set(subjects)]
+
 /** The settings of a subscription with what its options leave out. */
 export const settingsOf = (subject: string, options: SubscribeOptions | undefined): SubscriptionSettings => ({
   subject,
