@@ -116,6 +116,7 @@ describe("auth", () => {
       "auth.creds",
       /line 10.*another user/
     ],
+    ["creds in UTF-16", { _tag: "Creds", creds: creds.replace(/./gs, "$&\0") }, "auth.creds", /UTF-16.*as UTF-8/],
     ["creds as a path", { _tag: "CredsFile", path: creds }, "auth.path", /content of a file.*Creds/]
   ]
   for (const [name, auth, path, expected] of faults) {

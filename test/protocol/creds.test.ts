@@ -25,7 +25,17 @@ const forms: ReadonlyArray<readonly [string, string]> = [
   ["with the JWT broken over lines", text.replace(jwt, `${jwt.slice(0, 40)}\n${jwt.slice(40)}`)],
   ["with the blocks in the other order", text.split("\n\n").toReversed().join("\n\n")],
   ["with another block before it", `-----BEGIN ACCOUNT ID-----\nA\n-----END ACCOUNT ID-----\n${text}`],
-  ["followed by another user's", text + credsText(jane.jwt(), jane.seed)]
+  ["followed by another user's", text + credsText(jane.jwt(), jane.seed)],
+  ["whose seed block has another title", text.replaceAll("USER NKEY SEED", "USER PRIVATE KEY")],
+  ["whose JWT block has another title", text.replaceAll("NATS USER JWT", "NATS TOKEN")],
+  [
+    "whose titles are the wrong way round",
+    text.replaceAll("NATS USER JWT", "<x>").replaceAll("USER NKEY SEED", "NATS USER JWT").replaceAll(
+      "<x>",
+      "USER NKEY SEED"
+    )
+  ],
+  ["without titles, a line each", `# john\n${jwt}\n${john.seed}\n`]
 ]
 
 describe("creds text", () => {
@@ -45,12 +55,23 @@ describe("creds text", () => {
     })
   }
 
-  it("that is a seed alone is a seed", () => {
+  it("that is a seed alone is a seed, below a comment, too", () => {
     assert.deepInclude(parseCreds(`\n${john.seed}\n`), { seed: john.seed, seedLine: 2 })
+    assert.deepInclude(parseCreds(`# an nkey\n${john.seed}\n`), { seed: john.seed, seedLine: 2 })
   })
 
   const faults: ReadonlyArray<readonly [string, string, number | undefined, RegExp]> = [
     ["that is empty", " \n", undefined, /nothing in it/],
+    [
+      "that is UTF-16",
+      Buffer.from(`\uFEFF${text}`, "utf16le").toString("utf8"),
+      undefined,
+      /UTF-16 .* save it as UTF-8/
+    ],
+    ["that is big-endian UTF-16", Buffer.from(text, "utf16le").swap16().toString("utf8"), undefined, /UTF-16/],
+    ["that is base64 as a whole", Buffer.from(text).toString("base64"), undefined, /base64 .* decode it/],
+    ["that is base64 in lines", Buffer.from(text).toString("base64").replace(/.{76}/g, "$&\n"), undefined, /base64/],
+    ["that is a seed in base64", Buffer.from(`${john.seed}\n`).toString("base64"), undefined, /base64/],
     ["without blocks", "hello", undefined, /no block/],
     ["without a JWT block", text.slice(text.indexOf("****")), undefined, /NATS USER JWT/],
     ["with an empty JWT block", text.replace(jwt, ""), 1, /JWT block is empty/],

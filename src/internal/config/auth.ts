@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsAuth } from "../../NatsAuth.ts"
-import { parseCreds } from "../identity/creds.ts"
+import { parseCreds, wrappedForm } from "../identity/creds.ts"
 import { decodeJwt, type JwtClaims } from "../identity/jwt.ts"
 import { decodeUserSeed, userKey } from "../identity/nkey.ts"
 import { has, readPath, readSecret, readText } from "./fields.ts"
@@ -120,6 +120,9 @@ const decodeJwtForm = (problems: Problems, path: Path, fields: Fields): NatsAuth
 }
 
 const decodeCreds = (problems: Problems, path: Path, value: unknown): NatsAuth | undefined => {
+  const given = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  const wrapped = typeof given === "string" && given.length <= has.document ? wrappedForm(given) : undefined
+  if (wrapped !== undefined) return problems.add(path, `is unusable: ${wrapped}`)
   const creds = readSecret(problems, path, value, has.document, true)
   if (creds === undefined) return undefined
   const checked = checkCreds(creds)
