@@ -440,8 +440,15 @@ export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInva
   }
 }
 
+/** TLS does not say which of the two it is. */
+const handshakeFailure =
+  "it has no cipher or group in common with this client, or it wants a client certificate: compare the TLS settings of both, or set `tls.cert` and `tls.key`"
+
+const isHandshakeFailure = (code: string): boolean => code.endsWith("_ALERT_HANDSHAKE_FAILURE")
+
 /**
- * The server refused our side of the TLS handshake: a client certificate is missing or was not accepted.
+ * The server refused our side of the TLS handshake: a client certificate is missing or was not accepted. It is told by an
+ * alert that is about certificates, or by the end of the handshake with a server that asks for one.
  *
  * @category errors
  * @since 0.1.0
@@ -452,15 +459,37 @@ export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejecte
   code: Schema.String
 }) {
   override get message(): string {
-    return `${this.server} rejected the TLS handshake (${this.code}): set \`tls.cert\` and \`tls.key\` to a client certificate that it trusts.`
+    const remedy = isHandshakeFailure(this.code)
+      ? handshakeFailure
+      : "set `tls.cert` and `tls.key` to a client certificate that it trusts"
+    return `${this.server} rejected the TLS handshake (${this.code}): ${remedy}.`
   }
   get isRetryable(): boolean {
     return false
   }
 }
 
+/** By the name of the alert, or by the code of the TLS library. What is not here is the other side's to explain. */
+const handshakeRemedies: ReadonlyArray<readonly [pattern: RegExp, remedy: string]> = [
+  [/_ALERT_HANDSHAKE_FAILURE$/, handshakeFailure],
+  [
+    /_ALERT_(PROTOCOL_VERSION|INAPPROPRIATE_FALLBACK)$|UNSUPPORTED_PROTOCOL$/,
+    "the two have no version of TLS in common; this client takes 1.2 and 1.3"
+  ],
+  [
+    /_UNRECOGNIZED_NAME$/,
+    "it serves no host of the name that was asked for; dial a name that it has, or set `tls.serverName`"
+  ],
+  [/_ALERT_INSUFFICIENT_SECURITY$/, "it finds the ciphers of this client too weak; compare the TLS settings of both"],
+  // OpenSSL leaves the word out for the alerts of extensions.
+  [
+    /_ALERT_|_TLSV1_/,
+    "it ended the handshake with this alert; look at its log, and at what stands between it and this client"
+  ]
+]
+
 /**
- * The TLS handshake failed for another reason, such as a peer that does not speak TLS.
+ * The TLS handshake failed for another reason, such as a peer that does not speak TLS, or has no version of it in common.
  *
  * @category errors
  * @since 0.1.0
@@ -471,7 +500,9 @@ export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()
   code: Schema.String
 }) {
   override get message(): string {
-    return `The TLS handshake with ${this.server} failed (${this.code}): check that the server speaks TLS at this port, and \`tls.handshakeFirst\`.`
+    const remedy = handshakeRemedies.find(([pattern]) => pattern.test(this.code))?.[1] ??
+      "check that the server speaks TLS at this port, and `tls.handshakeFirst`"
+    return `The TLS handshake with ${this.server} failed (${this.code}): ${remedy}.`
   }
   get isRetryable(): boolean {
     return false

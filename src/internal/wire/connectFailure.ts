@@ -80,10 +80,12 @@ export const timedOut = (peer: Peer, stage: ConnectError.ConnectStage, error?: u
     ...causeOf(error)
   })
 
-// Of the alerts, those that are about the protocol and not about who we are.
-const protocolAlert = /ALERT_(PROTOCOL_VERSION|UNRECOGNIZED_NAME|NO_APPLICATION_PROTOCOL|INAPPROPRIATE_FALLBACK)/
+// Of the alerts (RFC 8446, 6.2, and those that came before it), those that are about a certificate of ours.
+const certificateAlert =
+  /_ALERT_(BAD_CERTIFICATE(_.+)?|UNSUPPORTED_CERTIFICATE|NO_CERTIFICATE|CERTIFICATE_.+|UNKNOWN_CA|ACCESS_DENIED)$/
 
-const isAlert = (code: string): boolean => code.includes("_ALERT_") && !protocolAlert.test(code)
+/** Which of two things this one says is not told: that there is no common cipher, or that a certificate is missing. */
+const openAlert = /_ALERT_HANDSHAKE_FAILURE$/
 
 /** What is known about TLS when a connection that wants it, or has it, ends. */
 export interface TlsState {
@@ -109,7 +111,9 @@ export const fromEnd = (
     }
     if (error !== undefined) {
       const code = codeOf(error)
-      if (isAlert(code)) return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
+      if (certificateAlert.test(code) || (tls.verify && openAlert.test(code))) {
+        return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
+      }
       if (cut.test(code)) {
         // The alert about a client certificate can be overtaken by the reset that follows it.
         return tls.verify

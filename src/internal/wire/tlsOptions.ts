@@ -12,12 +12,14 @@ import type { TlsMaterial } from "./tlsMaterial.ts"
  * `resolveTls` has checked the material, so that hardly anything is left to go wrong here.
  *
  * The certificate must be valid for one of `hosts`, names and addresses alike: without them node would verify
- * `localhost`. An address must not be sent as the server name of the handshake.
+ * `localhost`. An address must not be sent as the server name of the handshake, nor the dot that ends a name that is told
+ * in full: no certificate has it (RFC 6066, 3).
  */
 export const tlsOptions = (
-  hosts: readonly [string, ...Array<string>],
+  named: readonly [string, ...Array<string>],
   tls: TlsMaterial
 ): Tls.ConnectionOptions | ConnectError.TlsConfigInvalid => {
+  const hosts = named.map((host) => host.replace(/\.$/, ""))
   const pem = {
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     ...(tls.cert === undefined ? {} : { cert: tls.cert }),
