@@ -21,13 +21,14 @@
 import * as Schema from "effect/Schema"
 
 /**
- * How far a connection had come when it failed: `tcp` (name lookup and TCP connect), `info` (waiting for the server's
- * first line), `tls` (handshake), `connect` (credentials sent, waiting for the server's answer), `up` (connected).
+ * How far a connection had come when it failed: `lookup` (the addresses of its name), `tcp` (TCP connect), `info` (waiting
+ * for the server's first line), `tls` (handshake), `connect` (credentials sent, waiting for the server's answer), `up`
+ * (connected).
  *
  * @category models
  * @since 0.1.0
  */
-export const ConnectStage = Schema.Literals(["tcp", "info", "tls", "connect", "up"])
+export const ConnectStage = Schema.Literals(["lookup", "tcp", "info", "tls", "connect", "up"])
 
 /**
  * @category models
@@ -50,7 +51,8 @@ export const AuthMethod = Schema.Literals(["Anonymous", "UserPassword", "Token",
 export type AuthMethod = typeof AuthMethod.Type
 
 /**
- * One server that was tried and why it was not taken. Listed in `attempts` when several servers were tried.
+ * One server that was tried and why it was not taken. Listed in `attempts` when several servers were tried, or several
+ * addresses of one: `server` then has the address, and `error` names the server as it was configured.
  *
  * @category models
  * @since 0.1.0
@@ -71,7 +73,7 @@ export const Attempt: Schema.Codec<Attempt, unknown> = Schema.Struct({
 })
 
 const common = {
-  /** All servers that were tried in this round, when there was more than one. */
+  /** All servers that were tried in this round, or all addresses of the server, when there was more than one. */
   attempts: Schema.optionalKey(Schema.Array(Attempt)),
   /** What the library underneath or the operating system reported. */
   cause: Schema.optionalKey(Schema.Defect())
@@ -309,11 +311,12 @@ export class ServerNotFound extends Schema.TaggedError<ServerNotFound>()("Server
 export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("ConnectTimedOut", {
   ...atServer,
   stage: ConnectStage,
-  /** The time that was allowed, in milliseconds. */
+  /** The time that was waited, in milliseconds: `connectTimeout`, or what was left of it for one of several addresses. */
   timeoutMillis: Schema.Number
 }) {
   override get message(): string {
     const waited = {
+      lookup: "has a name that the name service did not find an address for",
       tcp: "did not accept a connection",
       info: "accepted a connection but sent no NATS greeting",
       tls: "did not finish the TLS handshake",
@@ -322,6 +325,8 @@ export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("Conn
     }[this.stage]
     const remedy = this.stage === "info"
       ? "check that a NATS server listens there (one with `handshake_first` needs `tls.handshakeFirst`)"
+      : this.stage === "lookup"
+      ? "check the name service of this machine, or raise `connectTimeout`"
       : "check the server and the network, or raise `connectTimeout`"
     return `${this.server} ${waited} within ${this.timeoutMillis} ms: ${remedy}.`
   }

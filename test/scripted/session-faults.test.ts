@@ -51,7 +51,7 @@ describe("the first write", () => {
     const owner = new Recorder()
     const session = new WireSession({
       transport,
-      peer: { server: "nats://test:4222", hosts: [], method: "Anonymous", timeoutMillis: 1000 },
+      peer: { server: "nats://test:4222", hosts: [], method: "Anonymous" },
       info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
       infoInsideTls: false,
       tls: undefined,

@@ -193,7 +193,7 @@ export class Supervisor {
       // The owner takes the session before `dial` returns, so that an interruption just then cannot lose it.
       const { address, hadTls, hosts } = server
       yield* Effect.ensuring(
-        dial({ server: address, hosts, requireTls: hadTls, settings, credentials, tls, owner }),
+        dial({ server: address, hosts, requireTls: hadTls, settings, credentials, tls, owner, mostTelling }),
         readLoopLeft
       )
       this.lastGood = credentials

@@ -10,7 +10,6 @@ export interface Peer {
   /** Whom its certificate must be for, where that is not told by the configuration: of a server that another one named. */
   readonly hosts: ReadonlyArray<string>
   readonly method: ConnectError.AuthMethod
-  readonly timeoutMillis: number
 }
 
 const codeOf = (error: unknown): string => {
@@ -56,29 +55,31 @@ export const fromServerText = (peer: Peer, raw: string): ConnectError.ConnectErr
   }
 }
 
-const nameService = /^(ENOTFOUND|EAI_.*|ENODATA|ESERVFAIL|EBADNAME)$/
 const cut = /^(ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN|UNKNOWN)$/
 
-/** The connection could not be made. */
-export const fromTcp = (peer: Peer, error: unknown): ConnectError.ConnectError => {
+/** The name has no address, or what knows names failed. */
+export const fromLookup = (server: string, error: unknown): ConnectError.ConnectError =>
+  new ConnectError.ServerNotFound({ server, ...causeOf(error) })
+
+/** The connection could not be made, after the time that was waited for it. */
+export const fromTcp = (peer: Peer, error: unknown, waitedMillis: number): ConnectError.ConnectError => {
   const { server } = peer
   const code = codeOf(error)
   if (error === undefined || cut.test(code)) {
     return new ConnectError.ConnectionReset({ server, stage: "tcp", ...causeOf(error) })
   }
-  if (nameService.test(code)) return new ConnectError.ServerNotFound({ server, ...causeOf(error) })
-  if (code === "ETIMEDOUT") return timedOut(peer, "tcp", error)
+  if (code === "ETIMEDOUT") return timedOut(server, "tcp", waitedMillis, error)
   // ECONNREFUSED, and what else keeps a connection from being made: no route, forbidden, impossible port.
   return new ConnectError.ConnectionRefused({ server, ...causeOf(error) })
 }
 
-export const timedOut = (peer: Peer, stage: ConnectError.ConnectStage, error?: unknown): ConnectError.ConnectError =>
-  new ConnectError.ConnectTimedOut({
-    server: peer.server,
-    stage,
-    timeoutMillis: peer.timeoutMillis,
-    ...causeOf(error)
-  })
+export const timedOut = (
+  server: string,
+  stage: ConnectError.ConnectStage,
+  waitedMillis: number,
+  error?: unknown
+): ConnectError.ConnectError =>
+  new ConnectError.ConnectTimedOut({ server, stage, timeoutMillis: waitedMillis, ...causeOf(error) })
 
 // Of the alerts (RFC 8446, 6.2, and those that came before it), those that are about a certificate of ours.
 const certificateAlert =

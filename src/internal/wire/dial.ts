@@ -4,10 +4,12 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
+import { isIP } from "../identity/hostNames.ts"
 import { connectAndPing } from "../protocol/connectLine.ts"
 import { bannerOf, Greeting } from "../protocol/greeting.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddress.ts"
+import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
 import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
 import type { DialOptions, Session } from "./session.ts"
@@ -19,30 +21,46 @@ import { version } from "./version.ts"
 import { WireSession } from "./wireSession.ts"
 
 /**
- * Dials once. `owner.opened` has been called when this succeeds, and can have been called when it is interrupted; in
+ * Dials once. `owner.opened` has been called once when this succeeds, and can have been called when it is interrupted; in
  * all other cases nothing is left: no socket, no timer.
  *
- * It fails at the latest after `connectTimeout`, naming the stage that was reached. Interruption is immediate.
+ * A name is looked up, and its addresses are dialled as `AddressRace` says. It fails at the latest after its timeout,
+ * naming the stage that was reached. Interruption is immediate.
  */
 export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
-  Effect.suspend(() => {
-    const timeoutMillis = Duration.toMillis(options.settings.connectTimeout)
-    const dialling = new Dialling(options, timeoutMillis)
+  Effect.clockWith((clock) => {
+    const { mostTelling, server, settings, timeout } = options
+    if (server.scheme === "ws" && requires(options)) {
+      return Effect.fail(new ConnectError.TlsUnavailable({ server: formatServer(server) }))
+    }
+    const timeoutMillis = Duration.toMillis(timeout ?? settings.connectTimeout)
+    const began = clock.currentTimeNanosUnsafe()
+    const race = new AddressRace({
+      server,
+      timeoutMillis,
+      elapsed: () => Number(clock.currentTimeNanosUnsafe() - began) / 1e6,
+      dialAddress: (address, waited) => new Dialling(options, address, waited),
+      mostTelling
+    })
     const pokeAt = timeoutMillis * pokeFraction
     const deadline = Effect.sleep(pokeAt).pipe(
-      Effect.andThen(Effect.sync(() => dialling.poke())),
+      Effect.andThen(Effect.sync(() => race.poke())),
       Effect.andThen(Effect.sleep(timeoutMillis - pokeAt)),
-      Effect.andThen(Effect.sync(() => dialling.expire())),
+      Effect.andThen(Effect.sync(() => race.expire())),
       Effect.andThen(Effect.never)
     )
     const outcome = Effect.callback<Session, ConnectError.ConnectError>((resume) => {
-      dialling.start((result) =>
-        resume(result instanceof WireSession ? Effect.succeed<Session>(result) : Effect.fail(result))
-      )
-      return Effect.sync(() => dialling.abort())
+      race.start(resume)
+      return Effect.sync(() => race.abort())
     })
-    return Effect.raceFirst(outcome, deadline)
+    return isIP(server.host) === 0
+      ? Effect.raceAllFirst([outcome, race.lead, deadline])
+      : Effect.raceFirst(outcome, deadline)
   })
+
+/** Whether nothing may be sent in clear. */
+const requires = ({ requireTls, server, tls }: DialOptions): boolean =>
+  requiresTls(server.scheme) || requireTls || tls.mode === "require"
 
 /**
  * When, as a part of `connectTimeout`, a listener that is still silent is spoken to. A NATS server speaks first; an HTTP
@@ -59,18 +77,19 @@ const settleMillis = 5
 /** How long a first line that is not a NATS server's may take to become whole, in milliseconds. */
 const bannerMillis = 20
 
-type Outcome = (result: WireSession | ConnectError.ConnectError) => void
-
 const nothing = Buffer.alloc(0)
 
-class Dialling implements TransportListener {
+/** The dial of one address. */
+class Dialling implements AddressDial, TransportListener {
   private readonly options: DialOptions
+  private readonly address: string
+  private readonly waited: () => number
   private readonly hosts: readonly [string, ...Array<string>]
   private readonly peer: Peer
   private readonly tlsRequired: boolean
   private readonly tlsWanted: boolean
   private readonly webSocket: boolean
-  private outcome: Outcome = () => {}
+  private outcome: AddressOutcome | undefined
   private stage: ConnectError.ConnectStage = "tcp"
   private transport: Transport | undefined
   private tcp: TcpTransport | undefined
@@ -85,33 +104,30 @@ class Dialling implements TransportListener {
   private poked = false
   private over = false
 
-  constructor(options: DialOptions, timeoutMillis: number) {
+  constructor(options: DialOptions, address: string, waited: () => number) {
     this.options = options
+    this.address = address
+    this.waited = waited
     const { server, tls } = options
     const isItself = options.hosts.length === 1 && options.hosts[0] === server.host
     this.hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
     this.peer = {
       server: formatServer(server),
       hosts: tls.serverName === undefined && !isItself ? options.hosts : [],
-      method: options.credentials.method,
-      timeoutMillis
+      method: options.credentials.method
     }
     this.webSocket = isWebSocket(server.scheme)
-    this.tlsRequired = requiresTls(server.scheme) || options.requireTls || tls.mode === "require"
+    this.tlsRequired = requires(options)
     this.tlsWanted = this.tlsRequired || (tls.mode === "prefer" && !this.webSocket)
   }
 
-  start(outcome: Outcome): void {
+  start(outcome: AddressOutcome): void {
     this.outcome = outcome
-    const { server } = this.options
-    if (server.scheme === "ws" && this.tlsRequired) {
-      return this.fail(new ConnectError.TlsUnavailable({ server: this.peer.server }))
-    }
     try {
-      this.tcp = new TcpTransport(server.host, server.port, this, () => this.connected())
+      this.tcp = new TcpTransport(this.address, this.options.server.port, this, () => this.connected())
       this.transport = this.tcp
     } catch (cause) {
-      this.fail(fromTcp(this.peer, cause))
+      this.fail(fromTcp(this.peer, cause, this.waited()))
     }
   }
 
@@ -128,13 +144,12 @@ class Dialling implements TransportListener {
       const banner = this.stage === "info" ? this.greeting.banner : undefined
       this.fail(
         banner === undefined
-          ? this.session?.suspicion ?? timedOut(this.peer, this.stage)
+          ? this.session?.suspicion ?? this.timedOut(this.stage)
           : this.notNats(banner)
       )
     }
   }
 
-  /** The dialling fiber is gone. A session that was opened belongs to the owner and stays. */
   abort(): void {
     if (!this.over) {
       this.release()
@@ -165,9 +180,9 @@ class Dialling implements TransportListener {
     if (banner !== undefined) return this.fail(this.notNats(banner))
     if (this.poked) {
       // It closed because of what was sent to it. What it did by itself is to keep silent.
-      return this.fail(timedOut(this.peer, "info", error))
+      return this.fail(this.timedOut("info", error))
     }
-    if (this.stage === "tcp") return this.fail(fromTcp(this.peer, error))
+    if (this.stage === "tcp") return this.fail(fromTcp(this.peer, error, this.waited()))
     this.fail(
       this.stage === "tls" || this.secure
         ? fromEnd(this.peer, this.stage, error, this.tlsState())
@@ -288,12 +303,16 @@ class Dialling implements TransportListener {
         } else if (!this.over) {
           this.release()
           this.session = undefined
-          this.outcome(session)
+          this.outcome?.opened(session)
         }
       }
     })
     this.session = session
     session.start(rest, connect)
+  }
+
+  private timedOut(stage: ConnectError.ConnectStage, error?: unknown): ConnectError.ConnectError {
+    return timedOut(this.peer.server, stage, this.waited(), error)
   }
 
   private unusable(problem: string): ConnectError.ConnectError {
@@ -317,7 +336,7 @@ class Dialling implements TransportListener {
   private notNats(banner: string): ConnectError.ConnectError {
     if (this.poked && banner === "") {
       // A TLS alert: the server waits for the handshake.
-      return timedOut(this.peer, "info")
+      return this.timedOut("info")
     }
     return new ConnectError.NotANatsServer({ server: this.peer.server, banner })
   }
@@ -335,7 +354,7 @@ class Dialling implements TransportListener {
       this.release()
       this.session?.close()
       this.transport?.destroy()
-      this.outcome(error)
+      this.outcome?.failed(error, this.session?.offered === true)
     }
   }
 

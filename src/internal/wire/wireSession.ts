@@ -41,6 +41,8 @@ export class WireSession implements Session {
   private stage: "connect" | "up" | "ended" = "connect"
   /** The owner has taken it: from here on an end is told to the owner, before that to the dial. */
   private owned = false
+  /** The owner was told of it, whatever it made of that. */
+  offered = false
   private reason: ConnectError.ConnectError | undefined
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
   private suspect: string | undefined
@@ -173,6 +175,7 @@ export class WireSession implements Session {
     this.suspect = undefined
     if (this.stage === "connect") {
       this.stage = "up"
+      this.offered = true
       this.owner.opened(this)
       if (!this.isOpen) return
       this.owned = true
