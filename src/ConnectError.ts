@@ -561,14 +561,61 @@ export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
 export class NotANatsServer extends Schema.TaggedError<NotANatsServer>()("NotANatsServer", {
   ...atServer,
   /** How its first line begins, printable characters only, at most 64. Empty when the line is a malformed NATS greeting. */
-  banner: Schema.String
+  banner: Schema.String,
+  /** What is wrong with the answer, where that is not seen in `banner`, in words that follow it. */
+  problem: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
     const answer = this.banner === "" ? "a malformed NATS greeting" : JSON.stringify(this.banner)
-    return `${this.server} is not a NATS server, it answers ${answer}: correct \`servers\` (or NATS_URL).`
+    const problem = this.problem === undefined ? "" : ` ${this.problem}`
+    return `${this.server} is not a NATS server, it answers ${answer}${problem}: correct \`servers\` (or NATS_URL).`
   }
   get isRetryable(): boolean {
     return false
+  }
+}
+
+const mayPass = (status: number): boolean => status >= 500 || [408, 425, 429].includes(status)
+
+const webSocketRemedy = (status: number): string => {
+  if (mayPass(status)) {
+    return "the server behind it is away or takes no more just now; try again, and look at the log of the proxy"
+  }
+  if (status >= 300 && status < 400) {
+    return "redirects are not followed; write the URL that it leads to into `servers` (or NATS_URL)"
+  }
+  switch (status) {
+    case 401:
+      return "it wants to know who asks; set `webSocket.headers`, such as `authorization` or `cookie`"
+    case 403:
+      return "it does not let this client in; correct `webSocket.headers` (`authorization`, `cookie`, `origin`), or allow it there"
+    case 404:
+      return "there is nothing at this path; correct the path in `servers` (or NATS_URL)"
+    default:
+      return "check that this is the server's WebSocket port, or a proxy that passes WebSockets on to it"
+  }
+}
+
+/**
+ * What answers at a `ws://` or `wss://` URL speaks HTTP and did not open the WebSocket: a proxy in front of the server, a web
+ * server, or a port that is not for WebSockets.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class WebSocketRefused extends Schema.TaggedError<WebSocketRefused>()("WebSocketRefused", {
+  ...atServer,
+  /** The HTTP status: any but 101. */
+  status: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.server} did not open a WebSocket, it answered with HTTP status ${this.status}: ${
+      webSocketRemedy(this.status)
+    }.`
+  }
+  /** `true` for 408, 425, 429 and from 500 on: what stands in front of the server waits for it, too. */
+  get isRetryable(): boolean {
+    return mayPass(this.status)
   }
 }
 
@@ -634,6 +681,7 @@ export type ConnectError =
   | MaxConnectionsExceeded
   | WrongPort
   | NotANatsServer
+  | WebSocketRefused
   | StaleConnection
   | ServerRejected
 
@@ -663,6 +711,7 @@ export const ConnectError = Schema.Union([
   MaxConnectionsExceeded,
   WrongPort,
   NotANatsServer,
+  WebSocketRefused,
   StaleConnection,
   ServerRejected
 ])

@@ -39,7 +39,8 @@ import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
 
 /**
- * One server to dial: `scheme` ("nats", "tls", "ws", "wss"), `host`, `port`, and `path` for WebSocket. It has no user info.
+ * One server to dial: `scheme` ("nats", "tls", "ws", "wss"), `host`, `port`, and for WebSocket `path`, with its query. It
+ * has no user info.
  *
  * @category models
  * @since 0.1.0
@@ -93,6 +94,7 @@ export interface NatsConfig extends Input {
   readonly name?: string | undefined
   readonly auth: NatsAuth.NatsAuth
   readonly tls: NatsTls.NatsTls
+  readonly webSocket?: { readonly headers: Readonly<Record<string, Redacted.Redacted>> } | undefined
   readonly connectTimeout: Duration.Duration
   readonly requestTimeout: Duration.Duration
   readonly pingInterval: Duration.Duration
@@ -158,7 +160,8 @@ export interface ReconnectInput {
 export interface Settings {
   /**
    * One URL, several separated by commas, or an array. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
-   * `host:port`. User info becomes `auth`. Default `nats://127.0.0.1:4222`.
+   * `host:port`. User info becomes `auth`. The path and the query of a WebSocket are sent as they are written; errors and
+   * logs leave the query out. Default `nats://127.0.0.1:4222`.
    *
    * All servers get the same credentials. So `host:port` has the scheme of the others in the list (and that scheme's
    * port), and `nats://` or `ws://` beside `tls://` or `wss://` is refused.
@@ -181,6 +184,15 @@ export interface Settings {
   readonly name?: string | undefined
   /** How the wire is protected. Default: TLS where the server wants it, always verified. */
   readonly tls?: NatsTls.Input | undefined
+  /** What a WebSocket is opened with; `nats://` and `tls://` do not use it. Default: the handshake alone. */
+  readonly webSocket?: {
+    /**
+     * Headers of the request that opens a WebSocket, from name to value: what a proxy in front of the server asks for, such
+     * as `cookie` or `authorization`. Values are ASCII, at most 65,536 characters, and never shown. At most 100; those that
+     * the handshake writes (`Host`, `Upgrade`, `Sec-WebSocket-Key`, …) are refused. Default: none.
+     */
+    readonly headers?: Readonly<Record<string, NatsAuth.Secret>> | undefined
+  } | undefined
   /**
    * How long a whole dial may take, from the name lookup to the server's answer. A number is milliseconds; more than 0, at
    * most 24 days. Default 5 s.
@@ -236,6 +248,7 @@ export interface Encoded {
   readonly name?: string | undefined
   readonly auth: NatsAuth.Encoded
   readonly tls: NatsTls.Encoded
+  readonly webSocket?: { readonly headers: Readonly<Record<string, string>> } | undefined
   readonly connectTimeout: number
   readonly requestTimeout: number
   readonly pingInterval: number

@@ -247,6 +247,9 @@ const variablesOf = (encoded: NatsConfig.Encoded): Record<string, string> => {
     NATS_TLS_KEY_FILE: encoded.tls.keyFile,
     NATS_TLS_PASSPHRASE: encoded.tls.passphrase,
     NATS_TLS_DANGEROUSLY_DISABLE_VERIFICATION: encoded.tls.dangerouslyDisableVerification,
+    NATS_WEBSOCKET_HEADERS: encoded.webSocket === undefined
+      ? undefined
+      : Object.entries(encoded.webSocket.headers).map(([name, value]) => `${name}: ${value}`).join("\n"),
     NATS_CONNECT_TIMEOUT: encoded.connectTimeout,
     NATS_REQUEST_TIMEOUT: `${encoded.requestTimeout} millis`,
     NATS_PING_INTERVAL: encoded.pingInterval,

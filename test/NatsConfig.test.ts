@@ -195,6 +195,37 @@ describe("a configuration", () => {
     ["a buffer of none", { whileDisconnected: { buffer: 0 } }, [["whileDisconnected.buffer", /from 1/]]],
     ["a wildcard in its inbox prefix", { inboxPrefix: "a.*" }, [["inboxPrefix", /without wildcards/]]],
     ["an empty token in its inbox prefix", { inboxPrefix: "a..b" }, [["inboxPrefix", /without wildcards/]]],
+    ["headers that are none", { webSocket: { headers: "cookie: a" } }, [["webSocket.headers", /value for each name/]]],
+    ["a header in the wrong place", { webSocket: { cookie: "a=b" } }, [[
+      "webSocket.cookie",
+      /`headers: \{ cookie \}`/
+    ]]],
+    ["headers that cannot be sent", {
+      webSocket: {
+        headers: {
+          "Bearer abc": "authorization",
+          cookie: "a\r\nhost: b",
+          "x-name": "né",
+          "x-number": 5,
+          Upgrade: "h2c",
+          "sec-websocket-key": "a",
+          Host: "b",
+          "a9": "",
+          "X-Twice": "1",
+          "x-twice": "2"
+        }
+      }
+    }, [
+      ["webSocket.headers[0]", /a name that a header cannot have/],
+      ["webSocket.headers.cookie", /line breaks/],
+      ["webSocket.headers.x-name", /ASCII/],
+      ["webSocket.headers.x-number", /must be text/],
+      ["webSocket.headers.Upgrade", /handshake/],
+      ["webSocket.headers.sec-websocket-key", /handshake/],
+      ["webSocket.headers.Host", /handshake/],
+      ["webSocket.headers[7]", /empty/],
+      ["webSocket.headers.x-twice", /twice/]
+    ]],
     ["many faults", { maxPingOut: 0.5, auth: { user: "j" }, tls: { mode: "on" } }, [
       ["auth.password", /missing/],
       ["tls.mode", /"disable" or "prefer" or "require"/],
@@ -264,6 +295,12 @@ describe("a configuration of the environment", () => {
     ["TLS for a part of a list", { NATS_URL: "tls://a,nats://b" }, ["NATS_URL[1]: is nats:// beside tls://"]],
     ["an authority for ws://", { NATS_URL: "ws://a", NATS_TLS_CA_FILE: "/ca.pem" }, [
       "NATS_TLS_CA_FILE: requires TLS and clashes with ws:// in NATS_URL: use wss://"
+    ]],
+    ["a header without its value", { NATS_WEBSOCKET_HEADERS: "cookie: a=b\\nauthorization" }, [
+      "NATS_WEBSOCKET_HEADERS: must have a value for each name"
+    ]],
+    ["a header of the handshake", { NATS_WEBSOCKET_HEADERS: "upgrade: a" }, [
+      "NATS_WEBSOCKET_HEADERS.upgrade: is written by the handshake"
     ]],
     ["no number", { NATS_MAX_PING_OUT: "two" }, ["NATS_MAX_PING_OUT: must be a whole number"]],
     ["reconnecting off and on", { NATS_RECONNECT: "false", NATS_RECONNECT_FACTOR: "3" }, [

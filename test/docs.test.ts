@@ -26,6 +26,10 @@ const sections = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^
 const depends: ReadonlyMap<string, readonly [yes: ReadonlyArray<object>, no: ReadonlyArray<object>]> = new Map([
   ["only if not yet valid", [[{ notYetValid: true }], [{ notYetValid: false }]]],
   ["as its `reason` says", [[{ reason: { isRetryable: true } }], [{ reason: { isRetryable: false } }, { reason: {} }]]],
+  ["for statuses 408, 425, 429, 5xx", [
+    [408, 425, 429, 500, 503, 599].map((status) => ({ status })),
+    [200, 301, 401, 404, 426, 499].map((status) => ({ status }))
+  ]],
   ["for codes 429 and 503", [[{ code: 429 }, { code: 503 }], [{ code: 500 }, { code: 404 }, { code: 0 }]]]
 ])
 

@@ -14,6 +14,7 @@ const everything = NatsConfig.decode({
     passphrase: "secret",
     serverName: "nats.example.com"
   },
+  webSocket: { headers: { cookie: "a=b" } },
   reconnect: { maxElapsed: "1 minute" }
 })
 const inPlaceOfFiles = ["ca", "cert", "key"]

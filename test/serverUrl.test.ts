@@ -1,11 +1,11 @@
 /** Server URLs. */
 import { assert, describe, it } from "@effect/vitest"
 import { parseServer } from "../src/internal/config/serverUrl.ts"
-import { formatServer } from "../src/internal/protocol/serverAddress.ts"
+import { formatServer, serverUrl } from "../src/internal/protocol/serverAddress.ts"
 
 const shown = (text: string): unknown => {
   const parsed = parseServer(text)
-  return typeof parsed === "string" ? parsed : [formatServer(parsed.address), parsed.userInfo]
+  return typeof parsed === "string" ? parsed : [serverUrl(parsed.address), parsed.userInfo]
 }
 
 describe("a server's URL", () => {
@@ -19,6 +19,9 @@ describe("a server's URL", () => {
     ["ws://example.com", "ws://example.com:80"],
     ["wss://example.com", "wss://example.com:443"],
     ["wss://example.com/nats/ws", "wss://example.com:443/nats/ws"],
+    ["ws://example.com/a%20b/(c);v=1", "ws://example.com:80/a%20b/(c);v=1"],
+    ["ws://example.com/nats?tenant=a/b?&x=%2C", "ws://example.com:80/nats?tenant=a/b?&x=%2C"],
+    ["ws://example.com?tenant=a", "ws://example.com:80/?tenant=a"],
     ["nats://[::1]", "nats://[::1]:4222"],
     ["[::1]:5222", "nats://[::1]:5222"],
     ["nats://[fe80::1%25eth0]:4222", "nats://[fe80::1%eth0]:4222"],
@@ -46,6 +49,15 @@ describe("a server's URL", () => {
     })
   }
 
+  it("is shown without its query, in which a proxy may take a token", () => {
+    const parsed = parseServer("wss://example.com/nats?token=a?b")
+    assert.isObject(parsed)
+    assert.strictEqual(
+      typeof parsed === "string" ? parsed : formatServer(parsed.address),
+      "wss://example.com:443/nats?..."
+    )
+  })
+
   const bad: ReadonlyArray<readonly [string, RegExp]> = [
     ["", /is empty/],
     ["http://example.com", /scheme/],
@@ -64,7 +76,13 @@ describe("a server's URL", () => {
     ["nats://a:", /port/],
     ["nats://a:4222x", /port/],
     ["nats://a/path", /path/],
-    ["ws://a/p?q=1", /query/],
+    ["ws://a/p#f", /fragment/],
+    ["ws://a/50%", /%25/],
+    ["ws://a/?q=%zz", /%25/],
+    ["ws://a/a b", /percent-encoded/],
+    ["ws://a/p?q=é", /percent-encoded/],
+    ["ws://a/p?q=a@b", /percent-encode/],
+    ["nats://a/?q=1", /query/],
     ["nats://a#f", /query/],
     ["nats://john:p/w@a", /percent-encode/],
     ["nats://john:p%w@a", /%25/],

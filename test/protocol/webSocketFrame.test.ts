@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { frame, FrameReader, opcodes } from "../../src/internal/protocol/webSocketFrame.ts"
+import { closeText, frame, FrameReader, opcodes } from "../../src/internal/protocol/webSocketFrame.ts"
 
 /** A frame as servers send it. */
 const fromServer = (opcode: number, payload: Buffer, fin = true): Buffer => {
@@ -56,18 +56,34 @@ describe("FrameReader", () => {
   })
 
   it("refuses what no server may send", () => {
-    const broken = {
-      "a reserved bit": Buffer.from([0xc2, 0]),
-      "a reserved opcode": Buffer.from([0x83, 0]),
-      "another reserved opcode": Buffer.from([0x8b, 0]),
-      "a mask": frame(opcodes.binary, Buffer.from("x"), Buffer.alloc(4)),
-      "a long ping": fromServer(opcodes.ping, Buffer.alloc(126)),
-      "half a ping": fromServer(opcodes.ping, Buffer.alloc(1), false),
-      "a length beyond all bounds": Buffer.from([0x82, 127, 255, 255, 255, 255, 0, 0, 0, 0])
+    const broken: ReadonlyArray<readonly [RegExp, Buffer]> = [
+      [/compressed/, Buffer.from([0xc2, 0])],
+      [/reserved bit/, Buffer.from([0xa2, 0])],
+      [/opcode 3/, Buffer.from([0x83, 0])],
+      [/opcode 11/, Buffer.from([0x8b, 0])],
+      [/masked/, frame(opcodes.binary, Buffer.from("x"), Buffer.alloc(4))],
+      [/more than 125 bytes/, fromServer(opcodes.ping, Buffer.alloc(126))],
+      [/in parts/, fromServer(opcodes.ping, Buffer.alloc(1), false)],
+      [/too long/, Buffer.from([0x82, 127, 255, 255, 255, 255, 0, 0, 0, 0])]
+    ]
+    for (const [expected, bytes] of broken) {
+      assert.match(read([bytes]).fault ?? "", expected)
     }
-    for (const [what, bytes] of Object.entries(broken)) {
-      assert.isDefined(read([bytes]).fault, what)
-    }
+  })
+})
+
+describe("a close frame", () => {
+  const close = (status: number, reason: string): Buffer =>
+    Buffer.from([status >> 8, status & 0xff, ...Buffer.from(reason)])
+
+  it("is told with its status and its reason, printable", () => {
+    assert.strictEqual(
+      closeText(close(1008, "Slow Consumer")),
+      "closed the WebSocket with status 1008 (policy violation): Slow Consumer"
+    )
+    assert.strictEqual(closeText(close(4000, "\u001b[31m\nx")), "closed the WebSocket with status 4000: [31m x")
+    assert.strictEqual(closeText(close(1001, "")), "closed the WebSocket with status 1001 (going away)")
+    assert.isUndefined(closeText(Buffer.alloc(0)))
   })
 })
 

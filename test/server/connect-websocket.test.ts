@@ -55,7 +55,7 @@ describe("WebSocket", () => {
       assert.strictEqual((yield* refusal(name, { tls: { ca: authority.cert } }))._tag, "TlsCertificateInvalid")
       // The listener takes no clear text.
       const clear = yield* refusal(url.replace("wss:", "ws:"))
-      assert.strictEqual(clear._tag, "NotANatsServer")
+      assert.strictEqual(clear._tag, "WebSocketRefused")
     }))
 
   it.live("refused credentials are an AuthorizationViolation, every time", () =>
@@ -98,6 +98,7 @@ describe("WebSocket", () => {
       const error = yield* refusal(server.url.replace("nats:", "ws:"))
       assert(error._tag === "NotANatsServer", error._tag)
       assert.strictEqual(error.banner, "HTTP/1.1 101 Switching Protocols")
+      assert.include(error.message, "without the right Sec-WebSocket-Accept")
     }))
 
   it.live("to a port that speaks something else has a name", () =>
@@ -106,8 +107,8 @@ describe("WebSocket", () => {
       const plain = yield* refusal(server.url.replace("nats:", "ws:"))
       assert.strictEqual(plain._tag, "WrongPort")
       const http = yield* refusal(`ws://127.0.0.1:${server.monitoringPort}`)
-      assert(http._tag === "NotANatsServer", http._tag)
-      assert.match(http.banner, /^HTTP\/1.1 /)
+      assert(http._tag === "WebSocketRefused", http._tag)
+      assert.strictEqual(http.status, 200)
       const silent = yield* TestFakeServer.make([])
       const nothing = yield* refusal(silent.url.replace("nats:", "ws:"), { connectTimeout: 100 })
       assert(nothing._tag === "ConnectTimedOut", nothing._tag)

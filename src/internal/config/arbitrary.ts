@@ -23,6 +23,14 @@ const recipe = () => {
     name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
     auth: NatsAuth,
     tls: NatsTls,
+    // No optional key: of those hardly one is generated.
+    headers: Schema.Union([
+      Schema.Literal(false),
+      Schema.NonEmptyArray(Schema.Tuple([
+        Schema.Literals(["authorization", "Cookie", "x-api-key"]),
+        Schema.String.check(Schema.isPattern(/^[A-Za-z0-9=][A-Za-z0-9 =;"_-]{0,15}[A-Za-z0-9]$/))
+      ]))
+    ]),
     connectTimeout: millis,
     requestTimeout: millis,
     pingInterval: millis,
@@ -56,7 +64,7 @@ const recipe = () => {
 
 type Recipe = ReturnType<typeof recipe>["Type"]
 
-const fromRecipe = (recipe: Recipe): NatsConfig => {
+const fromRecipe = ({ headers, ...recipe }: Recipe): NatsConfig => {
   const [first] = recipe.servers
   const { mode } = recipe.tls
   const schemes: { readonly [scheme: string]: string } = mode !== "disable" && requiresTls(first.scheme)
@@ -71,6 +79,7 @@ const fromRecipe = (recipe: Recipe): NatsConfig => {
   }
   return Result.getOrThrow(decodePlain({
     ...recipe,
+    ...(headers === false ? {} : { webSocket: { headers: Object.fromEntries(headers) } }),
     servers: recipe.servers.map(({ host, port, scheme }) => `${schemes[scheme] ?? scheme}://${host}:${port}`),
     reconnect: reconnect()
   }, decodeConfig))

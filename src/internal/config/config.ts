@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import type { NatsAuth } from "../../NatsAuth.ts"
 import type { Encoded, NatsConfig, OnFirstConnect, Reconnect, WhileDisconnected } from "../../NatsConfig.ts"
 import type { NatsTls } from "../../NatsTls.ts"
-import { formatServer } from "../protocol/serverAddress.ts"
+import { serverUrl } from "../protocol/serverAddress.ts"
 import { inboxPrefixProblem, maxInboxPrefixBytes } from "../subject/rules.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
 import * as Defaults from "./defaults.ts"
@@ -14,6 +14,7 @@ import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { type DecodedServers, decodeServers } from "./servers.ts"
 import { decodeTls, encodeTls, meaningTls } from "./tls.ts"
+import { decodeWebSocket, encodeWebSocket } from "./webSocket.ts"
 
 const section: Section = {
   what: "the configuration",
@@ -23,6 +24,7 @@ const section: Section = {
     "name",
     "auth",
     "tls",
+    "webSocket",
     "connectTimeout",
     "requestTimeout",
     "pingInterval",
@@ -53,6 +55,8 @@ const section: Section = {
     ["maxreconnectattempts", "use `reconnect.maxAttempts`"],
     ["reconnecttimewait", "use `reconnect.initialDelay`"],
     ["waitonfirstconnect", "use `reconnect.onFirstConnect`: \"wait\""],
+    ["headers", "use `webSocket.headers`"],
+    ["wsheaders", "use `webSocket.headers`"],
     ["ignoreclusterupdates", "use `discoverServers: false`"]
   ])
 }
@@ -203,6 +207,7 @@ export const decodeWith = <A>(
   const auth = joinAuth(problems, path, fields.has("auth"), read("auth", readAuth), servers)
   const tls = fields.has("tls") ? read("tls", decodeTls) : defaults.tls
   checkTls(problems, path, servers, tls, fields.get("tls") as { readonly [key: string]: unknown } | undefined)
+  const webSocket = read("webSocket", decodeWebSocket)
   const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
   const config = {
     discoverServers: read("discoverServers", readBoolean) ?? defaults.discoverServers,
@@ -222,17 +227,25 @@ export const decodeWith = <A>(
   }
   return servers === undefined || auth === undefined || tls === undefined
     ? undefined
-    : { servers: servers.servers, ...(name === undefined ? {} : { name }), auth, tls, ...config }
+    : {
+      servers: servers.servers,
+      ...(name === undefined ? {} : { name }),
+      auth,
+      tls,
+      ...(webSocket === undefined ? {} : { webSocket }),
+      ...config
+    }
 }
 
 export const decodeConfig = (problems: Problems, path: Path, input: unknown): NatsConfig | undefined =>
   decodeWith<NatsAuth>(problems, path, input, decodeAuth)
 
-export const encodeConfig = (config: NatsConfig): Encoded => ({
+export const encodeConfig = ({ webSocket, ...config }: NatsConfig): Encoded => ({
   ...config,
-  servers: config.servers.map(formatServer),
+  servers: config.servers.map(serverUrl),
   auth: encodeAuth(config.auth),
   tls: encodeTls(config.tls),
+  ...(webSocket === undefined ? {} : { webSocket: encodeWebSocket(webSocket) }),
   connectTimeout: Duration.toMillis(config.connectTimeout),
   requestTimeout: Duration.toMillis(config.requestTimeout),
   pingInterval: Duration.toMillis(config.pingInterval),

@@ -4,7 +4,7 @@
 import * as Option from "effect/Option"
 import type { Problem } from "./problems.ts"
 
-type Kind = "text" | "pem" | "number" | "boolean"
+type Kind = "text" | "pem" | "headers" | "number" | "boolean"
 
 /** Name without prefix, option, and how the text is read. Durations and literals are decoded as text. */
 const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kind]> = [
@@ -29,6 +29,7 @@ const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kin
   ["TLS_KEY_FILE", "tls.keyFile", "text"],
   ["TLS_PASSPHRASE", "tls.passphrase", "text"],
   ["TLS_DANGEROUSLY_DISABLE_VERIFICATION", "tls.dangerouslyDisableVerification", "boolean"],
+  ["WEBSOCKET_HEADERS", "webSocket.headers", "headers"],
   ["CONNECT_TIMEOUT", "connectTimeout", "text"],
   ["REQUEST_TIMEOUT", "requestTimeout", "text"],
   ["PING_INTERVAL", "pingInterval", "text"],
@@ -61,13 +62,27 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
   ...["false", "no", "off", "0", "n"].map((word) => [word, false] as const)
 ])
 
+/** A variable that was set from one line has the line breaks as two characters. */
+const broken = (text: string): string => text.includes("\n") ? text : text.replace(/\\r?\\n|\\n/g, "\n")
+
+/** A header a line, as in `authorization: Bearer …`. The text itself, which is refused, where a line is none or one is twice. */
+const headersOf = (text: string): unknown => {
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "")
+  const headers = lines.map((
+    line
+  ) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()])
+  const names = new Set(headers.map(([name]) => name))
+  return lines.every((line) => line.includes(":")) && names.size === lines.length ? Object.fromEntries(headers) : text
+}
+
 const convert = (kind: Kind, text: string): unknown => {
   switch (kind) {
     case "text":
       return text
     case "pem":
-      // A variable that was set from one line has the line breaks as two characters.
-      return text.includes("\n") ? text : text.replace(/\\r?\\n|\\n/g, "\n")
+      return broken(text)
+    case "headers":
+      return headersOf(broken(text))
     case "number":
       return /^-?\d{1,16}(?:\.\d{1,16})?$/.test(text.trim()) ? Number(text) : text
     case "boolean":

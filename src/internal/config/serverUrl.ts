@@ -58,6 +58,21 @@ export const writtenScheme = (input: string): Scheme | undefined => {
   return schemes.find((known) => known === name)
 }
 
+const noTarget = (tail: string): string =>
+  /[?#]/.test(tail)
+    ? "has a query or a fragment, which a server's URL cannot have"
+    : "has a path that a server's URL cannot have"
+
+/** What is wrong with the path and the query of a WebSocket's URL (RFC 3986), which are sent as they are. */
+const targetProblem = (tail: string): string | undefined => {
+  if (tail.includes("#")) return "has a fragment, which a server's URL cannot have"
+  return /%(?![0-9A-Fa-f]{2})/.test(tail)
+    ? "has a \"%\" in its path or query that is not followed by two hexadecimal digits: write it as %25"
+    : /[^\w.~!$&'()*+,;=:/?%-]/.test(tail)
+    ? "has a character in its path or query that has to be percent-encoded"
+    : undefined
+}
+
 /**
  * Parses one server, or says what is wrong without showing any of it: what looks like a host may be part of a password
  * that was not percent-encoded. `bareScheme` is the scheme of a server that is written without one.
@@ -73,10 +88,8 @@ export const parseServer = (input: string, bareScheme: Scheme = "nats"): ParsedS
   const authority = slash < 0 ? rest : rest.slice(0, slash)
   const tail = slash < 0 ? "" : rest.slice(slash)
   if (tail.includes("@")) return "has an \"@\" after \"/\", \"?\" or \"#\": percent-encode these in the user info"
-  if (/[?#]/.test(tail)) return "has a query or a fragment, which a server's URL cannot have"
-  if (isWebSocket(scheme) ? !/^[\w/.~%-]*$/.test(tail) : tail !== "" && tail !== "/") {
-    return "has a path that a server's URL cannot have"
-  }
+  const problem = isWebSocket(scheme) ? targetProblem(tail) : tail === "" || tail === "/" ? undefined : noTarget(tail)
+  if (problem !== undefined) return problem
   const at = authority.lastIndexOf("@")
   const userInfo = at < 0 ? undefined : parseUserInfo(authority.slice(0, at))
   if (typeof userInfo === "string") return userInfo
@@ -92,5 +105,5 @@ export const parseServer = (input: string, bareScheme: Scheme = "nats"): ParsedS
   if (host === undefined) return "has no valid host name or address"
   const port = portText === undefined ? defaultPort(scheme) : /^\d{1,5}$/.test(portText) ? Number(portText) : 0
   if (port < 1 || port > 65_535) return "has a port that is not a number from 1 to 65535"
-  return { address: { scheme, host, port, path: tail === "/" ? "" : tail }, userInfo }
+  return { address: { scheme, host, port, path: tail === "/" ? "" : tail.replace(/^\?/, "/?") }, userInfo }
 }

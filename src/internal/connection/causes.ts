@@ -34,6 +34,7 @@ const causes: { readonly [Tag in ConnectError["_tag"]]: Cause } = {
   TlsRequired: {},
   TlsHandshakeFailed: {},
   WrongPort: {},
+  WebSocketRefused: {},
   ServerRejected: {},
   NotANatsServer: {},
   StaleConnection: {},

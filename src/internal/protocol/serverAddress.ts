@@ -6,15 +6,21 @@ export interface ServerAddress {
   /** Name or address, IPv6 without brackets. */
   readonly host: string
   readonly port: number
-  /** Path of a WebSocket server, beginning with "/". Empty otherwise. */
+  /** Path and query of a WebSocket server, beginning with "/". Empty otherwise. */
   readonly path: string
 }
 
-/** The address as a URL, the form that errors, status events and the banner show. */
-export const formatServer = (address: ServerAddress): string => {
+/** The address as a URL, with all that it has: the form that is written in a configuration. */
+export const serverUrl = (address: ServerAddress): string => {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host
   return `${address.scheme}://${host}:${address.port}${address.path}`
 }
+
+/**
+ * The address as a URL, the form that errors, status events, logs and the banner show: without its query, since a proxy may
+ * take its access token there.
+ */
+export const formatServer = (address: ServerAddress): string => serverUrl(address).replace(/\?.*$/, "?...")
 
 export type Scheme = ServerAddress["scheme"]
 

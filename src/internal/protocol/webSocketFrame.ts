@@ -1,9 +1,13 @@
 /**
  * WebSocket frames (RFC 6455), without extensions.
  */
+import { serverErrorText } from "./serverError.ts"
+
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
 const FIN = 0x80
+const RSV1 = 0x40
+const RSV = 0x70
 const MASKED = 0x80
 const maxControl = 125
 
@@ -49,7 +53,7 @@ export class FrameReader {
     this.sink = sink
   }
 
-  /** Gives what is wrong when the stream is broken. */
+  /** Gives what is wrong when the stream is broken, in words that follow "sent". */
   push(chunk: Buffer): string | undefined {
     let bytes = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk])
     this.pending = bytes.subarray(bytes.length)
@@ -86,18 +90,27 @@ interface Head {
   readonly length: number
 }
 
+/** What breaks the rules (RFC 6455, 5.2 and 5.5), in words that follow "sent". */
+const faultOf = (opcode: number, first: number, second: number): string | undefined => {
+  const isControl = opcode >= opcodes.close
+  if ((second & MASKED) !== 0) return "a masked WebSocket frame, as only clients may"
+  if ((first & RSV1) !== 0) return "a compressed WebSocket frame (its first reserved bit), which was not agreed on"
+  if ((first & RSV) !== 0) return "a WebSocket frame with a reserved bit"
+  if ((opcode > opcodes.binary && !isControl) || opcode > opcodes.pong) {
+    return `a WebSocket frame of a kind that is not known (opcode ${opcode})`
+  }
+  if (isControl && (first & FIN) === 0) return "a WebSocket control frame in parts"
+  if (isControl && (second & 0x7f) > maxControl) return `a WebSocket control frame of more than ${maxControl} bytes`
+  return undefined
+}
+
 /** `undefined` when it is not whole yet, a text when it breaks the rules. */
 const headOf = (bytes: Buffer): Head | string | undefined => {
   if (bytes.length < 2) return undefined
   const opcode = bytes[0] & 0x0f
   const short = bytes[1] & 0x7f
-  if ((bytes[0] & 0x70) !== 0 || (opcode > opcodes.binary && opcode < opcodes.close) || opcode > opcodes.pong) {
-    return "a WebSocket frame of an unknown kind"
-  }
-  if ((bytes[1] & MASKED) !== 0) return "a masked WebSocket frame from the server"
-  if (opcode >= opcodes.close && ((bytes[0] & FIN) === 0 || short > maxControl)) {
-    return "a WebSocket control frame that is too long"
-  }
+  const fault = faultOf(opcode, bytes[0], bytes[1])
+  if (fault !== undefined) return fault
   const size = short <= maxControl ? 2 : short === 126 ? 4 : 10
   if (bytes.length < size) return undefined
   const length = size === 2
@@ -106,4 +119,27 @@ const headOf = (bytes: Buffer): Head | string | undefined => {
     ? bytes.readUInt16BE(2)
     : bytes.readUInt32BE(2) * 0x1_0000_0000 + bytes.readUInt32BE(6)
   return Number.isSafeInteger(length) ? { opcode, size, length } : "a WebSocket frame that is too long"
+}
+
+const statuses: { readonly [code: number]: string } = {
+  1000: "normal closure",
+  1001: "going away",
+  1002: "protocol error",
+  1003: "unsupported data",
+  1007: "invalid data",
+  1008: "policy violation",
+  1009: "message too big",
+  1011: "internal error",
+  1012: "service restart",
+  1013: "try again later",
+  1014: "bad gateway"
+}
+
+/** What a close frame says, in words that a server's could be. `undefined` when it gives no status. */
+export const closeText = (payload: Buffer): string | undefined => {
+  if (payload.length < 2) return undefined
+  const code = payload.readUInt16BE(0)
+  const name = statuses[code] === undefined ? "" : ` (${statuses[code]})`
+  const reason = serverErrorText(payload.toString("utf8", 2)).trim()
+  return `closed the WebSocket with status ${code}${name}${reason === "" ? "" : `: ${reason}`}`
 }

@@ -3,6 +3,7 @@
  */
 import * as ConnectError from "../../ConnectError.ts"
 import { serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
+import { ServerWord } from "./transport.ts"
 
 /** Whom an error is about. */
 export interface Peer {
@@ -104,6 +105,7 @@ export const fromEnd = (
   tls: TlsState | undefined
 ): ConnectError.ConnectError => {
   const { server } = peer
+  if (error instanceof ServerWord) return new ConnectError.ServerRejected({ server, text: error.message })
   if (tls !== undefined && stage !== "up") {
     if (tls.certificateFault !== undefined || codeOf(error) === "ERR_TLS_CERT_ALTNAME_INVALID") {
       const code = tls.certificateFault ?? codeOf(error)

@@ -16,7 +16,7 @@ import type { DialOptions, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { TcpTransport } from "./transportTcp.ts"
-import { WebSocketTransport } from "./transportWebSocket.ts"
+import { type NoWebSocket, WebSocketTransport } from "./transportWebSocket.ts"
 import { version } from "./version.ts"
 import { WireSession } from "./wireSession.ts"
 
@@ -194,8 +194,11 @@ class Dialling implements AddressDial, TransportListener {
     const awaitInfo = (): void => {
       this.stage = "info"
       if (this.webSocket && this.tcp !== undefined) {
-        this.transport = new WebSocketTransport(this.tcp, this.options.server, this, (line) => {
-          this.fail(this.noWebSocket(line))
+        const { server, settings } = this.options
+        this.transport = new WebSocketTransport(this.tcp, this, {
+          address: server,
+          headers: settings.webSocket?.headers,
+          refused: (answer) => this.fail(this.noWebSocket(answer))
         })
       }
     }
@@ -341,12 +344,15 @@ class Dialling implements AddressDial, TransportListener {
     return new ConnectError.NotANatsServer({ server: this.peer.server, banner })
   }
 
-  private noWebSocket(line: string): ConnectError.ConnectError {
-    if (/^INFO[ \t]/i.test(line)) {
-      const text = "it speaks NATS without WebSocket"
-      return new ConnectError.WrongPort({ server: this.peer.server, text })
+  private noWebSocket({ firstLine, status }: NoWebSocket): ConnectError.ConnectError {
+    const { server } = this.peer
+    if (/^INFO[ \t]/i.test(firstLine)) {
+      return new ConnectError.WrongPort({ server, text: "it speaks NATS without WebSocket" })
     }
-    return this.notNats(bannerOf(Buffer.from(line, "latin1")))
+    if (status !== undefined && status !== 101) return new ConnectError.WebSocketRefused({ server, status })
+    const banner = bannerOf(Buffer.from(firstLine, "latin1"))
+    const problem = status === undefined ? {} : { problem: "without the right Sec-WebSocket-Accept" }
+    return new ConnectError.NotANatsServer({ server, banner, ...problem })
   }
 
   private fail(error: ConnectError.ConnectError): void {

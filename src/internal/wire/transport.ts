@@ -1,6 +1,12 @@
 /**
  * Bytes to and from one server, over a socket or a WebSocket.
  */
+/**
+ * What the other side itself did or said to end the connection: it broke a rule of the transport, or gave a reason. Its
+ * message is in words that a server's could be.
+ */
+export class ServerWord extends Error {}
+
 export interface TransportListener {
   data(chunk: Buffer): void
   /** The operating system has taken everything that was written. */
