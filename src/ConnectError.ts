@@ -336,7 +336,8 @@ export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("Conn
 }
 
 /**
- * The connection was closed or reset by the other side without a word, at `stage`.
+ * The connection was closed or reset by the other side without a word, at `stage`. A server that stops, one that lost its
+ * user by a reload, and one to which a client is too slow a reader (`max_pending`, `write_deadline`) all do so at `up`.
  *
  * @category errors
  * @since 0.1.0
@@ -352,7 +353,7 @@ export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("Conn
       return `This client let go of its connection to ${this.server} to dial again, as \`reconnect\` asked.`
     }
     return this.stage === "up"
-      ? `${this.server} closed the connection without giving a reason: it stopped, or its configuration no longer has this user.`
+      ? `${this.server} closed the connection without giving a reason: it stopped, its configuration no longer has this user, or this client read too slowly for it.`
       : `${this.server} closed the connection at stage ${this.stage} without giving a reason: check that a NATS server listens there and look at its log.`
   }
   get isRetryable(): boolean {
@@ -646,7 +647,10 @@ export class ServerRejected extends Schema.TaggedError<ServerRejected>()("Server
   text: Schema.String
 }) {
   override get message(): string {
-    return `${this.server} ended the connection ("${this.text}"): look at the server's log.`
+    const remedy = /^maximum subscriptions/i.test(this.text)
+      ? "its limit was lowered; open fewer subscriptions, or raise it"
+      : "look at the server's log"
+    return `${this.server} ended the connection ("${this.text}"): ${remedy}.`
   }
   get isRetryable(): boolean {
     return true

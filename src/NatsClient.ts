@@ -266,7 +266,7 @@ export interface NatsClient {
   ): Stream.Stream<NatsMessage, RequestManyError>
   /**
    * Opens a subscription. Succeeds when the server has it, so that what is published afterwards is received; fails with
-   * `PermissionsViolation` when the server refuses it. Closing the scope unsubscribes at once and drops what is unread.
+   * `PermissionsViolation` or `SubscriptionLimitExceeded` when the server refuses it. Closing the scope unsubscribes at once and drops what is unread.
    */
   subscription(
     subject: string,

@@ -60,6 +60,31 @@ export class PermissionsViolation extends Schema.TaggedError<PermissionsViolatio
 }
 
 /**
+ * The server, the account or the user has as many subscriptions as are allowed, and the server does not take this one. The
+ * connection stays open. Of a request it is the inbox that is refused, and the next request tries it again; of a stream it
+ * comes when the limit was lowered while the client was away.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class SubscriptionLimitExceeded
+  extends Schema.TaggedError<SubscriptionLimitExceeded>()("SubscriptionLimitExceeded", {
+    subject: Schema.String,
+    /** The queue group of the refused subscription, where it had one. */
+    queue: Schema.optionalKey(Schema.String)
+  })
+{
+  override get message(): string {
+    const queue = this.queue === undefined ? "" : ` in queue group "${this.queue}"`
+    return `The server takes no more subscriptions, and refused "${this.subject}"${queue}: close some, or raise the limit of the server, the account or the user.`
+  }
+  /** `false`: it is refused again until others are closed or the limit is raised. */
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
  * Nobody is subscribed to the subject of a request.
  *
  * @category errors
@@ -156,6 +181,24 @@ export class InvalidHeader extends Schema.TaggedError<InvalidHeader>()("InvalidH
 }) {
   override get message(): string {
     return `The header ${JSON.stringify(this.header)} is invalid: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * The server takes no headers (`no_header_support`), and this message has some. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class HeadersNotSupported extends Schema.TaggedError<HeadersNotSupported>()("HeadersNotSupported", {
+  /** The server's URL. */
+  server: Schema.String
+}) {
+  override get message(): string {
+    return `${this.server} takes no messages with headers: send without them, or turn headers on there.`
   }
   get isRetryable(): boolean {
     return false
@@ -346,7 +389,12 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
  * @category errors
  * @since 0.2.0
  */
-export type BackgroundReason = PermissionsViolation | ConnectionClosed | SlowConsumer | PlatformError
+export type BackgroundReason =
+  | PermissionsViolation
+  | SubscriptionLimitExceeded
+  | ConnectionClosed
+  | SlowConsumer
+  | PlatformError
 
 /**
  * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, an rpc
@@ -398,15 +446,21 @@ export type PublishError = RespondError | PermissionsViolation
  * @category errors
  * @since 0.1.0
  */
-export type RespondError = InvalidSubject | InvalidHeader | MaxPayloadExceeded | ConnectionLost | ConnectionClosed
+export type RespondError =
+  | InvalidSubject
+  | InvalidHeader
+  | HeadersNotSupported
+  | MaxPayloadExceeded
+  | ConnectionLost
+  | ConnectionClosed
 
 /**
- * What `request` can fail with.
+ * What `request` can fail with. `SubscriptionLimitExceeded` is about the inbox that the replies of all requests come to.
  *
  * @category errors
  * @since 0.1.0
  */
-export type RequestError = PublishError | NoResponders | RequestTimedOut
+export type RequestError = PublishError | SubscriptionLimitExceeded | NoResponders | RequestTimedOut
 
 /**
  * What the replies of `requestMany` can fail with: the time ends them with success.
@@ -423,7 +477,12 @@ export type RequestManyError = Exclude<RequestError, RequestTimedOut> | SlowCons
  * @category errors
  * @since 0.1.0
  */
-export type SubscribeError = InvalidSubject | PermissionsViolation | ConnectionLost | ConnectionClosed
+export type SubscribeError =
+  | InvalidSubject
+  | PermissionsViolation
+  | SubscriptionLimitExceeded
+  | ConnectionLost
+  | ConnectionClosed
 
 /**
  * What beginning to handle messages can fail with: `consume`, listeners and typed handlers.
@@ -439,7 +498,11 @@ export type HandleError = SubscribeError | InvalidOption
  * @category errors
  * @since 0.1.0
  */
-export type SubscriptionError = PermissionsViolation | ConnectionClosed | SlowConsumer
+export type SubscriptionError =
+  | PermissionsViolation
+  | SubscriptionLimitExceeded
+  | ConnectionClosed
+  | SlowConsumer
 
 /**
  * What `flush` and `rtt` can fail with.

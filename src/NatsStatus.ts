@@ -100,7 +100,8 @@ export interface LameDuck {
 }
 
 /**
- * The server refused a publish or a subscription. Publishes without `confirm` are reported only here.
+ * The server refused a publish or a subscription. Publishes without `confirm` are reported only here. What is refused of
+ * one subject within one turn is one event.
  *
  * @category models
  * @since 0.1.0
@@ -123,7 +124,8 @@ export interface Overflow {
 }
 
 /**
- * The server complained and kept the connection: an invalid subject, too many subscriptions.
+ * The server complained and kept the connection: an invalid subject, too many subscriptions. The same words within one
+ * turn are one event.
  *
  * @category models
  * @since 0.1.0
@@ -136,7 +138,7 @@ export interface ServerComplaint {
 
 /**
  * Publishes that were held while disconnected and could not be sent: the client ended, or the server that came takes no
- * messages of that size.
+ * messages of that size, or no headers.
  *
  * @category models
  * @since 0.1.0

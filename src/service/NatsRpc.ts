@@ -164,7 +164,9 @@ export const layerServerProtocol = (
  * What goes wrong on the way fails the call that it concerns with an `RpcClientError`; `failureOf` tells which one:
  * - `NoResponders`, at once: no server is there.
  * - `MaxPayloadExceeded`: the request is too large. Nothing was sent.
- * - `PermissionsViolation`: this client's user may not publish to the subject.
+ * - `PermissionsViolation`: this client's user may not publish to the subject, or not receive the answer.
+ * - `SubscriptionLimitExceeded`: the server does not take the subscription that the answers come to. The next call tries
+ *   it again.
  * - `ConnectionLost`: this client's connection broke while the call was in flight. The protocol lives on, and calls wait
  *   for the next connection as `whileDisconnected` of the client's config says.
  * - `RpcServerLost`: the server that had the call is gone, or a part of its answer was lost.

@@ -259,8 +259,9 @@ export interface NatsService {
   /**
    * Waits for the end. Succeeds when the service was stopped or its client closed on purpose. Fails when an endpoint ended
    * otherwise: with `ConnectionClosed` and its `reason` when the client gave up, with `PermissionsViolation` when the user
-   * lost the right to subscribe. In the second case the service goes on with its other endpoints until it is stopped. A
-   * failure that nobody waits for is logged at level Error.
+   * lost the right to subscribe, with `SubscriptionLimitExceeded` when the server does not take it again. In these two
+   * cases the service goes on with its other endpoints until it is stopped. A failure that nobody waits for is logged at
+   * level Error.
    */
   readonly ended: Effect.Effect<void, SubscriptionError>
 }
@@ -282,7 +283,7 @@ export type Requirements<Rpcs extends Rpc.Any> =
  * requested afterwards is answered; a reconnect keeps them.
  *
  * Fails with `InvalidService` before anything is subscribed, with `PermissionsViolation` when the user may not subscribe
- * to an endpoint or to `$SRV`. No handler can stop it: a payload that does not fit is answered with 400, a failure that
+ * to an endpoint or to `$SRV`, with `SubscriptionLimitExceeded` when these are too many. No handler can stop it: a payload that does not fit is answered with 400, a failure that
  * the schema names with its code or 422, a defect with 500 and a log of level Error, an interruption with 503.
  *
  * @category constructors

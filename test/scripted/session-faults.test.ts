@@ -60,7 +60,7 @@ describe("the first write", () => {
     })
     session.start(
       Buffer.alloc(0),
-      connectAndPing({ noEcho: false }, { version: "1", tlsRequired: false }, {})
+      connectAndPing({ noEcho: false }, { version: "1", tlsRequired: false, headers: true }, {})
     )
     transport.listener.data(Buffer.from("PING\r\n"))
     session.writer.flush()

@@ -13,6 +13,7 @@ type ErrorOf<E extends Effect.Effect<unknown, unknown, unknown>> = Effect.Error<
 type Unconfirmed =
   | NatsError.InvalidSubject
   | NatsError.InvalidHeader
+  | NatsError.HeadersNotSupported
   | NatsError.MaxPayloadExceeded
   | NatsError.ConnectionLost
   | NatsError.ConnectionClosed
@@ -35,7 +36,11 @@ const request = nats.request("a", "b", { timeout: "1 second" })
 holds<
   Same<
     ErrorOf<typeof request>,
-    NatsError.PermissionsViolation | NatsError.NoResponders | NatsError.RequestTimedOut | Unconfirmed
+    | NatsError.PermissionsViolation
+    | NatsError.SubscriptionLimitExceeded
+    | NatsError.NoResponders
+    | NatsError.RequestTimedOut
+    | Unconfirmed
   >
 >()
 holds<Same<Effect.Success<typeof request>, NatsMessage.NatsMessage>>()
@@ -44,16 +49,25 @@ const many = nats.requestMany("a", "b", { count: 2, stall: "1 second" })
 holds<
   Same<
     Stream.Error<typeof many>,
-    NatsError.PermissionsViolation | NatsError.NoResponders | NatsError.SlowConsumer | Unconfirmed
+    | NatsError.PermissionsViolation
+    | NatsError.SubscriptionLimitExceeded
+    | NatsError.NoResponders
+    | NatsError.SlowConsumer
+    | Unconfirmed
   >
 >()
 
 type CannotSubscribe =
   | NatsError.InvalidSubject
   | NatsError.PermissionsViolation
+  | NatsError.SubscriptionLimitExceeded
   | NatsError.ConnectionLost
   | NatsError.ConnectionClosed
-type CannotReceive = NatsError.PermissionsViolation | NatsError.ConnectionClosed | NatsError.SlowConsumer
+type CannotReceive =
+  | NatsError.PermissionsViolation
+  | NatsError.SubscriptionLimitExceeded
+  | NatsError.ConnectionClosed
+  | NatsError.SlowConsumer
 
 const subscription = nats.subscription("a", { queue: "q", capacity: 1, overflow: "dropOldest" })
 holds<Same<ErrorOf<typeof subscription>, CannotSubscribe>>()

@@ -53,6 +53,7 @@ holds<
     | "ConnectionLost"
     | "ConnectionClosed"
     | "PermissionsViolation"
+    | "SubscriptionLimitExceeded"
     | "InvalidSubject"
     | "InvalidHeader"
   >

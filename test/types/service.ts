@@ -28,6 +28,7 @@ const options = { name: "a", version: "1.0.0" }
 type Opening =
   | NatsError.InvalidSubject
   | NatsError.PermissionsViolation
+  | NatsError.SubscriptionLimitExceeded
   | NatsError.ConnectionLost
   | NatsError.ConnectionClosed
 
@@ -51,7 +52,10 @@ declare const service: NatsService.NatsService
 holds<
   Same<
     Effect.Error<typeof service.ended>,
-    NatsError.PermissionsViolation | NatsError.ConnectionClosed | NatsError.SlowConsumer
+    | NatsError.PermissionsViolation
+    | NatsError.SubscriptionLimitExceeded
+    | NatsError.ConnectionClosed
+    | NatsError.SlowConsumer
   >
 >()
 holds<Same<Effect.Error<typeof service.stop>, never>>()
@@ -75,6 +79,7 @@ holds<
     | Missing
     | Opening
     | NatsError.InvalidHeader
+    | NatsError.HeadersNotSupported
     | NatsError.MaxPayloadExceeded
     | NatsError.NoResponders
     | NatsError.RequestTimedOut
@@ -116,6 +121,7 @@ holds<
     Stream.Error<typeof found>,
     | Opening
     | NatsError.InvalidHeader
+    | NatsError.HeadersNotSupported
     | NatsError.MaxPayloadExceeded
     | NatsError.NoResponders
     | NatsError.SlowConsumer

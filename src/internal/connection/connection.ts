@@ -12,7 +12,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
 import { type AuthMethod, type ConnectError, StaleConnection } from "../../ConnectError.ts"
-import { ConnectionClosed, ConnectionLost, PermissionsViolation } from "../../NatsError.ts"
+import {
+  ConnectionClosed,
+  ConnectionLost,
+  HeadersNotSupported,
+  MaxPayloadExceeded,
+  type SubscriptionError
+} from "../../NatsError.ts"
 import type { ConnectionState, StatusEvent } from "../../NatsStatus.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { Deadlines } from "../delivery/deadlines.ts"
@@ -20,14 +26,14 @@ import type { Delivery, DeliveryOwner, OverflowPolicy } from "../delivery/delive
 import type { Responder } from "../delivery/message.ts"
 import { RequestMux } from "../delivery/requests.ts"
 import type { ServerInfo } from "../protocol/info.ts"
-import { parsePermissionsViolation, serverErrorText } from "../protocol/serverError.ts"
 import type { MessageTarget } from "../protocol/target.ts"
 import { increment } from "../telemetry/collector.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
-import { type ConfirmWatch, type Outgoing, sizeOf } from "./outgoing.ts"
+import { type Outgoing, sizeOf } from "./outgoing.ts"
 import { Parts } from "./parts.ts"
+import { type Refusable, Refusals } from "./refusals.ts"
 
 export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
@@ -55,7 +61,7 @@ const muxSid = 1
 
 const defaultMaxPayload = 1024 * 1024
 
-export class Connection implements DeliveryOwner {
+export class Connection implements DeliveryOwner, Refusable {
   session: Session | undefined
   state: ConnectionState = { _tag: "Connecting" }
   /** The latest INFO of any session. */
@@ -88,7 +94,7 @@ export class Connection implements DeliveryOwner {
   readonly subscriptions = new Map<number, Delivery>()
   /** Nothing more comes for these, and their readers are not done yet. */
   readonly unfinished = new Set<Delivery>()
-  readonly watches = new Set<ConfirmWatch>()
+  readonly refusals = new Refusals(this)
   /** What runs on this connection, for health. */
   readonly parts = new Parts()
   private readonly held: Array<Outgoing> = []
@@ -113,6 +119,7 @@ export class Connection implements DeliveryOwner {
     if (this.lastEnd !== undefined) increment(this.reconnectsBy, this.lastEnd)
     this.nextBacklogCheck = backlogCheckEvery
     this.replay(session)
+    queueMicrotask(this.sendHeld)
     // While draining it is there for what handlers answer, and nothing new is taken.
     if (!this.draining) this.setState({ _tag: "Connected", server: session.server, session: this.sessions })
     const waiting = this.waiting
@@ -181,32 +188,13 @@ export class Connection implements DeliveryOwner {
     if (!this.draining) this.setState({ _tag: "Disconnected", server: session.server, reason })
   }
 
-  serverError(text: string): void {
-    const denial = parsePermissionsViolation(text)
-    if (denial === undefined) return this.emit({ _tag: "ServerComplaint", text: serverErrorText(text) })
-    const denied = this.subscriptions.get(subscriptionIn(text))
-    const queue = denial.queue ?? denied?.settings.queue
-    const error = new PermissionsViolation({
-      operation: denial.operation,
-      subject: denial.subject,
-      ...(queue === undefined ? {} : { queue })
-    })
-    if (denial.operation === "publish") this.publishDenied(error)
-    else this.subscribeDenied(error, denied)
-    this.emit({ _tag: "PermissionDenied", error })
-  }
-
   // Subscriptions
 
   /** Opens what `make` gives for a number of its own. */
   subscribe<D extends Delivery>(make: (sid: number, owner: DeliveryOwner) => D): D {
     const subscription = make(this.nextSid++, this)
     this.subscriptions.set(subscription.sid, subscription)
-    const session = this.session
-    if (session !== undefined) {
-      open(session, subscription)
-      this.confirmWhenHandled(session, [subscription])
-    }
+    if (this.session !== undefined) open(this.session, subscription)
     return subscription
   }
 
@@ -217,6 +205,11 @@ export class Connection implements DeliveryOwner {
 
   completed(subscription: Delivery): void {
     this.forget(subscription)
+  }
+
+  refused(subscription: Delivery, error: SubscriptionError): void {
+    this.forget(subscription)
+    subscription.end(error)
   }
 
   overflowed(subscription: Delivery): void {
@@ -246,12 +239,44 @@ export class Connection implements DeliveryOwner {
 
   /** What the server takes at most, or what one takes that is not configured otherwise. */
   get maxPayload(): number {
-    return this.info?.max_payload ?? defaultMaxPayload
+    const limit = this.info?.max_payload ?? defaultMaxPayload
+    return limit < 0 ? Infinity : limit
   }
 
-  send({ writer }: Session, { headers, payload, reply, subject }: Outgoing): void {
-    writer.publish(subject, reply, headers, payload)
+  send({ takesHeaders, writer }: Session, { headers, payload, reply, subject }: Outgoing): void {
+    // Those that are left out here are a trace.
+    writer.publish(subject, reply, takesHeaders ? headers : undefined, payload)
     this.messagesOut++
+  }
+
+  /** The server's limit is kept here: over it the server would close the connection. */
+  oversize(
+    subject: string,
+    headers: Uint8Array | undefined,
+    payload: string | Uint8Array
+  ): MaxPayloadExceeded | undefined {
+    const limit = this.maxPayload
+    const headerSize = headers === undefined ? 0 : headers.length
+    // No UTF-16 unit needs more than three bytes.
+    if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
+    const size = sizeOf({ headers, payload })
+    return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
+  }
+
+  /**
+   * Why this server does not take it, without one the server before. Asked again of what has waited: the server that came
+   * may take less.
+   */
+  problemOf(
+    session: Session | undefined,
+    { headers, payload, subject, traceOnly }: Outgoing
+  ): HeadersNotSupported | MaxPayloadExceeded | undefined {
+    if (headers === undefined || session === undefined || session.takesHeaders) {
+      return this.oversize(subject, headers, payload)
+    }
+    return traceOnly === true
+      ? this.oversize(subject, undefined, payload)
+      : new HeadersNotSupported({ server: session.server })
   }
 
   /** Takes a publish for the next session. `false` when the buffer is full. */
@@ -265,7 +290,7 @@ export class Connection implements DeliveryOwner {
   ensureInbox(session: Session): void {
     if (this.mux.subscribed) return
     this.mux.subscribed = true
-    session.writer.subscribe(muxSid, this.mux.pattern, undefined)
+    session.subscribe(this.mux, this.mux.pattern, undefined, 0)
   }
 
   // Waiting
@@ -333,66 +358,29 @@ export class Connection implements DeliveryOwner {
     for (const subscription of this.subscriptions.values()) subscription.confirmed = false
   }
 
-  // Subscriptions first, so that an answer to a held publish finds its reader.
   private replay(session: Session): void {
-    const subscriptions = this.draining ? [] : [...this.subscriptions.values()]
-    for (const subscription of subscriptions) {
+    for (const subscription of this.draining ? [] : this.subscriptions.values()) {
       open(session, subscription)
       subscription.settings.onReplay?.(session.writer)
     }
-    if (subscriptions.length > 0) this.confirmWhenHandled(session, subscriptions)
+  }
+
+  // After the subscriptions, so that an answer finds its reader; and after the chunk that has the PONG: a server tells a
+  // user's own limit right behind it.
+  private readonly sendHeld = (): void => {
+    const session = this.session
+    if (session === undefined || this.held.length === 0) return
     let messages = 0
     for (const outgoing of this.held) {
-      // It was checked against what the server before took, or none. This one would close the connection.
-      if (sizeOf(outgoing) > this.maxPayload) messages++
-      else this.send(session, outgoing)
+      // It was checked against the server before, or none. This one would end the connection for it.
+      if (this.problemOf(session, outgoing) === undefined) this.send(session, outgoing)
+      else messages++
     }
     this.held.length = 0
     if (messages > 0) this.emit({ _tag: "Undelivered", messages })
   }
-
-  private confirmWhenHandled(session: Session, subscriptions: ReadonlyArray<Delivery>): void {
-    session.ping((reason) => {
-      // When the session ended first, the next one replays the subscriptions and confirms them.
-      if (reason === undefined) { for (const subscription of subscriptions) subscription.confirm() }
-    })
-  }
-
-  private publishDenied(error: PermissionsViolation): void {
-    for (const watch of this.watches) {
-      if (watch.subject === error.subject) watch.denied = error
-    }
-    this.mux.failAll(
-      error,
-      (request) => request.subject === error.subject || `${this.mux.prefix}${request.token}` === error.subject
-    )
-  }
-
-  // Without a number the server means every subscription with this subject and queue group.
-  private subscribeDenied(error: PermissionsViolation, denied: Delivery | undefined): void {
-    if (error.subject === this.mux.pattern) {
-      this.mux.subscribed = false
-      this.mux.failAll(error)
-      return
-    }
-    for (const subscription of denied === undefined ? [...this.subscriptions.values()] : [denied]) {
-      const { queue, subject } = subscription.settings
-      if (subject === error.subject && queue === error.queue) {
-        this.forget(subscription)
-        subscription.end(error)
-      }
-    }
-  }
 }
 
 /** The server counts from the SUB on: on a later session it is told what is left, and gives a queue group's rest to others. */
-const open = ({ writer }: Session, { left, settings, sid }: Delivery): void => {
-  writer.subscribe(sid, settings.subject, settings.queue)
-  if (left > 0) writer.unsubscribe(sid, left)
-}
-
-/**
- * The number of the subscription that a denial ends with. A server that takes a permission away by reload names it, and
- * up to 2.10 not the queue group. No subject or queue group can look like this: they have no spaces.
- */
-const subscriptionIn = (text: string): number => Number(/ \(sid "(\d+)"\)'?\s*$/.exec(text)?.[1])
+const open = (session: Session, subscription: Delivery): void =>
+  session.subscribe(subscription, subscription.settings.subject, subscription.settings.queue, subscription.left)

@@ -9,6 +9,8 @@ export interface Outgoing {
   readonly subject: string
   readonly reply: string
   readonly headers: Uint8Array | undefined
+  /** The headers are a trace alone, and are left out where the server takes none. */
+  readonly traceOnly?: boolean | undefined
   readonly payload: string | Uint8Array
 }
 
@@ -19,5 +21,6 @@ export const sizeOf = ({ headers, payload }: Pick<Outgoing, "headers" | "payload
 /** A publish with `confirm` that waits for the server's word. */
 export interface ConfirmWatch {
   readonly subject: string
+  readonly reply: string
   denied: PermissionsViolation | undefined
 }

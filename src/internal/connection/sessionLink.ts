@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { AuthMethod, ConnectError } from "../../ConnectError.ts"
 import type { ServerInfo } from "../protocol/info.ts"
-import type { Session, SessionOwner } from "../wire/session.ts"
+import type { Opening, Session, SessionOwner } from "../wire/session.ts"
 import type { Connection } from "./connection.ts"
 import type { PooledServer, ServerPool } from "./serverPool.ts"
 
@@ -44,7 +44,8 @@ export class SessionLink implements SessionOwner {
     if (info.ldm === true) this.connection.emit({ _tag: "LameDuck", server: this.session!.server })
   }
 
-  serverError = (text: string): void => this.connection.serverError(text)
+  serverError = (text: string, opening: Opening | undefined): void =>
+    this.connection.refusals.serverError(text, opening)
 
   closed = (reason: ConnectError): void => {
     this.connection.sessionEnded(this.session!, reason)

@@ -143,13 +143,32 @@ export class RequestMux implements MessageTarget {
     return true
   }
 
-  /** Fails those that `which` selects and that have no reply yet. */
-  failAll(error: PendingError, which: (pending: Pending) => boolean = () => true): void {
-    const failing = [...this.pending.values()].filter((pending) => !pending.isAnswered && which(pending))
+  /** Fails those that have no reply yet. */
+  failAll(error: PendingError): void {
+    const failing = [...this.pending.values()].filter((pending) => !pending.isAnswered)
     queueMicrotask(() => {
       for (const pending of failing) pending.fail(error)
     })
   }
+
+  /** Fails those to whose subject or reply subject there is an error, and that have no reply yet. */
+  failDenied(errors: ReadonlyMap<string, PendingError>): void {
+    if (this.pending.size === 0) return
+    // Of most denials no inbox is the subject.
+    const inboxes = [...errors.keys()].some((subject) => subject.startsWith(this.prefix))
+    const failing: Array<readonly [Pending, PendingError]> = []
+    for (const pending of this.pending.values()) {
+      if (pending.isAnswered) continue
+      const error = errors.get(pending.subject) ??
+        (inboxes ? errors.get(`${this.prefix}${pending.token}`) : undefined)
+      if (error !== undefined) failing.push([pending, error])
+    }
+    // A caller that is told may send the same again at once.
+    for (const [pending, error] of failing) pending.fail(error)
+  }
+
+  /** The server has the SUB of the inbox. Its requests do not wait for that. */
+  confirm(): void {}
 
   accept(
     chunk: Buffer,

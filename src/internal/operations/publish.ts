@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
-import { InvalidHeader, type PublishError, type RespondError } from "../../NatsError.ts"
+import { HeadersNotSupported, InvalidHeader, type PublishError, type RespondError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { RespondOptions } from "../../NatsMessage.ts"
 import type { Connection } from "../connection/connection.ts"
@@ -14,17 +14,7 @@ import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
-import {
-  available,
-  checkTypes,
-  drained,
-  empty,
-  headerBlock,
-  oversize,
-  roundTrip,
-  stillFits,
-  within
-} from "./sending.ts"
+import { available, checkTypes, drained, empty, headerBlock, roundTrip, within } from "./sending.ts"
 
 export interface PublishOptions {
   readonly headers?: Input | undefined
@@ -89,13 +79,21 @@ const publishNow = (
     if (block instanceof InvalidHeader) return Exit.fail(block)
     headers = block
   }
+  const traceOnly = headers === undefined
   if (span !== undefined) headers = withTrace(headers, span, options?.headers)
-  const tooLarge = oversize(connection, subject, headers, payload)
-  if (tooLarge !== undefined) return Exit.fail(tooLarge)
   const session = connection.session
-  if (options?.confirm === true) return confirmed(connection, { subject, reply, headers, payload }, options.timeout)
+  if (headers !== undefined && session !== undefined && !session.takesHeaders) {
+    if (!traceOnly) return Exit.fail(new HeadersNotSupported({ server: session.server }))
+    headers = undefined
+  }
+  const tooLarge = connection.oversize(subject, headers, payload)
+  if (tooLarge !== undefined) return Exit.fail(tooLarge)
+  if (options?.confirm === true) {
+    return confirmed(connection, { subject, reply, headers, traceOnly, payload }, options.timeout)
+  }
   if (session === undefined || connection.isCongested(session)) {
-    return within(connection, options?.timeout, whenPossible(connection, { subject, reply, headers, payload }))
+    const outgoing: Outgoing = { subject, reply, headers, traceOnly, payload }
+    return within(connection, options?.timeout, whenPossible(connection, outgoing))
   }
   session.writer.publish(subject, reply, headers, payload)
   connection.messagesOut++
@@ -107,7 +105,8 @@ const whenPossible = (connection: Connection, outgoing: Outgoing): Effect.Effect
   const session = connection.session
   if (session !== undefined) {
     if (!connection.isCongested(session)) {
-      return Effect.map(stillFits(connection, outgoing), () => connection.send(session, outgoing))
+      const problem = connection.problemOf(session, outgoing)
+      return problem === undefined ? Effect.sync(() => connection.send(session, outgoing)) : Effect.fail(problem)
     }
     return Effect.flatMap(drained(session), () => whenPossible(connection, outgoing))
   }
@@ -126,16 +125,18 @@ const confirmed = (
 ): Effect.Effect<void, PublishError> =>
   Effect.flatMap(
     within(connection, timeout, available(connection)),
-    (session) =>
-      Effect.flatMap(stillFits(connection, outgoing), () => {
-        const watch: ConfirmWatch = { subject: outgoing.subject, denied: undefined }
-        connection.watches.add(watch)
-        connection.send(session, outgoing)
-        return roundTrip(connection, session).pipe(
-          Effect.flatMap((): Effect.Effect<void, PublishError> =>
-            watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
-          ),
-          Effect.ensuring(Effect.sync(() => connection.watches.delete(watch)))
-        )
-      })
+    (session) => {
+      const problem = connection.problemOf(session, outgoing)
+      if (problem !== undefined) return Effect.fail(problem)
+      const { watches } = connection.refusals
+      const watch: ConfirmWatch = { subject: outgoing.subject, reply: outgoing.reply, denied: undefined }
+      watches.add(watch)
+      connection.send(session, outgoing)
+      return roundTrip(connection, session).pipe(
+        Effect.flatMap((): Effect.Effect<void, PublishError> =>
+          watch.denied === undefined ? Effect.void : Effect.fail(watch.denied)
+        ),
+        Effect.ensuring(Effect.sync(() => watches.delete(watch)))
+      )
+    }
   )

@@ -8,6 +8,7 @@ import type * as Tracer from "effect/Tracer"
 import {
   type ConnectionClosed,
   type ConnectionLost,
+  type HeadersNotSupported,
   InvalidHeader,
   type InvalidSubject,
   type MaxPayloadExceeded,
@@ -26,7 +27,7 @@ import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
-import { available, checkTypes, drained, empty, headerBlock, oversize, stillFits, within } from "./sending.ts"
+import { available, checkTypes, drained, empty, headerBlock, within } from "./sending.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined
@@ -35,21 +36,17 @@ export interface RequestOptions {
 
 /** A request as it is sent, or what is wrong with it. */
 const prepare = (
-  connection: Connection,
   subject: string,
   payload: string | Uint8Array,
   headers: Input | undefined,
   span: Tracer.Span | undefined
-): Exit.Exit<Outgoing, InvalidSubject | InvalidHeader | MaxPayloadExceeded> => {
+): Exit.Exit<Outgoing, InvalidSubject | InvalidHeader> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
   const own = headerBlock(headers)
   if (own instanceof InvalidHeader) return Exit.fail(own)
   const block = span === undefined ? own : withTrace(own, span, headers)
-  const tooLarge = oversize(connection, subject, block, payload)
-  return tooLarge === undefined
-    ? Exit.succeed({ subject, reply: "", headers: block, payload })
-    : Exit.fail(tooLarge)
+  return Exit.succeed({ subject, reply: "", headers: block, traceOnly: own === undefined, payload })
 }
 
 export const request = (
@@ -82,7 +79,7 @@ const requestNow = (
   headers: Input | undefined,
   span: Tracer.Span | undefined
 ): Effect.Effect<NatsMessage, RequestError> => {
-  const prepared = prepare(connection, subject, payload, headers, span)
+  const prepared = prepare(subject, payload, headers, span)
   const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
     ? sendWhenPossible(
       connection,
@@ -117,8 +114,10 @@ const sendWhenPossible = <A, E, R>(
   timeoutMillis: number,
   outgoing: Outgoing,
   send: (session: Session, left: number) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | ConnectionLost | ConnectionClosed | MaxPayloadExceeded, R> => {
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed | HeadersNotSupported | MaxPayloadExceeded, R> => {
   const now = connection.session
+  const problem = connection.problemOf(now, outgoing)
+  if (problem !== undefined) return Effect.fail(problem)
   if (now !== undefined && !connection.isCongested(now)) return send(now, timeoutMillis)
   if (connection.ended !== undefined) return Effect.fail(connection.ended)
   const { clock } = connection.settings
@@ -127,7 +126,6 @@ const sendWhenPossible = <A, E, R>(
     Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void)
   )
   return within(connection, timeoutMillis, ready).pipe(
-    Effect.andThen(Effect.suspend(() => stillFits(connection, outgoing))),
     Effect.flatMap(() => {
       const left = Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started))
       return sendWhenPossible(connection, left, outgoing, send)
@@ -146,7 +144,7 @@ export const requestMany = (
   const headers = options?.headers
   const replies = (span: Tracer.Span | undefined) =>
     Effect.flatMap(
-      prepare(connection, subject, payload, headers, span),
+      prepare(subject, payload, headers, span),
       (outgoing) =>
         sendWhenPossible(connection, timeoutMillis, outgoing, (session, left) => {
           connection.ensureInbox(session)

@@ -6,16 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
-import {
-  type ConnectionClosed,
-  ConnectionLost,
-  type FlushError,
-  type InvalidHeader,
-  MaxPayloadExceeded
-} from "../../NatsError.ts"
+import { type ConnectionClosed, ConnectionLost, type FlushError, type InvalidHeader } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { Connection } from "../connection/connection.ts"
-import { type Outgoing, sizeOf } from "../connection/outgoing.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { encodeHeaders } from "../protocol/headers.ts"
 import { invalidHeader } from "../subject/invalid.ts"
@@ -27,7 +20,8 @@ export const empty = new Uint8Array(0)
 export const headerBlock = (headers: Input | undefined): Uint8Array | undefined | InvalidHeader => {
   if (headers === undefined) return undefined
   const encoded = encodeHeaders(headers)
-  return encoded instanceof Uint8Array ? encoded : invalidHeader(encoded)
+  if (!(encoded instanceof Uint8Array)) return invalidHeader(encoded)
+  return encoded.length === 0 ? undefined : encoded
 }
 
 /**
@@ -47,30 +41,6 @@ const nameOf: (this: unknown) => unknown = Object.getOwnPropertyDescriptor(
   Object.getPrototypeOf(Uint8Array.prototype),
   Symbol.toStringTag
 )!.get!
-
-/** The server's limit is kept here: over it the server would close the connection. */
-export const oversize = (
-  connection: Connection,
-  subject: string,
-  headers: Uint8Array | undefined,
-  payload: string | Uint8Array
-): MaxPayloadExceeded | undefined => {
-  const limit = connection.maxPayload
-  const headerSize = headers === undefined ? 0 : headers.length
-  // No UTF-16 unit needs more than three bytes.
-  if (headerSize + (typeof payload === "string" ? payload.length * 3 : payload.length) <= limit) return undefined
-  const size = sizeOf({ headers, payload })
-  return size > limit ? new MaxPayloadExceeded({ subject, size, limit }) : undefined
-}
-
-/** What has waited is checked again: the server that came may take less than the one before, or than was thought. */
-export const stillFits = (
-  connection: Connection,
-  { headers, payload, subject }: Outgoing
-): Effect.Effect<void, MaxPayloadExceeded> => {
-  const tooLarge = oversize(connection, subject, headers, payload)
-  return tooLarge === undefined ? Exit.void : Exit.fail(tooLarge)
-}
 
 /** Effect does not type it: whether the fiber is where an interruption has to wait, as in a finalizer. */
 const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>

@@ -14,6 +14,7 @@ import {
   type Refuse,
   stopping,
   tooLarge,
+  withoutHeaders,
   withOwn
 } from "./serviceReply.ts"
 
@@ -51,11 +52,30 @@ export const sendRefusal = (
   // The caller must not wait, whatever else there was to tell: what cannot be sent is left out, the body before the headers.
   return Effect.catch(message.respond(refusal.body, { headers: headersOf(refusal, own), timeout }), (error) => {
     const bare: Refusal = { ...refusal, body: "" }
+    if (error._tag === "HeadersNotSupported") {
+      return Effect.catchTag(
+        message.respond(withoutHeaders(refusal), { timeout }),
+        "MaxPayloadExceeded",
+        () => message.respond(withoutHeaders(bare), { timeout })
+      )
+    }
     if (error._tag === "MaxPayloadExceeded" && refusal.body !== "") return sendRefusal(message, bare, own, timeout)
     return (error._tag === "MaxPayloadExceeded" || error._tag === "InvalidHeader") && own !== undefined
       ? sendRefusal(message, bare, undefined, timeout)
       : Effect.fail(error)
   })
+}
+
+/** Sends a result. Where the server takes no headers it goes without them: who asked must not wait. */
+export const sendResult = (
+  message: NatsMessage,
+  payload: string | Uint8Array,
+  options: RespondOptions
+): Effect.Effect<void, RespondError> => {
+  const sent = message.respond(payload, options)
+  return options.headers === undefined
+    ? sent
+    : Effect.catchTag(sent, "HeadersNotSupported", () => message.respond(payload, { timeout: options.timeout }))
 }
 
 const answersAll = new WeakSet<object>()
@@ -93,7 +113,7 @@ export const answering = <E, R, R2>(
   const succeed = ({ headers, payload }: Answer): Effect.Effect<void, RespondError> =>
     isAsked
       ? Effect.tapError(
-        message.respond(payload, { headers: replyHeaders === undefined ? headers : replyHeaders.over(headers) }),
+        sendResult(message, payload, { headers: replyHeaders === undefined ? headers : replyHeaders.over(headers) }),
         (error) =>
           error._tag === "MaxPayloadExceeded"
             ? send(tooLarge(error.size, error.limit))

@@ -12,7 +12,7 @@ import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { contentTypeHeader, serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headerNames.ts"
 import { getHeader } from "../protocol/headers.ts"
-import { keepReply } from "../protocol/keptReply.ts"
+import { keepReply, keptBody } from "../protocol/keptReply.ts"
 import type { Problem } from "./decodeProblem.ts"
 import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
 
@@ -71,6 +71,16 @@ export const headersOf = ({ body, code, description }: Refusal, own?: Input): In
     [serviceErrorCodeHeader]: String(code),
     ...(body === "" ? {} : { [contentTypeHeader]: "application/json" })
   }, own)
+
+const bareStart = `{${JSON.stringify(serviceErrorHeader)}:`
+
+/** A refusal as a payload alone, for a server that takes no headers. No schema of a result has such a field. */
+export const withoutHeaders = ({ body, code, description }: Refusal): string =>
+  JSON.stringify({
+    [serviceErrorHeader]: description,
+    [serviceErrorCodeHeader]: String(code),
+    ...(body === "" ? {} : { body })
+  })
 
 /** A payload that did not fit, on its way through the effect of a request. */
 export class BadPayload {
@@ -168,16 +178,40 @@ export const errorIn = (subject: string, reply: NatsMessage): ServiceError | und
   const { headers } = reply
   const code = getHeader(headers, serviceErrorCodeHeader)
   const description = getHeader(headers, serviceErrorHeader)
-  if (code === undefined && description === undefined) return undefined
+  if (code === undefined && description === undefined) return bareErrorIn(subject, reply)
+  const error = serviceError(subject, code, description)
+  keepReply(error, reply.data, headers)
+  return error
+}
+
+const bareErrorIn = (subject: string, reply: NatsMessage): ServiceError | undefined => {
+  const { data } = reply
+  // The letter N: a look at one byte is all that a result costs.
+  if (data[2] !== 0x4e || !reply.text.startsWith(bareStart)) return undefined
+  const fields = bareFields(reply.text)
+  if (fields === undefined) return undefined
+  const error = serviceError(subject, fields[serviceErrorCodeHeader], fields[serviceErrorHeader])
+  keepReply(error, Buffer.from(fields["body"] ?? ""), {})
+  return error
+}
+
+const bareFields = (text: string): Readonly<Record<string, string>> | undefined => {
+  try {
+    const fields: Readonly<Record<string, string>> = JSON.parse(text)
+    return Object.values(fields).every((field) => typeof field === "string") ? fields : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const serviceError = (subject: string, code: string | undefined, description: string | undefined): ServiceError => {
   const isNumber = code !== undefined && /^\d{1,9}$/.test(code)
-  const error = new ServiceError({
+  return new ServiceError({
     subject,
     code: isNumber ? Number(code) : 0,
     ...(code === undefined || isNumber ? {} : { codeText: oneLine(code, longestCode) }),
     description: oneLine(description ?? "", longestDescription)
   })
-  keepReply(error, reply.data, headers)
-  return error
 }
 
 /**
@@ -192,11 +226,12 @@ export const makeFailureReader = <S extends Schema.Constraint>(
 ) => Effect.Effect<never, S["Type"] | ServiceError, S["DecodingServices"]> => {
   // Only a failure that the schema names has a body, and only such a body fits.
   const decode = SchemaAST.isNever(schema.ast) ? undefined : jsonTextDecoder(schema)
-  return (error, reply) =>
-    decode === undefined || reply.data.length === 0 || reply.data.length > maxBytes
-      ? Exit.fail(error)
-      : Effect.matchEffect(decode(reply.text), {
-        onFailure: () => Effect.fail(error),
-        onSuccess: (failure) => Effect.fail(failure)
-      })
+  return (error, reply) => {
+    if (decode === undefined || reply.data.length === 0 || reply.data.length > maxBytes) return Exit.fail(error)
+    const text = Object.keys(reply.headers).length === 0 ? keptBody(error) : reply.text
+    return Effect.matchEffect(decode(text), {
+      onFailure: () => Effect.fail(error),
+      onSuccess: (failure) => Effect.fail(failure)
+    })
+  }
 }

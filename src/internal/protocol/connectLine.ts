@@ -13,6 +13,8 @@ export interface ConnectFacts {
   /** Of this client. */
   readonly version: string
   readonly tlsRequired: boolean
+  /** The server takes headers. Of one that does not, it refuses a client that has them, and `no_responders` with it. */
+  readonly headers: boolean
 }
 
 /** The fields that prove who the client is. */
@@ -36,8 +38,8 @@ export const connectAndPing = (settings: ConnectSettings, facts: ConnectFacts, a
         verbose: false,
         pedantic: false,
         protocol: 1,
-        headers: true,
-        no_responders: true,
+        headers: facts.headers,
+        no_responders: facts.headers,
         echo: !settings.noEcho,
         lang: "effect-nats",
         version: facts.version,

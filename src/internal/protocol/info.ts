@@ -9,7 +9,9 @@ export interface ServerInfo {
   readonly port?: number | undefined
   /** Protocol level; 1 or more means that the server sends INFO again when its cluster changes. */
   readonly proto?: number | undefined
+  /** Whether it takes headers. One with `no_header_support` does not say it. */
   readonly headers?: boolean | undefined
+  /** Bytes of headers and payload together. A negative one is no limit. */
   readonly max_payload: number
   readonly auth_required?: boolean | undefined
   readonly tls_required?: boolean | undefined
@@ -29,13 +31,14 @@ export interface ServerInfo {
 
 const isString = (value: unknown): boolean => typeof value === "string"
 const isBoolean = (value: unknown): boolean => typeof value === "boolean"
-const isCount = (value: unknown): boolean => typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+const isWhole = (value: unknown): boolean => typeof value === "number" && Number.isSafeInteger(value)
+const isCount = (value: unknown): boolean => isWhole(value) && Number(value) >= 0
 const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every(isString)
 
 const required: ReadonlyArray<readonly [keyof ServerInfo, (value: unknown) => boolean]> = [
   ["server_id", isString],
   ["version", isString],
-  ["max_payload", isCount]
+  ["max_payload", isWhole]
 ]
 
 const optional: ReadonlyArray<readonly [keyof ServerInfo, (value: unknown) => boolean]> = [

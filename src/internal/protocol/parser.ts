@@ -21,7 +21,7 @@ export interface ParserSink {
   info(info: ServerInfo): void
   ping(): void
   pong(): void
-  /** The text of an `-ERR`, without its quotes. */
+  /** The text of an `-ERR`, without its quotes, at most 16 KiB of it. */
   error(text: string): void
 }
 
@@ -41,6 +41,8 @@ export interface ParserLimits {
 
 const defaultControlLine = 64 * 1024
 const maxTextLine = 1024 * 1024
+/** Of an -ERR, what is read. A subject that it names has 4,096 bytes where the server is not configured otherwise. */
+const longestError = 16 * 1024
 const defaultPayload = 128 * 1024 * 1024
 
 /** The frame is not whole yet, or the stream is broken. */
@@ -296,7 +298,8 @@ export class Parser {
     else if (operation === Operation.Pong) this.sink.pong()
     else if (operation === Operation.Err) {
       const quoted = to - from >= 2 && chunk[from] === 0x27 && chunk[to - 1] === 0x27
-      this.sink.error(quoted ? chunk.toString("utf8", from + 1, to - 1) : chunk.toString("utf8", from, to))
+      const start = quoted ? from + 1 : from
+      this.sink.error(chunk.toString("utf8", start, Math.min(quoted ? to - 1 : to, start + longestError)))
     } else if (operation === Operation.Info) {
       const info = parseInfo(chunk.toString("utf8", from, to))
       if (info === undefined) this.fail("malformed INFO")

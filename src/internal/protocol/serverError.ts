@@ -16,11 +16,13 @@ export type ServerErrorKind =
   | "StaleConnection"
   | "ServerRejected"
 
+const tooMany = /^maximum subscriptions exceeded/i
+
 const kinds: ReadonlyArray<readonly [text: RegExp, kind: ServerErrorKind]> = [
   // Before all others: these hold a subject, which may contain any of the texts below.
   [/^permissions violation/i, "open"],
   [/^invalid (publish )?subject/i, "open"],
-  [/^maximum subscriptions exceeded/i, "open"],
+  [tooMany, "open"],
   [/user authentication expired/i, "AuthenticationExpired"],
   [/user authentication revoked/i, "AuthenticationRevoked"],
   [/account authentication expired/i, "AccountAuthenticationExpired"],
@@ -45,6 +47,12 @@ export const serverErrorKind = (text: string): ServerErrorKind => {
   }
   return "ServerRejected"
 }
+
+/**
+ * Whether a SUB is one too many, for the server, the account or the user. It is said right behind the SUB; with none on its
+ * way the limit was lowered, and the server closes the connection some milliseconds later.
+ */
+export const saysTooManySubscriptions = (text: string): boolean => tooMany.test(serverErrorText(text))
 
 /** What a server refused. */
 export interface PermissionsViolationText {

@@ -41,12 +41,14 @@ const outcomes: Record<Outcome, true> = {
   interrupted: true,
   InvalidSubject: true,
   InvalidHeader: true,
+  HeadersNotSupported: true,
   MaxPayloadExceeded: true,
   ConnectionLost: true,
   ConnectionClosed: true,
   NoResponders: true,
   RequestTimedOut: true,
-  PermissionsViolation: true
+  PermissionsViolation: true,
+  SubscriptionLimitExceeded: true
 }
 
 const states: Record<Lowercase<ConnectionState["_tag"]>, ConnectionState["_tag"]> = {

@@ -287,7 +287,8 @@ class Dialling implements AddressDial, TransportListener {
     let connect: Uint8Array
     try {
       const auth = connectAuth(credentials, info.nonce)
-      connect = connectAndPing(settings, { version, tlsRequired: this.tlsRequired }, auth)
+      const facts = { version, tlsRequired: this.tlsRequired, headers: info.headers === true }
+      connect = connectAndPing(settings, facts, auth)
     } catch {
       // The reason is not kept: it could quote the credentials.
       return this.fail(this.unusable("its challenge cannot be signed with them"))

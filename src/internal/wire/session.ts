@@ -22,10 +22,20 @@ export interface SessionOwner {
   opened(session: Session): void
   /** INFO while connected: the cluster changed, or the server is about to stop (`ldm`). */
   info(info: ServerInfo): void
-  /** An `-ERR` that leaves the connection open: a permissions violation, an invalid subject, too many subscriptions. */
-  serverError(text: string): void
+  /**
+   * An `-ERR` that leaves the connection open: a permissions violation, an invalid subject, too many subscriptions. The
+   * server answers in order, so that what it says of a SUB is about `opening`: the one whose PONG is the next.
+   */
+  serverError(text: string, opening: Opening | undefined): void
   /** The session ended by itself, and why. Called at most once, after `opened`, and never after `close`. */
   closed(reason: ConnectError): void
+}
+
+/** A subscription whose SUB is on its way. */
+export interface Opening {
+  readonly sid: number
+  /** The server has handled the SUB. Never called when the session ended first. */
+  confirm(): void
 }
 
 export interface DialOptions {
@@ -55,6 +65,8 @@ export interface Session {
   readonly encrypted: boolean
   /** The latest INFO came inside TLS. The first one comes in clear where TLS follows it. */
   readonly infoInsideTls: boolean
+  /** The server takes headers, and says when nobody is subscribed to a request's subject. */
+  readonly takesHeaders: boolean
   /** Bytes and messages received so far. */
   readonly bytesIn: number
   readonly messagesIn: number
@@ -68,6 +80,11 @@ export interface Session {
    * reason when the session ended first.
    */
   ping(resume: (reason?: ConnectError) => void): void
+  /**
+   * Sends a SUB, for `max` messages where that is over 0, and a PING of its own right behind it: what the server refuses
+   * of it comes before its PONG.
+   */
+  subscribe(opening: Opening, subject: string, queue: string | undefined, max: number): void
   /** Ends the session as if it had failed with `reason`: pings fail with it and `owner.closed` is called. */
   fail(reason: ConnectError): void
   /** Ends the session on purpose, at once: releases the socket, settles pings. Idempotent. `owner.closed` is not called. */

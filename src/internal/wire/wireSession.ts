@@ -7,10 +7,10 @@
 import * as ConnectError from "../../ConnectError.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { Parser } from "../protocol/parser.ts"
-import { serverErrorKind } from "../protocol/serverError.ts"
+import { saysTooManySubscriptions, serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
 import { BufferedWriter } from "../protocol/writer.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
-import type { Session, SessionOwner } from "./session.ts"
+import type { Opening, Session, SessionOwner } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 
 export interface WireSessionOptions {
@@ -28,6 +28,10 @@ export interface WireSessionOptions {
 
 type Resume = (reason?: ConnectError.ConnectError) => void
 
+/** How long after its word that there are too many subscriptions a server closes, at most. It means to wait for 20 ms. */
+const limitMillis = 1_000
+const tooManySubscriptions = "maximum subscriptions exceeded"
+
 const inspect = Symbol.for("nodejs.util.inspect.custom")
 
 export class WireSession implements Session {
@@ -38,18 +42,25 @@ export class WireSession implements Session {
   private readonly parser: Parser
   info: ServerInfo
   infoInsideTls: boolean
+  /** As it said before CONNECT, which told it the same. */
+  readonly takesHeaders: boolean
   private stage: "connect" | "up" | "ended" = "connect"
   /** The owner has taken it: from here on an end is told to the owner, before that to the dial. */
   private owned = false
   /** The owner was told of it, whatever it made of that. */
   offered = false
   private reason: ConnectError.ConnectError | undefined
-  /** An `-ERR` of unknown meaning: the cause, if the connection ends next. */
+  /** An `-ERR` of unknown meaning: the cause, if the connection ends next. Of several the first and the last. */
   private suspect: string | undefined
+  private lastSuspect: string | undefined
+  /** When the server said, of no SUB of ours, that there are too many subscriptions. */
+  private overLimitAt = -Infinity
   /** The server sent a PING before its PONG; the answer waits, since nothing may be written before the PONG. */
   private owesPong = false
   private sent = 0
-  private pings: Array<Resume> = []
+  /** Whose PONGs are to come, in order. Those before `nextPing` are done: `shift` would move the others for each. */
+  private pings: Array<Resume | Opening> = []
+  private nextPing = 0
   private waiting: Array<() => void> = []
 
   constructor(options: WireSessionOptions) {
@@ -58,6 +69,7 @@ export class WireSession implements Session {
     this.owner = options.owner
     this.info = options.info
     this.infoInsideTls = options.infoInsideTls
+    this.takesHeaders = options.info.headers === true
     this.writer = new BufferedWriter((bytes) => {
       this.sent += bytes.length
       this.transport.write(bytes)
@@ -118,6 +130,14 @@ export class WireSession implements Session {
     }
   }
 
+  subscribe(opening: Opening, subject: string, queue: string | undefined, max: number): void {
+    if (!this.isOpen) return
+    this.writer.subscribe(opening.sid, subject, queue)
+    if (max > 0) this.writer.unsubscribe(opening.sid, max)
+    this.pings.push(opening)
+    this.writer.ping()
+  }
+
   fail(reason: ConnectError.ConnectError): void {
     this.end(reason, true)
   }
@@ -145,7 +165,10 @@ export class WireSession implements Session {
 
   /** The reason to give when time is up at stage `connect`. */
   get suspicion(): ConnectError.ConnectError | undefined {
-    return this.suspect === undefined ? undefined : fromServerText(this.options.peer, this.suspect)
+    if (this.suspect === undefined) return undefined
+    const text = serverErrorText(this.suspect)
+    const last = serverErrorText(this.lastSuspect ?? this.suspect)
+    return this.rejected(text === last ? text : `${text}; ${last}`)
   }
 
   private received(chunk: Buffer): void {
@@ -163,7 +186,6 @@ export class WireSession implements Session {
   }
 
   private pinged(): void {
-    this.suspect = undefined
     if (this.stage === "up") {
       this.writer.pong()
     } else {
@@ -172,7 +194,8 @@ export class WireSession implements Session {
   }
 
   private ponged(): void {
-    this.suspect = undefined
+    // It went on after what it said.
+    this.suspect = this.lastSuspect = undefined
     if (this.stage === "connect") {
       this.stage = "up"
       this.offered = true
@@ -184,22 +207,38 @@ export class WireSession implements Session {
       }
       this.options.settled()
     } else {
-      this.pings.shift()?.()
+      const answered = this.takePing()
+      if (typeof answered === "function") answered()
+      else answered?.confirm()
     }
   }
 
-  private refused(raw: string): void {
-    const reason = fromServerText(this.options.peer, raw)
-    const known = serverErrorKind(raw) !== "ServerRejected"
-    if (reason !== undefined && known) {
-      // The first refusal is the cause, whatever the closing socket says after it.
-      return this.end(reason, true)
+  private takePing(): Resume | Opening | undefined {
+    if (this.nextPing === this.pings.length) return undefined
+    const ping = this.pings[this.nextPing++]
+    if (this.nextPing === this.pings.length || (this.nextPing > 1024 && this.nextPing * 2 > this.pings.length)) {
+      this.pings = this.pings.slice(this.nextPing)
+      this.nextPing = 0
     }
-    if (reason !== undefined) {
+    return ping
+  }
+
+  private refused(raw: string): void {
+    const kind = serverErrorKind(raw)
+    const next = this.pings[this.nextPing]
+    const opening = typeof next === "function" ? undefined : next
+    if (kind === "ServerRejected") {
       this.suspect ??= raw
+      this.lastSuspect = raw
+    } else if (kind !== "open") {
+      const reason = fromServerText(this.options.peer, raw)
+      // The first refusal is the cause, whatever the closing socket says after it.
+      if (reason !== undefined) return this.end(reason, true)
+    } else if (opening === undefined && saysTooManySubscriptions(raw)) {
+      this.overLimitAt = performance.now()
     }
     if (this.stage === "up") {
-      this.owner.serverError(raw)
+      this.owner.serverError(raw, opening)
     }
   }
 
@@ -215,7 +254,9 @@ export class WireSession implements Session {
 
   private transportEnded(error: Error | undefined): void {
     const stage = this.stage === "connect" ? "connect" : "up"
-    this.end(this.suspicion ?? fromEnd(this.options.peer, stage, error, this.options.tls?.()), true)
+    const overLimit = performance.now() - this.overLimitAt < limitMillis
+    const said = this.suspicion ?? (overLimit ? this.rejected(tooManySubscriptions) : undefined)
+    this.end(said ?? fromEnd(this.options.peer, stage, error, this.options.tls?.()), true)
   }
 
   private end(reason: ConnectError.ConnectError, tell: boolean): void {
@@ -225,12 +266,13 @@ export class WireSession implements Session {
     this.parser.stop()
     this.writer.detach()
     this.transport.destroy()
-    const pings = this.pings
+    const pings = this.pings.slice(this.nextPing)
     const waiting = this.waiting
     this.pings = []
+    this.nextPing = 0
     this.waiting = []
-    for (const resume of pings) {
-      resume(reason)
+    for (const ping of pings) {
+      if (typeof ping === "function") ping(reason)
     }
     for (const resume of waiting) {
       resume()

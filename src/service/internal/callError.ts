@@ -4,6 +4,7 @@
 import {
   ConnectionClosed,
   ConnectionLost,
+  HeadersNotSupported,
   InvalidHeader,
   InvalidSubject,
   MaxPayloadExceeded,
@@ -13,7 +14,8 @@ import {
   PermissionsViolation,
   type RequestError,
   RequestTimedOut,
-  ServiceError
+  ServiceError,
+  SubscriptionLimitExceeded
 } from "../../NatsError.ts"
 
 /**
@@ -50,6 +52,7 @@ const callErrorsByTag: { readonly [Tag in CallError["_tag"]]: abstract new(...ar
   {
     ConnectionClosed,
     ConnectionLost,
+    HeadersNotSupported,
     InvalidHeader,
     InvalidSubject,
     MaxPayloadExceeded,
@@ -58,7 +61,8 @@ const callErrorsByTag: { readonly [Tag in CallError["_tag"]]: abstract new(...ar
     NoResponders,
     PermissionsViolation,
     RequestTimedOut,
-    ServiceError
+    ServiceError,
+    SubscriptionLimitExceeded
   }
 
 const callErrors = Object.values(callErrorsByTag)

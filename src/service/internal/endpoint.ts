@@ -16,7 +16,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Rpc from "effect/rpc/Rpc"
 import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
-import { type ReplyHeaders, sendRefusal } from "../../internal/payload/answering.ts"
+import { type ReplyHeaders, sendRefusal, sendResult } from "../../internal/payload/answering.ts"
 import type { Problem } from "../../internal/payload/decodeProblem.ts"
 import { isExit, jsonTextDecoder, jsonTextEncoder } from "../../internal/payload/jsonText.ts"
 import {
@@ -283,7 +283,7 @@ export class Endpoint implements CountedEndpoint {
     this.time(started)
     const own = this.replyHeaders.get(message)
     const options: RespondOptions = own === undefined ? patient : { ...patient, headers: own.value }
-    return Effect.catch(message.respond(text, options), (error) => this.unsent(message, error))
+    return Effect.catch(sendResult(message, text, options), (error) => this.unsent(message, error))
   }
 
   private turnDown(message: NatsMessage, refusal: Refusal, started: bigint): Effect.Effect<void> {

@@ -12,12 +12,20 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { NatsClient } from "../../NatsClient.ts"
-import { ConnectionClosed, ConnectionLost, NoResponders, type SubscribeError } from "../../NatsError.ts"
+import {
+  ConnectionClosed,
+  ConnectionLost,
+  NoResponders,
+  type PermissionsViolation,
+  type SubscribeError,
+  type SubscriptionLimitExceeded
+} from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
-import { clientError, protocolError, type RpcFailure, RpcServerLost } from "./rpcFailure.ts"
-import { Frames, handleEach, withoutSpans } from "./rpcFrames.ts"
+import { clientError, protocolError, type RpcFailure, RpcServerLost, type Unsent } from "./rpcFailure.ts"
+import { Frames, withoutSpans } from "./rpcFrames.ts"
+import { Inbox, type InboxReader } from "./rpcInbox.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
 import { callsPerPing, checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
@@ -42,9 +50,8 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
     const protocol = yield* RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse: WriteResponse) {
       const scope = yield* Scope.fork(yield* Effect.scope)
       const made = client = new Client(nats, yield* nats.inbox, serialization, settings, scope, writeResponse)
-      const replies = yield* nats.subscription(`${made.inbox}.*`, { overflow: "dropNewest" })
+      yield* made.answers.open(made)
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
-      yield* Effect.forkScoped(handleEach(replies.stream, (message) => made.onMessage(message)))
       yield* Effect.forkScoped(Stream.runForEach(nats.status, (event) => made.onStatus(event)), {
         startImmediately: true
       })
@@ -63,8 +70,9 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
     })
   })
 
-class Client {
+class Client implements InboxReader {
   readonly inbox: string
+  readonly answers: Inbox
   private readonly nats: NatsClient
   private readonly settings: ClientSettings
   private readonly scope: Scope.Scope
@@ -90,6 +98,7 @@ class Client {
     this.scope = scope
     this.writeResponse = writeResponse
     this.inbox = inbox
+    this.answers = new Inbox(inbox, nats, scope)
     this.frames = new Frames(serialization)
     this.calls = new Calls(() => new Frames(serialization))
     const codecFor = neverThrowingCodecs(serialization.codecFor)
@@ -118,11 +127,14 @@ class Client {
   private request(clientId: number, message: RequestEncoded): Effect.Effect<void, RpcClientError> {
     return Effect.suspend(() => {
       if (this.isClosed) return Effect.fail(clientError(new ConnectionClosed({})))
+      if (!this.answers.isOpen) {
+        return Effect.andThen(Effect.mapError(this.answers.open(this), clientError), this.request(clientId, message))
+      }
       const frame = this.encode(message)
       if (typeof frame !== "string" && !(frame instanceof Uint8Array)) return Effect.fail(frame)
       const call = this.calls.open(clientId, message.id)
       const reply = `${this.inbox}.${call.number}`
-      return withoutSpans(this.nats.publish(this.settings.subject, frame, { reply })).pipe(
+      return this.publish(this.settings.subject, frame, reply).pipe(
         Effect.matchCauseEffect({
           onFailure: (cause) => {
             this.calls.remove(call)
@@ -182,8 +194,24 @@ class Client {
     const frame = this.encode(message)
     if (typeof frame !== "string" && !(frame instanceof Uint8Array)) return Effect.fail(frame)
     const reply = call === undefined ? undefined : `${this.inbox}.${call.number}`
-    return Effect.mapError(withoutSpans(this.nats.publish(link.subject, frame, { reply })), clientError)
+    return Effect.mapError(this.publish(link.subject, frame, reply), clientError)
   }
+
+  private publish(subject: string, frame: string | Uint8Array, reply?: string): Effect.Effect<void, Unsent> {
+    // Without headers none can be refused.
+    return withoutSpans(this.nats.publish(subject, frame, { reply })) as Effect.Effect<void, never>
+  }
+
+  /** Of the inbox. */
+  onRefused(error: PermissionsViolation | SubscriptionLimitExceeded): Effect.Effect<void> {
+    return Effect.andThen(Effect.sync(() => this.failAll(error)), this.releaseOrphans)
+  }
+
+  private readonly releaseOrphans: Effect.Effect<void> = Effect.suspend(() => {
+    const orphans = this.orphans
+    this.orphans = []
+    return Effect.forEach(orphans, (call) => this.abandon(call), { discard: true })
+  })
 
   /** Tells a server that nobody waits for a call. What is lost of it, the server finds out by the pings. */
   private release(link: Link, requestId: string | number): Effect.Effect<void> {
@@ -313,9 +341,8 @@ class Client {
         const sequence = this.sequence++
         link.pinged.set(sequence, group)
         const beat = encodeBeat({ sequence, calls: group.map((call) => [call.number, call.acks] as const) })
-        return Effect.ignore(withoutSpans(
-          this.nats.publish(`${link.subject}.${pingToken}`, beat, { reply: `${this.inbox}.${pingToken}${link.number}` })
-        ))
+        const reply = `${this.inbox}.${pingToken}${link.number}`
+        return Effect.ignore(this.publish(`${link.subject}.${pingToken}`, beat, reply))
       }, { discard: true })
     })
   }
@@ -351,10 +378,8 @@ class Client {
       case "Connected": {
         if (this.isConnected) return Effect.void
         this.isConnected = true
-        const orphans = this.orphans
-        this.orphans = []
         return Effect.andThen(
-          Effect.forEach(orphans, (call) => this.abandon(call), { discard: true }),
+          this.releaseOrphans,
           Effect.forEach(this.calls.allLinks, (link) => {
             link.unanswered = 0
             return this.ping(link)
@@ -363,7 +388,12 @@ class Client {
       }
       case "PermissionDenied": {
         const { error } = event
-        if (error.operation !== "publish" || error.subject !== this.settings.subject) return Effect.void
+        if (error.operation !== "publish") return Effect.void
+        if (error.subject.startsWith(`${this.inbox}.`)) {
+          const call = this.calls.byNumber.get(Number(error.subject.slice(this.inbox.length + 1)))
+          if (call !== undefined) this.fail(call, clientError(error))
+        }
+        if (error.subject !== this.settings.subject) return Effect.void
         // The server says nothing more of those that it has not passed on.
         const calls = this.calls.all
         for (const call of calls) {

@@ -6,11 +6,14 @@ import * as Schema from "effect/Schema"
 import {
   ConnectionClosed,
   ConnectionLost,
+  type HeadersNotSupported,
   InvalidHeader,
   InvalidSubject,
   MaxPayloadExceeded,
   NoResponders,
-  PermissionsViolation
+  PermissionsViolation,
+  type RespondError,
+  SubscriptionLimitExceeded
 } from "../../NatsError.ts"
 
 /**
@@ -46,8 +49,12 @@ export type RpcFailure =
   | ConnectionLost
   | ConnectionClosed
   | PermissionsViolation
+  | SubscriptionLimitExceeded
   | InvalidSubject
   | InvalidHeader
+
+/** What keeps a message of this transport, which has no headers, from being sent. */
+export type Unsent = Exclude<RespondError, HeadersNotSupported>
 
 // The reasons of an `RpcClientError` are a closed union; the one for protocols of others takes any cause.
 export const clientError = (failure: RpcFailure): RpcClientError =>
@@ -65,6 +72,7 @@ const classes = [
   ConnectionLost,
   ConnectionClosed,
   PermissionsViolation,
+  SubscriptionLimitExceeded,
   InvalidSubject,
   InvalidHeader
 ]

@@ -112,7 +112,8 @@ export const serve = <Rpcs extends Rpc.Any>(
         endpoints.flatMap(({ contract, ended }) => ended === undefined ? [contract] : []),
         schemas
       )
-    const { max_payload: limit } = yield* nats.serverInfo
+    yield* nats.serverInfo
+    const { maxPayload: limit } = connectionOf(nats)
     const described = infoWith(options.schemas ?? true)
     const fits = Buffer.byteLength(JSON.stringify(described)) <= limit
     if (!fits) {

@@ -1,0 +1,126 @@
+/**
+ * What a server refuses while the connection stays, brought to whom it concerns.
+ *
+ * All of it comes in the read loop, where nothing of the user's runs. So what is refused within one turn is looked for
+ * once for all of it: a client can have thousands of requests in flight to a subject that is denied, and a server that
+ * sends nothing but errors must not keep it busy.
+ */
+import { PermissionsViolation, SubscriptionLimitExceeded } from "../../NatsError.ts"
+import type { StatusEvent } from "../../NatsStatus.ts"
+import type { Delivery } from "../delivery/delivery.ts"
+import type { RequestMux } from "../delivery/requests.ts"
+import {
+  parsePermissionsViolation,
+  type PermissionsViolationText,
+  saysTooManySubscriptions,
+  serverErrorText
+} from "../protocol/serverError.ts"
+import type { Opening } from "../wire/session.ts"
+import type { ConfirmWatch } from "./outgoing.ts"
+
+/** What is refused something. */
+export interface Refusable {
+  readonly mux: RequestMux
+  readonly subscriptions: ReadonlyMap<number, Delivery>
+  /** It ends, and the server does not have it. */
+  refused(subscription: Delivery, error: PermissionsViolation | SubscriptionLimitExceeded): void
+  emit(event: StatusEvent): void
+}
+
+/** Of the different things that a server says within a turn, so many are told as events. */
+const mostTold = 1_024
+
+export class Refusals {
+  readonly watches = new Set<ConfirmWatch>()
+  /** Of this turn: subjects that may not be published to, and what has been told. */
+  private denied: Map<string, PermissionsViolation> | undefined
+  private readonly told = new Set<string>()
+  private readonly connection: Refusable
+
+  constructor(connection: Refusable) {
+    this.connection = connection
+  }
+
+  /** `opening` is the subscription whose SUB the server handles, if it handles one. */
+  serverError(text: string, opening: Opening | undefined): void {
+    const denial = parsePermissionsViolation(text)
+    if (denial === undefined) {
+      if (opening !== undefined && saysTooManySubscriptions(text)) this.tooMany(opening)
+      this.tell({ _tag: "ServerComplaint", text: serverErrorText(text) }, text)
+    } else if (denial.operation === "publish") this.publishDenied(denial)
+    else this.subscribeDenied(text, denial, opening)
+  }
+
+  // Two that say the same in one turn are told once.
+  private tell(event: StatusEvent, key: string): void {
+    if (this.told.size >= mostTold || this.told.has(key)) return
+    if (this.told.size === 0) queueMicrotask(this.turned)
+    this.told.add(key)
+    this.connection.emit(event)
+  }
+
+  private readonly turned = (): void => this.told.clear()
+
+  private tooMany({ sid }: Opening): void {
+    const { mux, subscriptions } = this.connection
+    if (sid === mux.sid) return this.inboxRefused(new SubscriptionLimitExceeded({ subject: mux.pattern }))
+    const subscription = subscriptions.get(sid)
+    if (subscription === undefined) return
+    const { queue, subject } = subscription.settings
+    this.connection.refused(
+      subscription,
+      new SubscriptionLimitExceeded({ subject, ...(queue === undefined ? {} : { queue }) })
+    )
+  }
+
+  private inboxRefused(error: PermissionsViolation | SubscriptionLimitExceeded): void {
+    this.connection.mux.subscribed = false
+    this.connection.mux.failAll(error)
+  }
+
+  private publishDenied({ subject }: PermissionsViolationText): void {
+    if (this.denied === undefined) {
+      this.denied = new Map()
+      queueMicrotask(this.settleDenied)
+    } else if (this.denied.has(subject)) return
+    const error = new PermissionsViolation({ operation: "publish", subject })
+    this.denied.set(subject, error)
+    this.tell({ _tag: "PermissionDenied", error }, subject)
+  }
+
+  // Before those who wait for a PONG of this turn go on.
+  private readonly settleDenied = (): void => {
+    const denied = this.denied!
+    this.denied = undefined
+    for (const watch of this.watches) watch.denied ??= denied.get(watch.subject) ?? denied.get(watch.reply)
+    this.connection.mux.failDenied(denied)
+  }
+
+  private subscribeDenied(text: string, { queue: named, subject }: PermissionsViolationText, opening?: Opening): void {
+    const { mux, subscriptions } = this.connection
+    const withdrawn = subscriptions.get(subscriptionIn(text))
+    const queue = named ?? withdrawn?.settings.queue
+    const error = new PermissionsViolation({
+      operation: "subscribe",
+      subject,
+      ...(queue === undefined ? {} : { queue })
+    })
+    const isMeant = ({ settings }: Delivery): boolean => settings.subject === subject && settings.queue === queue
+    const opened = opening === undefined ? undefined : subscriptions.get(opening.sid)
+    if (subject === mux.pattern) this.inboxRefused(error)
+    else if (withdrawn !== undefined) {
+      if (isMeant(withdrawn)) this.connection.refused(withdrawn, error)
+    } else if (opened !== undefined && isMeant(opened)) this.connection.refused(opened, error)
+    else {
+      // Without a number, and of no SUB on its way, every one with this subject and queue group is meant.
+      for (const each of subscriptions.values()) if (isMeant(each)) this.connection.refused(each, error)
+    }
+    this.tell({ _tag: "PermissionDenied", error }, text)
+  }
+}
+
+/**
+ * The number of the subscription that a denial ends with. A server that takes a permission away by reload names it, and
+ * up to 2.10 not the queue group. No subject or queue group can look like this: they have no spaces.
+ */
+const subscriptionIn = (text: string): number => Number(/ \(sid "(\d+)"\)'?\s*$/.exec(text)?.[1])
