@@ -28,12 +28,12 @@ export interface Refusable {
 }
 
 /** Of the different things that a server says within a turn, so many are told as events. */
-const mostTold = 1_024
+const mostTold = 128
 
 export class Refusals {
   readonly watches = new Set<ConfirmWatch>()
   /** Of this turn: subjects that may not be published to, and what has been told. */
-  private denied: Map<string, PermissionsViolation> | undefined
+  private denied: Set<string> | undefined
   private readonly told = new Set<string>()
   private readonly connection: Refusable
 
@@ -46,17 +46,17 @@ export class Refusals {
     const denial = parsePermissionsViolation(text)
     if (denial === undefined) {
       if (opening !== undefined && saysTooManySubscriptions(text)) this.tooMany(opening)
-      this.tell({ _tag: "ServerComplaint", text: serverErrorText(text) }, text)
+      this.tell(text, () => ({ _tag: "ServerComplaint", text: serverErrorText(text) }))
     } else if (denial.operation === "publish") this.publishDenied(denial)
     else this.subscribeDenied(text, denial, opening)
   }
 
   // Two that say the same in one turn are told once.
-  private tell(event: StatusEvent, key: string): void {
+  private tell(key: string, event: () => StatusEvent): void {
     if (this.told.size >= mostTold || this.told.has(key)) return
     if (this.told.size === 0) queueMicrotask(this.turned)
     this.told.add(key)
-    this.connection.emit(event)
+    this.connection.emit(event())
   }
 
   private readonly turned = (): void => this.told.clear()
@@ -80,20 +80,26 @@ export class Refusals {
 
   private publishDenied({ subject }: PermissionsViolationText): void {
     if (this.denied === undefined) {
-      this.denied = new Map()
+      this.denied = new Set()
       queueMicrotask(this.settleDenied)
-    } else if (this.denied.has(subject)) return
-    const error = new PermissionsViolation({ operation: "publish", subject })
-    this.denied.set(subject, error)
-    this.tell({ _tag: "PermissionDenied", error }, subject)
+    }
+    this.denied.add(subject)
+    this.tell(subject, () => ({ _tag: "PermissionDenied", error: publishDenial(subject) }))
   }
 
   // Before those who wait for a PONG of this turn go on.
   private readonly settleDenied = (): void => {
     const denied = this.denied!
     this.denied = undefined
-    for (const watch of this.watches) watch.denied ??= denied.get(watch.subject) ?? denied.get(watch.reply)
-    this.connection.mux.failDenied(denied)
+    const errors = new Map<string, PermissionsViolation>()
+    const errorFor = (subject: string): PermissionsViolation | undefined => {
+      if (!denied.has(subject)) return undefined
+      const error = errors.get(subject) ?? publishDenial(subject)
+      errors.set(subject, error)
+      return error
+    }
+    for (const watch of this.watches) watch.denied ??= errorFor(watch.subject) ?? errorFor(watch.reply)
+    this.connection.mux.failEach(errorFor)
   }
 
   private subscribeDenied(text: string, { queue: named, subject }: PermissionsViolationText, opening?: Opening): void {
@@ -115,9 +121,12 @@ export class Refusals {
       // Without a number, and of no SUB on its way, every one with this subject and queue group is meant.
       for (const each of subscriptions.values()) if (isMeant(each)) this.connection.refused(each, error)
     }
-    this.tell({ _tag: "PermissionDenied", error }, text)
+    this.tell(text, () => ({ _tag: "PermissionDenied", error }))
   }
 }
+
+const publishDenial = (subject: string): PermissionsViolation =>
+  new PermissionsViolation({ operation: "publish", subject })
 
 /**
  * The number of the subscription that a denial ends with. A server that takes a permission away by reload names it, and

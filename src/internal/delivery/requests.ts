@@ -152,15 +152,11 @@ export class RequestMux implements MessageTarget {
   }
 
   /** Fails those to whose subject or reply subject there is an error, and that have no reply yet. */
-  failDenied(errors: ReadonlyMap<string, PendingError>): void {
-    if (this.pending.size === 0) return
-    // Of most denials no inbox is the subject.
-    const inboxes = [...errors.keys()].some((subject) => subject.startsWith(this.prefix))
+  failEach(errorFor: (subject: string) => PendingError | undefined): void {
     const failing: Array<readonly [Pending, PendingError]> = []
     for (const pending of this.pending.values()) {
       if (pending.isAnswered) continue
-      const error = errors.get(pending.subject) ??
-        (inboxes ? errors.get(`${this.prefix}${pending.token}`) : undefined)
+      const error = errorFor(pending.subject) ?? errorFor(`${this.prefix}${pending.token}`)
       if (error !== undefined) failing.push([pending, error])
     }
     // A caller that is told may send the same again at once.

@@ -16,11 +16,12 @@ export type ServerErrorKind =
   | "StaleConnection"
   | "ServerRejected"
 
+const denial = /^permissions violation/i
 const tooMany = /^maximum subscriptions exceeded/i
 
 const kinds: ReadonlyArray<readonly [text: RegExp, kind: ServerErrorKind]> = [
   // Before all others: these hold a subject, which may contain any of the texts below.
-  [/^permissions violation/i, "open"],
+  [denial, "open"],
   [/^invalid (publish )?subject/i, "open"],
   [tooMany, "open"],
   [/user authentication expired/i, "AuthenticationExpired"],
@@ -53,6 +54,9 @@ export const serverErrorKind = (text: string): ServerErrorKind => {
  * way the limit was lowered, and the server closes the connection some milliseconds later.
  */
 export const saysTooManySubscriptions = (text: string): boolean => tooMany.test(serverErrorText(text))
+
+/** Whether it refuses a publish or a subscription for want of a permission. */
+export const isDenial = (text: string): boolean => denial.test(text)
 
 /** What a server refused. */
 export interface PermissionsViolationText {

@@ -7,7 +7,7 @@
 import * as ConnectError from "../../ConnectError.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { Parser } from "../protocol/parser.ts"
-import { saysTooManySubscriptions, serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
+import { isDenial, saysTooManySubscriptions, serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
 import { BufferedWriter } from "../protocol/writer.ts"
 import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
 import type { Opening, Session, SessionOwner } from "./session.ts"
@@ -27,6 +27,9 @@ export interface WireSessionOptions {
 }
 
 type Resume = (reason?: ConnectError.ConnectError) => void
+
+/** So many different complaints of one chunk are looked at. */
+const mostComplaints = 64
 
 /** How long after its word that there are too many subscriptions a server closes, at most. It means to wait for 20 ms. */
 const limitMillis = 1_000
@@ -53,6 +56,9 @@ export class WireSession implements Session {
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. Of several the first and the last. */
   private suspect: string | undefined
   private lastSuspect: string | undefined
+  /** Of this chunk: what was said last, and how many complaints there were. */
+  private said: string | undefined
+  private complaints = 0
   /** When the server said, of no SUB of ours, that there are too many subscriptions. */
   private overLimitAt = -Infinity
   /** The server sent a PING before its PONG; the answer waits, since nothing may be written before the PONG. */
@@ -173,6 +179,8 @@ export class WireSession implements Session {
 
   private received(chunk: Buffer): void {
     if (this.stage === "ended") return
+    this.said = undefined
+    this.complaints = 0
     let fault: string | undefined
     try {
       fault = this.parser.push(chunk)
@@ -195,7 +203,7 @@ export class WireSession implements Session {
 
   private ponged(): void {
     // It went on after what it said.
-    this.suspect = this.lastSuspect = undefined
+    this.suspect = this.lastSuspect = this.said = undefined
     if (this.stage === "connect") {
       this.stage = "up"
       this.offered = true
@@ -224,22 +232,39 @@ export class WireSession implements Session {
   }
 
   private refused(raw: string): void {
-    const kind = serverErrorKind(raw)
+    // A server that does nothing but complain must not keep this client busy.
+    if (raw === this.said) return
+    this.said = raw
     const next = this.pings[this.nextPing]
     const opening = typeof next === "function" ? undefined : next
+    // However many there are: whom a denial is for must not wait in vain.
+    if (!isDenial(raw) && !this.outlives(raw, opening)) return
+    if (this.stage === "up") {
+      this.owner.serverError(raw, opening)
+    }
+  }
+
+  /** Whether the connection goes on after it, as far as is known, and it is to be told. */
+  private outlives(raw: string, opening: Opening | undefined): boolean {
+    if (++this.complaints > mostComplaints) {
+      this.lastSuspect = raw
+      return false
+    }
+    const kind = serverErrorKind(raw)
     if (kind === "ServerRejected") {
       this.suspect ??= raw
       this.lastSuspect = raw
     } else if (kind !== "open") {
       const reason = fromServerText(this.options.peer, raw)
       // The first refusal is the cause, whatever the closing socket says after it.
-      if (reason !== undefined) return this.end(reason, true)
+      if (reason !== undefined) {
+        this.end(reason, true)
+        return false
+      }
     } else if (opening === undefined && saysTooManySubscriptions(raw)) {
       this.overLimitAt = performance.now()
     }
-    if (this.stage === "up") {
-      this.owner.serverError(raw, opening)
-    }
+    return true
   }
 
   private emptied(): void {
