@@ -25,6 +25,7 @@ import { Deadlines } from "../delivery/deadlines.ts"
 import type { Delivery, DeliveryOwner, OverflowPolicy } from "../delivery/delivery.ts"
 import type { Responder } from "../delivery/message.ts"
 import { RequestMux } from "../delivery/requests.ts"
+import { isDispensable } from "../protocol/headers.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import type { MessageTarget } from "../protocol/target.ts"
 import { increment } from "../telemetry/collector.ts"
@@ -244,7 +245,7 @@ export class Connection implements DeliveryOwner, Refusable {
   }
 
   send({ takesHeaders, writer }: Session, { headers, payload, reply, subject }: Outgoing): void {
-    // Those that are left out here are a trace.
+    // Those that are left out here are dispensable.
     writer.publish(subject, reply, takesHeaders ? headers : undefined, payload)
     this.messagesOut++
   }
@@ -269,12 +270,12 @@ export class Connection implements DeliveryOwner, Refusable {
    */
   problemOf(
     session: Session | undefined,
-    { headers, payload, subject, traceOnly }: Outgoing
+    { given, headers, payload, subject }: Outgoing
   ): HeadersNotSupported | MaxPayloadExceeded | undefined {
     if (headers === undefined || session === undefined || session.takesHeaders) {
       return this.oversize(subject, headers, payload)
     }
-    return traceOnly === true
+    return isDispensable(given)
       ? this.oversize(subject, undefined, payload)
       : new HeadersNotSupported({ server: session.server })
   }

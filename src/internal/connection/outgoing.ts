@@ -9,8 +9,8 @@ export interface Outgoing {
   readonly subject: string
   readonly reply: string
   readonly headers: Uint8Array | undefined
-  /** The headers are a trace alone, and are left out where the server takes none. */
-  readonly traceOnly?: boolean | undefined
+  /** The headers that the caller gave: `headers` can have a trace besides. */
+  readonly given: object | undefined
   readonly payload: string | Uint8Array
 }
 

@@ -10,6 +10,7 @@ import type { Input } from "../../NatsHeaders.ts"
 import type { RespondOptions } from "../../NatsMessage.ts"
 import type { Connection } from "../connection/connection.ts"
 import type { ConfirmWatch, Outgoing } from "../connection/outgoing.ts"
+import { isDispensable } from "../protocol/headers.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
@@ -79,20 +80,19 @@ const publishNow = (
     if (block instanceof InvalidHeader) return Exit.fail(block)
     headers = block
   }
-  const traceOnly = headers === undefined
   if (span !== undefined) headers = withTrace(headers, span, options?.headers)
   const session = connection.session
   if (headers !== undefined && session !== undefined && !session.takesHeaders) {
-    if (!traceOnly) return Exit.fail(new HeadersNotSupported({ server: session.server }))
+    if (!isDispensable(options?.headers)) return Exit.fail(new HeadersNotSupported({ server: session.server }))
     headers = undefined
   }
   const tooLarge = connection.oversize(subject, headers, payload)
   if (tooLarge !== undefined) return Exit.fail(tooLarge)
   if (options?.confirm === true) {
-    return confirmed(connection, { subject, reply, headers, traceOnly, payload }, options.timeout)
+    return confirmed(connection, { subject, reply, headers, given: options.headers, payload }, options.timeout)
   }
   if (session === undefined || connection.isCongested(session)) {
-    const outgoing: Outgoing = { subject, reply, headers, traceOnly, payload }
+    const outgoing: Outgoing = { subject, reply, headers, given: options?.headers, payload }
     return within(connection, options?.timeout, whenPossible(connection, outgoing))
   }
   session.writer.publish(subject, reply, headers, payload)

@@ -46,7 +46,7 @@ const prepare = (
   const own = headerBlock(headers)
   if (own instanceof InvalidHeader) return Exit.fail(own)
   const block = span === undefined ? own : withTrace(own, span, headers)
-  return Exit.succeed({ subject, reply: "", headers: block, traceOnly: own === undefined, payload })
+  return Exit.succeed({ subject, reply: "", headers: block, given: headers, payload })
 }
 
 export const request = (

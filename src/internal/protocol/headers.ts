@@ -29,6 +29,18 @@ const validName = /^[!-9;-~]+$/
 const endsLine = /[\r\n\0]/
 const blanksAround = /^[ \t]+|[ \t]+$/g
 
+const dispensable = new WeakSet<object>()
+
+/** Marks headers that say what a receiver takes for granted. Without them the message means the same. */
+export const markDispensable = <H extends object>(headers: H): H => {
+  dispensable.add(headers)
+  return headers
+}
+
+/** Whether a message goes without these where the server takes no headers. */
+export const isDispensable = (headers: object | undefined): boolean =>
+  headers === undefined || dispensable.has(headers) || Object.keys(headers).length === 0
+
 /** Why a name cannot stand in a header line. */
 export const headerNameProblem = (name: string): string | undefined => {
   if (name === "") return "its name is empty"

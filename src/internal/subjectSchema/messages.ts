@@ -13,6 +13,7 @@ import { Message } from "../delivery/message.ts"
 import type { Codec } from "../payload/codec.ts"
 import { neverThrowing, type Problem } from "../payload/decodeProblem.ts"
 import { contentTypeHeader } from "../protocol/headerNames.ts"
+import { markDispensable } from "../protocol/headers.ts"
 import type { Address, Values } from "./address.ts"
 
 const contentTypeLower = contentTypeHeader.toLowerCase()
@@ -94,9 +95,21 @@ export const parametersOf = (address: Address, message: NatsMessage): Effect.Eff
   )
 }
 
+const alone = new Map<string, Input>()
+
+/** A receiver takes a payload without it for one of its own codec. */
+const contentTypeAlone = (contentType: string): Input => {
+  let headers = alone.get(contentType)
+  if (headers === undefined) {
+    headers = markDispensable({ [contentTypeHeader]: contentType })
+    alone.set(contentType, headers)
+  }
+  return headers
+}
+
 /** The caller's headers, and the content type where there is none among them. */
 export const withContentType = (contentType: string, headers: Input | undefined): Input => {
-  if (headers === undefined) return { [contentTypeHeader]: contentType }
+  if (headers === undefined) return contentTypeAlone(contentType)
   const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === contentTypeLower)
   return isGiven ? headers : { ...headers, [contentTypeHeader]: contentType }
 }

@@ -56,7 +56,7 @@ export class WireSession implements Session {
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. Of several the first and the last. */
   private suspect: string | undefined
   private lastSuspect: string | undefined
-  /** Of this chunk: what was said last, and how many complaints there were. */
+  /** Since the chunk began, or our last PONG in it: what was said last, and how many complaints there were. */
   private said: string | undefined
   private complaints = 0
   /** When the server said, of no SUB of ours, that there are too many subscriptions. */
@@ -203,7 +203,7 @@ export class WireSession implements Session {
 
   private ponged(): void {
     // It went on after what it said.
-    this.suspect = this.lastSuspect = this.said = undefined
+    this.suspect = this.lastSuspect = undefined
     if (this.stage === "connect") {
       this.stage = "up"
       this.offered = true
@@ -216,8 +216,12 @@ export class WireSession implements Session {
       this.options.settled()
     } else {
       const answered = this.takePing()
+      if (answered === undefined) return
+      // What it says from here on is about something else.
+      this.said = undefined
+      this.complaints = 0
       if (typeof answered === "function") answered()
-      else answered?.confirm()
+      else answered.confirm()
     }
   }
 
