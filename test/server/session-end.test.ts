@@ -120,6 +120,23 @@ describe("where the server says nothing, a session ends as ConnectionReset at st
       assert.strictEqual(next._tag, "AuthorizationViolation")
     }))
 
+  it.live("a client that reads too slowly for the server, and its message says that this can be why", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ writeDeadline: "100 millis" })
+      const owner = new Recorder()
+      const session = yield* dialTo(server.url, { owner })
+      // Far more comes back than the operating system keeps for a reader.
+      for (let sid = 1; sid <= 200; sid++) session.writer.subscribe(sid, "flood", undefined)
+      for (let i = 0; i < 40; i++) session.writer.publish("flood", "", undefined, new Uint8Array(64 * 1024))
+      session.writer.flush()
+      // The time that it does not read is what is tested.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)
+      const end = yield* owner.end
+      assert.deepInclude(end, { _tag: "ConnectionReset", stage: "up" })
+      assert.match(end.message, /without giving a reason: .* or this client read too slowly for it\.$/)
+      yield* server.awaitLog(/Slow Consumer/)
+    }))
+
   it.live("a server that is killed, or stopped", () =>
     Effect.gen(function*() {
       for (const how of ["kill", "stop"] as const) {

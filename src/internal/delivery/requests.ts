@@ -85,7 +85,9 @@ class PendingRequest implements Pending {
   }
 }
 
+/** As it was written here, and in no other way. */
 const digits = (chunk: Buffer, start: number, end: number): number => {
+  if (chunk[start] === 0x30) return -1
   let value = 0
   for (let i = start; i < end; i++) {
     const digit = chunk[i] - 0x30
