@@ -45,6 +45,7 @@ import { checkConcurrency } from "./internal/operations/handling.ts"
 import { patternsOf } from "./internal/operations/subscribe.ts"
 import { describeIssue } from "./internal/payload/decodeProblem.ts"
 import { isTraceHeader } from "./internal/protocol/headerNames.ts"
+import { monotonicMillis } from "./internal/telemetry/monotonic.ts"
 import { isUtf8 } from "./internal/wire/utf8.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
 import type {
@@ -272,12 +273,16 @@ export const replay: {
       yield* checkConcurrency(options.concurrency ?? 1)
       const nats = yield* NatsClient
       const { answers, questions } = paired(yield* Stream.runCollect(entries))
-      const begin = yield* Clock.currentTimeMillis
+      const clock = yield* Clock.Clock
+      const begin = monotonicMillis(clock)
       const paced = options.timing === "none"
         ? Stream.fromIterable(questions)
         : Stream.tap(Stream.fromIterable(questions), (entry) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            Effect.sleep(Math.max(0, begin + entry.at - questions[0].at - now))), { concurrency: 1 })
+          Effect.suspend(() =>
+            Effect.sleep(Math.max(0, begin + entry.at - questions[0].at - monotonicMillis(clock)))
+          ), {
+          concurrency: 1
+        })
       return Stream.mapEffect(paced, (entry) =>
         send(nats, entry, answers, options), {
         concurrency: options.concurrency ?? 1

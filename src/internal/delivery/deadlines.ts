@@ -1,9 +1,10 @@
 /**
  * Deadlines of many short operations without a timer for each: one list for each timeout value, oldest first, and one
- * sleeping fiber for each list that is not empty.
+ * sleeping fiber for each list that is not empty. They are durations: a wall clock that is set moves none of them.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "../telemetry/monotonic.ts"
 
 /** An operation with a deadline. The fields are the list's own. */
 export interface Expiring {
@@ -33,7 +34,7 @@ export class Deadlines {
   }
 
   add(entry: Expiring, timeoutMillis: number): void {
-    entry.deadline = this.clock.currentTimeMillisUnsafe() + timeoutMillis
+    entry.deadline = monotonicMillis(this.clock) + timeoutMillis
     let list = this.lists.get(timeoutMillis)
     if (list === undefined) {
       list = new DeadlineList()
@@ -62,7 +63,7 @@ export class Deadlines {
   private watch(timeoutMillis: number, list: DeadlineList): Effect.Effect<void> {
     return Effect.whileLoop({
       while: () => {
-        const now = this.clock.currentTimeMillisUnsafe()
+        const now = monotonicMillis(this.clock)
         while (list.head !== undefined && list.head.deadline <= now) {
           const entry = list.head
           this.remove(entry)
@@ -72,7 +73,7 @@ export class Deadlines {
         this.lists.delete(timeoutMillis)
         return false
       },
-      body: () => Effect.sleep(list.head!.deadline - this.clock.currentTimeMillisUnsafe()),
+      body: () => Effect.sleep(list.head!.deadline - monotonicMillis(this.clock)),
       step: () => {}
     })
   }

@@ -23,6 +23,7 @@ import { randomToken } from "../identity/randomToken.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { collectorOf } from "../telemetry/collector.ts"
 import { Meter } from "../telemetry/meter.ts"
+import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { TracingEnabled } from "../telemetry/switches.ts"
 import { Tracing } from "../telemetry/tracing.ts"
 import { isStaticAuth, resolveAuthSource } from "../wire/credentials.ts"
@@ -47,7 +48,7 @@ export const makeClient = <R>(
     const { auth, tls, ...settings } = config
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
-    const began = clock.currentTimeMillisUnsafe()
+    const began = monotonicMillis(clock)
     const collecting = Context.get(context, Collect)
     const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
     const fork = Effect.runForkWith(context)
@@ -67,7 +68,7 @@ export const makeClient = <R>(
         new ConnectTimedOut({
           server: formatServer(settings.servers[0]),
           stage: "tcp",
-          timeoutMillis: clock.currentTimeMillisUnsafe() - began
+          timeoutMillis: monotonicMillis(clock) - began
         }),
       responder: { publish: (subject, payload, options) => Publish.respond(connection, subject, payload, options) },
       tracing: Context.get(context, TracingEnabled)

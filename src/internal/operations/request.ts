@@ -23,6 +23,7 @@ import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
 import { awaitReply } from "../delivery/requests.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
+import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
@@ -121,13 +122,13 @@ const sendWhenPossible = <A, E, R>(
   if (now !== undefined && !connection.isCongested(now)) return send(now, timeoutMillis)
   if (connection.ended !== undefined) return Effect.fail(connection.ended)
   const { clock } = connection.settings
-  const started = clock.currentTimeMillisUnsafe()
+  const started = monotonicMillis(clock)
   const ready = Effect.suspend(() => available(connection)).pipe(
     Effect.tap((session) => connection.isCongested(session) ? drained(session) : Effect.void)
   )
   return within(connection, timeoutMillis, ready).pipe(
     Effect.flatMap(() => {
-      const left = Math.max(1, timeoutMillis - (clock.currentTimeMillisUnsafe() - started))
+      const left = Math.max(1, timeoutMillis - (monotonicMillis(clock) - started))
       return sendWhenPossible(connection, left, outgoing, send)
     })
   )
