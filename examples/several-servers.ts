@@ -1,6 +1,6 @@
 /**
  * Several servers: the first that takes the client is used, the next takes over when it dies, and when none does the
- * error tells of each.
+ * error tells of each. `randomizeServers: false` keeps them in the order of the list.
  *
  *   node examples/several-servers.ts
  *
@@ -24,7 +24,11 @@ const program = Effect.gen(function*() {
   const beta = yield* TestNatsServer.make({ name: "beta", users })
   const servers = ["nats://127.0.0.1:1", alpha.url, beta.url]
 
-  const nats = yield* NatsClient.make({ servers, auth: { user: "john", password: "johnpassword" } })
+  const nats = yield* NatsClient.make({
+    servers,
+    randomizeServers: false,
+    auth: { user: "john", password: "johnpassword" }
+  })
   yield* Console.log(`connected to the server "${(yield* nats.serverInfo).server_name}"`)
 
   const movedOn = yield* nats.status.pipe(
@@ -37,7 +41,7 @@ const program = Effect.gen(function*() {
   yield* Fiber.join(movedOn)
   yield* Console.log(`connected to the server "${(yield* nats.serverInfo).server_name}"`)
 
-  yield* NatsClient.make({ servers, auth: { user: "john", password: "hunter2" } }).pipe(
+  yield* NatsClient.make({ servers, randomizeServers: false, auth: { user: "john", password: "hunter2" } }).pipe(
     Effect.catchTag("AuthorizationViolation", (error) =>
       Console.log([
         `with a wrong password: ${error._tag}, the most telling of:`,

@@ -123,7 +123,7 @@ const internalRooms = {
     typesOf: ["SubjectSchema", "NatsListener"]
   },
   wire: {
-    imports: ["config/", "payload/", "identity/", "protocol/"],
+    imports: ["config/", "telemetry/", "payload/", "identity/", "protocol/"],
     modules: ["NatsAuth", "NatsTls", "ConnectError"],
     typesOf: []
   },

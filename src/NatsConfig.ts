@@ -90,6 +90,7 @@ export type WhileDisconnected = "wait" | "fail" | { readonly buffer: number }
  */
 export interface NatsConfig extends Input {
   readonly servers: readonly [Server, ...Array<Server>]
+  readonly randomizeServers: boolean
   readonly discoverServers: boolean
   readonly name?: string | undefined
   readonly auth: NatsAuth.NatsAuth
@@ -173,6 +174,11 @@ export interface Settings {
     | ReadonlyArray<string | Redacted.Redacted | Server>
     | undefined
   /**
+   * Whether the order in which servers are dialled is drawn, once for each client, so that the clients of a cluster spread
+   * over it. With `false` it is the one of `servers`, and learned ones follow as they were named. Default `true`.
+   */
+  readonly randomizeServers?: boolean | undefined
+  /**
    * Whether to dial also the servers that a server of the list names: those of its cluster. Default `true`.
    *
    * With TLS their certificates are verified. An address that came in clear, before the TLS handshake, has to have a
@@ -244,6 +250,7 @@ export interface Input extends Settings {
  */
 export interface Encoded {
   readonly servers: ReadonlyArray<string>
+  readonly randomizeServers: boolean
   readonly discoverServers: boolean
   readonly name?: string | undefined
   readonly auth: NatsAuth.Encoded

@@ -230,6 +230,7 @@ const variablesOf = (encoded: NatsConfig.Encoded): Record<string, string> => {
   const reconnect: { readonly [key: string]: unknown } = encoded.reconnect === false ? {} : { ...encoded.reconnect }
   const all: Record<string, unknown> = {
     NATS_URL: encoded.servers.join(","),
+    NATS_RANDOMIZE_SERVERS: encoded.randomizeServers,
     NATS_DISCOVER_SERVERS: encoded.discoverServers,
     NATS_NAME: encoded.name,
     NATS_USER: auth["user"],

@@ -23,6 +23,7 @@ describe("a configuration", () => {
       const config = yield* NatsConfig.decode({})
       const expected: NatsConfig.NatsConfig = {
         servers: [{ scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }],
+        randomizeServers: true,
         discoverServers: true,
         auth: { _tag: "Anonymous" },
         tls: { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false },

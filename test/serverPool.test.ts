@@ -9,7 +9,9 @@ const address = (url: string): ServerAddress => {
   return typeof parsed === "string" ? assert.fail(parsed) : parsed.address
 }
 
-const poolOf = (...urls: ReadonlyArray<string>): ServerPool => new ServerPool(urls.map(address), true)
+const poolOf = (...urls: ReadonlyArray<string>): ServerPool => new ServerPool(urls.map(address), true, undefined)
+
+const hosts = (servers: ReadonlyArray<PooledServer>): string => servers.map(({ address }) => address.host).join(" ")
 
 const clear = { encrypted: false, insideTls: false }
 const beforeTls = { encrypted: true, insideTls: false }
@@ -105,7 +107,7 @@ describe("a server that another one names", () => {
   })
 
   it("is not learned where that is turned off", () => {
-    const pool = new ServerPool([address("tls://a")], false)
+    const pool = new ServerPool([address("tls://a")], false, undefined)
     pool.learn(pool.order()[0], ["b:4222"], insideTls)
     assert.deepStrictEqual(pool.order().map(({ address }) => address.host), ["a"])
   })
@@ -129,5 +131,87 @@ describe("a server that had TLS", () => {
     assert.isTrue(pool.order().find(({ address }) => address.host === "C")?.hadTls)
     pool.used(pool.order().find(({ address }) => address.host === "a")!, false)
     assert.isTrue(pool.order().find(({ address }) => address.host === "a")?.hadTls)
+  })
+})
+
+describe("the order", () => {
+  const urls = ["nats://a", "nats://b", "nats://c"].map(address)
+  const named = ["d:1", "e:1", "f:1"]
+
+  it("is the one given, or one that is drawn once, each as likely as any other", () => {
+    assert.strictEqual(hosts(new ServerPool(urls, true, undefined).order()), "a b c")
+    const draws = new Map<string, number>()
+    // Every draw of three: one of one place, one of two, one of three.
+    for (let i = 0; i < 6; i++) {
+      const chances = [0, (i % 2) / 2, Math.floor(i / 2) / 3]
+      const pool = new ServerPool(urls, true, () => chances.shift()!)
+      const order = hosts(pool.order())
+      assert.strictEqual(hosts(pool.order()), order)
+      draws.set(order, (draws.get(order) ?? 0) + 1)
+    }
+    assert.strictEqual(draws.size, 6)
+  })
+
+  it("of learned servers is drawn when they are learned; those that are known keep their places", () => {
+    const chances = [0, 0.99, 0, 0.5, 0.99]
+    const pool = new ServerPool([address("nats://a")], true, () => chances.shift()!)
+    const [a] = pool.order()
+    pool.learn(a, ["d:1", "e:1"], clear)
+    assert.strictEqual(hosts(pool.order()), "a e d")
+    pool.learn(a, ["d:1", "f:1", "e:1", "g:1"], clear)
+    assert.strictEqual(hosts(pool.order()), "a e f d g")
+    pool.learn(a, ["g:1", "d:1", "e:1"], clear)
+    assert.strictEqual(hosts(pool.order()), "a e d g")
+  })
+
+  it("has the one that was used last behind the others that were configured, and learned ones behind that", () => {
+    const pool = new ServerPool(urls, true, undefined)
+    const [a] = pool.order()
+    pool.learn(a, named, clear)
+    pool.used(a, false)
+    assert.strictEqual(hosts(pool.order()), "b c a d e f")
+  })
+
+  it("has one learned server before one that has said that it stops", () => {
+    const pool = poolOf("nats://a", "nats://b")
+    const [a] = pool.order()
+    pool.used(a, false)
+    pool.learn(a, named, clear)
+    pool.leaves()
+    assert.strictEqual(hosts(pool.order()), "b d a e f")
+    pool.learn(a, [], clear)
+    assert.strictEqual(hosts(pool.order()), "b a")
+    pool.used(a, false)
+    pool.learn(a, named, clear)
+    assert.strictEqual(hosts(pool.order()), "b a d e f")
+  })
+
+  it("counts a learned server that worked once like one that was configured", () => {
+    const pool = new ServerPool(urls, true, undefined)
+    pool.learn(pool.order()[0], named, clear)
+    pool.used(pool.order()[4], false)
+    assert.strictEqual(hosts(pool.order()), "a b c e d f")
+    pool.used(pool.order()[0], false)
+    assert.strictEqual(hosts(pool.order()), "b c e a d f")
+    assert.deepStrictEqual(pool.round().map(({ patience }) => patience), [1, 1, 1, 1, 0.2, 0.2])
+  })
+})
+
+describe("a learned server that never worked", () => {
+  it("gets a fifth of the time in the first round of an outage, twice as much in each further one, up to all", () => {
+    const pool = poolOf("nats://a")
+    const [a] = pool.round()
+    pool.used(a, false)
+    pool.learn(a, ["b:1"], clear)
+    const patience = (): ReadonlyArray<number> => pool.round().map(({ patience }) => patience)
+    assert.deepStrictEqual([patience(), patience(), patience(), patience(), patience()], [
+      [1, 0.2],
+      [1, 0.4],
+      [1, 0.8],
+      [1, 1],
+      [1, 1]
+    ])
+    pool.used(a, false)
+    assert.deepStrictEqual(patience(), [1, 0.2])
   })
 })

@@ -94,7 +94,7 @@ describe("several servers", () => {
       const locked = yield* TestNatsServer.make({ token: "right" })
       const servers = [dead, locked.url, silent.url]
       const error = yield* Effect.flip(
-        NatsClient.make({ servers, auth: { token: "wrong" }, connectTimeout: "1 second" })
+        NatsClient.make({ servers, randomizeServers: false, auth: { token: "wrong" }, connectTimeout: "1 second" })
       )
       assert(error._tag === "AuthorizationViolation", error._tag)
       assert.strictEqual(error.server, locked.url)
@@ -112,7 +112,10 @@ describe("several servers", () => {
     Effect.gen(function*() {
       const locked = yield* TestNatsServer.make({ token: "right" })
       const open = yield* TestNatsServer.make({})
-      const app = yield* NatsClient.make({ servers: [yield* deadServer, locked.url, open.url] })
+      const app = yield* NatsClient.make({
+        servers: [yield* deadServer, locked.url, open.url],
+        randomizeServers: false
+      })
       assert.deepInclude(yield* app.state, { _tag: "Connected", server: open.url })
       assert.strictEqual((yield* app.stats).dials, 3)
     }))
@@ -121,7 +124,11 @@ describe("several servers", () => {
     Effect.gen(function*() {
       const good = yield* TestNatsServer.make({})
       const dead = yield* deadServer
-      const app = yield* NatsClient.make({ servers: [dead, good.url], reconnect: { ...fast, maxAttempts: 1 } })
+      const app = yield* NatsClient.make({
+        servers: [dead, good.url],
+        randomizeServers: false,
+        reconnect: { ...fast, maxAttempts: 1 }
+      })
       yield* app.reconnect
       assert.deepInclude(yield* app.state, { _tag: "Connected", server: good.url, session: 2 })
       assert.strictEqual((yield* app.stats).dials, 4)
@@ -136,7 +143,7 @@ describe("several servers", () => {
   it.live("when one stops, the next is dialled first", () =>
     Effect.gen(function*() {
       const [a, b] = [yield* TestNatsServer.make({}), yield* TestNatsServer.make({})]
-      const app = yield* NatsClient.make({ servers: [a.url, b.url], reconnect: fast })
+      const app = yield* NatsClient.make({ servers: [a.url, b.url], randomizeServers: false, reconnect: fast })
       const status = yield* follow(app)
       yield* a.kill
       yield* status.connected(2)

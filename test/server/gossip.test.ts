@@ -215,6 +215,7 @@ describe("a host name that comes inside TLS", () => {
           servers: `tls://127.0.0.1:${first.port}`,
           auth,
           tls: { ca, handshakeFirst },
+          randomizeServers: false,
           reconnect: fast
         })
         const status = yield* follow(client)

@@ -130,6 +130,9 @@ describe("the schedule of an outage", () => {
       const app = yield* NatsClient.make({ servers: server.url })
       const status = yield* follow(app)
       yield* server.kill
+      yield* status.seen("Disconnected", 1)
+      // The first dial has a small wait, too, which is no part of the schedule.
+      while ((yield* app.stats).dials < 2) yield* Effect.andThen(TestClock.adjust(1), oneTurn)
       const rounds = 16
       for (let round = 1; round <= rounds; round++) {
         yield* status.seen("Reconnecting", round)

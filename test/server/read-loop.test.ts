@@ -36,6 +36,7 @@ describe("nothing of the user's runs inside the read loop", () => {
       })
       const nats = yield* NatsClient.make({
         servers: ["nats://127.0.0.1:1", server.url],
+        randomizeServers: false,
         auth: Effect.sync(() => {
           here("auth")
           return { user: "john", password: "pw" }

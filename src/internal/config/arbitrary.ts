@@ -19,6 +19,7 @@ const recipe = () => {
   const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
   const encodable = Schema.Struct({
     servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
+    randomizeServers: Schema.Boolean,
     discoverServers: Schema.Boolean,
     name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
     auth: NatsAuth,

@@ -20,6 +20,7 @@ const section: Section = {
   what: "the configuration",
   keys: [
     "servers",
+    "randomizeServers",
     "discoverServers",
     "name",
     "auth",
@@ -57,7 +58,8 @@ const section: Section = {
     ["waitonfirstconnect", "use `reconnect.onFirstConnect`: \"wait\""],
     ["headers", "use `webSocket.headers`"],
     ["wsheaders", "use `webSocket.headers`"],
-    ["ignoreclusterupdates", "use `discoverServers: false`"]
+    ["ignoreclusterupdates", "use `discoverServers: false`"],
+    ["norandomize", "use `randomizeServers: false`"]
   ])
 }
 
@@ -210,6 +212,7 @@ export const decodeWith = <A>(
   const webSocket = read("webSocket", decodeWebSocket)
   const name = read("name", (problems, at, value) => readText(problems, at, value, has.short))
   const config = {
+    randomizeServers: read("randomizeServers", readBoolean) ?? defaults.randomizeServers,
     discoverServers: read("discoverServers", readBoolean) ?? defaults.discoverServers,
     connectTimeout: read("connectTimeout", readDuration) ?? defaults.connectTimeout,
     requestTimeout: read("requestTimeout", readDuration) ?? defaults.requestTimeout,

@@ -21,6 +21,7 @@ export const reconnect: Reconnect = {
 
 export const config: NatsConfig = {
   servers: [{ scheme: "nats", host: "127.0.0.1", port: 4222, path: "" }],
+  randomizeServers: true,
   discoverServers: true,
   auth: anonymous,
   tls,

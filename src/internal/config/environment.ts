@@ -9,6 +9,7 @@ type Kind = "text" | "pem" | "headers" | "number" | "boolean"
 /** Name without prefix, option, and how the text is read. Durations and literals are decoded as text. */
 const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kind]> = [
   ["URL", "servers", "text"],
+  ["RANDOMIZE_SERVERS", "randomizeServers", "boolean"],
   ["DISCOVER_SERVERS", "discoverServers", "boolean"],
   ["NAME", "name", "text"],
   ["USER", "auth.user", "text"],

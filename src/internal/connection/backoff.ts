@@ -14,6 +14,13 @@ export const delayBefore = (reconnect: Reconnect, round: number, chance: number)
   return reconnect.jitter ? whole * (0.5 + chance / 2) : whole
 }
 
+// So that many clients that lost one server at the same moment do not dial the next one in the same millisecond.
+const firstSpread = 100
+
+/** The delay before the first dial after a loss, in milliseconds: with jitter, a part of `initialDelay` up to 100 ms. */
+export const firstDelay = ({ initialDelay, jitter }: Reconnect, chance: number): number =>
+  jitter ? Math.round(chance * Math.min(firstSpread, Duration.toMillis(initialDelay))) : 0
+
 /** Whether an outage has had all its rounds over all servers, or all its time, which is in milliseconds. */
 export const isSpent = ({ maxAttempts, maxElapsed }: Reconnect, rounds: number, elapsed: number): boolean =>
   (maxAttempts !== "forever" && rounds >= maxAttempts) ||

@@ -13,6 +13,8 @@ export interface PooledServer {
   readonly hosts: readonly [string, ...Array<string>]
   /** It had TLS before: nothing may be sent to it in clear any more. */
   readonly hadTls: boolean
+  /** What a dial of it may take, as a part of `connectTimeout`. */
+  readonly patience: number
 }
 
 /** How the list of servers came that a server named. */
@@ -26,6 +28,11 @@ export interface Naming {
 // A cluster names at most a few; the bound keeps a hostile server from growing the list.
 const maxLearned = 256
 
+// Addresses that a server names are often out of reach from here (pods, private networks), and swallow what is sent to
+// them. One that never worked gets this part of `connectTimeout` in the first round of an outage, twice as much in each
+// further one: a server that is slow to reach is still found, and many that are not do not keep the client from others.
+const firstPatience = 1 / 5
+
 const parseHostPort = (text: string): { readonly host: string; readonly port: number } | undefined => {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})$/.exec(text)
   if (match === null) return undefined
@@ -37,42 +44,86 @@ const keyOf = ({ host, port }: ServerAddress): string => `${host.toLowerCase()} 
 
 const protectedScheme = (scheme: Scheme): Scheme => isWebSocket(scheme) ? "wss" : "tls"
 
-type Entry = Omit<PooledServer, "hadTls">
+type Entry = Omit<PooledServer, "hadTls" | "patience">
+
+/** A number from 0 up to 1, as of Effect's `Random`. */
+export type Draw = () => number
+
+/** Each at a place that is drawn, without moving what stands there among itself. Without `draw`, at the end. */
+const insert = (standing: Array<Entry>, added: ReadonlyArray<Entry>, draw: Draw | undefined): Array<Entry> => {
+  for (const entry of added) {
+    const place = draw === undefined ? standing.length : Math.floor(draw() * (standing.length + 1))
+    standing.splice(place, 0, entry)
+  }
+  return standing
+}
 
 export class ServerPool {
   private readonly configured: ReadonlyArray<Entry>
   private readonly discovers: boolean
+  private readonly draw: Draw | undefined
   private learned: ReadonlyArray<Entry> = []
   private last: ServerAddress | undefined
+  /** The last one has said that it is about to stop. */
+  private lastLeaves = false
   /** What must hold for those that a server last named inside TLS, by their key. */
   private vouchedFor: ReadonlyMap<string, Entry["hosts"]> = new Map()
-  /** Servers that had TLS in a session, by their key. */
+  /** Servers that had a session, and those that had TLS in it, by their key. */
+  private readonly worked = new Set<string>()
   private readonly withTls = new Set<string>()
+  /** Rounds since the last session. */
+  private rounds = 0
 
-  constructor(configured: ReadonlyArray<ServerAddress>, discovers: boolean) {
-    this.configured = configured.map((address) => ({
+  /** The order is drawn once. Without `draw` it is the one given. */
+  constructor(configured: ReadonlyArray<ServerAddress>, discovers: boolean, draw: Draw | undefined) {
+    const entries = configured.map((address): Entry => ({
       address,
       configuredHost: address.host,
       hosts: [address.host]
     }))
+    this.configured = insert([], entries, draw)
     this.discovers = discovers
+    this.draw = draw
   }
 
-  /** Every server once. The one that was used last comes last: it has just ended a session. */
-  order(): ReadonlyArray<PooledServer> {
-    const all = [...this.configured, ...this.learned].map(({ address, configuredHost, hosts }) => ({
-      address,
-      configuredHost,
-      hosts,
-      hadTls: this.withTls.has(keyOf(address))
-    }))
+  /** Every server once, for the next round. */
+  round(): ReadonlyArray<PooledServer> {
+    const patience = Math.min(1, firstPatience * 2 ** Math.min(this.rounds, 10))
+    this.rounds++
+    return this.order(patience)
+  }
+
+  /**
+   * Every server once. Of those that were configured or worked before, the one that was used last comes last: it has just
+   * ended a session. Learned ones that never worked come after them, with so much patience; the first of them before one
+   * that has said that it is about to stop.
+   */
+  order(patience: number = firstPatience): ReadonlyArray<PooledServer> {
+    const proven: Array<PooledServer> = []
+    const unproven: Array<PooledServer> = []
+    for (const entry of this.configured) proven.push(this.pooled(entry, 1))
+    for (const entry of this.learned) {
+      if (this.worked.has(keyOf(entry.address))) proven.push(this.pooled(entry, 1))
+      else unproven.push(this.pooled(entry, patience))
+    }
     const last = this.last === undefined ? undefined : formatServer(this.last)
-    const index = last === undefined ? -1 : all.findIndex(({ address }) => formatServer(address) === last)
-    return index < 0 ? all : [...all.slice(index + 1), ...all.slice(0, index + 1)]
+    const index = last === undefined ? -1 : proven.findIndex(({ address }) => formatServer(address) === last)
+    const rotated = [...proven.slice(index + 1), ...proven.slice(0, index + 1)]
+    if (index >= 0 && this.lastLeaves) unproven.splice(1, 0, rotated.pop()!)
+    return [...rotated, ...unproven]
   }
 
+  /** The server of the session is about to stop. */
+  leaves(): void {
+    this.lastLeaves = true
+  }
+
+  /** It has a session: what ends an outage. */
   used({ address }: PooledServer, encrypted: boolean): void {
     this.last = address
+    this.lastLeaves = false
+    this.rounds = 0
+    this.worked.add(keyOf(address))
     if (encrypted) this.withTls.add(keyOf(address))
   }
 
@@ -92,10 +143,10 @@ export class ServerPool {
     const { configuredHost } = from
     const scheme = encrypted ? protectedScheme(from.address.scheme) : from.address.scheme
     const known = new Set(this.configured.map(({ address }) => keyOf(address)))
-    const learned: Array<Entry> = []
+    const named = new Map<string, Entry>()
     for (const url of urls) {
       const place = parseHostPort(url)
-      if (place === undefined || learned.length >= maxLearned) continue
+      if (place === undefined || named.size >= maxLearned) continue
       const address: ServerAddress = { scheme, ...place, path: from.address.path }
       if (known.has(keyOf(address))) continue
       known.add(keyOf(address))
@@ -104,9 +155,21 @@ export class ServerPool {
         : isIP(place.host) === 0
         ? [place.host]
         : [configuredHost, place.host]
-      learned.push({ address, configuredHost, hosts })
+      named.set(keyOf(address), { address, configuredHost, hosts })
     }
-    this.learned = learned
-    if (insideTls) this.vouchedFor = new Map(learned.map(({ address, hosts }) => [keyOf(address), hosts]))
+    if (insideTls) this.vouchedFor = new Map(Array.from(named, ([key, { hosts }]) => [key, hosts]))
+    // A server tells them in any order. Those that are known keep their places.
+    const standing: Array<Entry> = []
+    for (const { address } of this.learned) {
+      const again = named.get(keyOf(address))
+      if (again === undefined) continue
+      standing.push(again)
+      named.delete(keyOf(address))
+    }
+    this.learned = insert(standing, [...named.values()], this.draw)
+  }
+
+  private pooled({ address, configuredHost, hosts }: Entry, patience: number): PooledServer {
+    return { address, configuredHost, hosts, hadTls: this.withTls.has(keyOf(address)), patience }
   }
 }

@@ -41,7 +41,9 @@ export class SessionLink implements SessionOwner {
   info = (info: ServerInfo): void => {
     this.connection.info = info
     this.learn(this.session!, info)
-    if (info.ldm === true) this.connection.emit({ _tag: "LameDuck", server: this.session!.server })
+    if (info.ldm !== true) return
+    this.pool.leaves()
+    this.connection.emit({ _tag: "LameDuck", server: this.session!.server })
   }
 
   serverError = (text: string, opening: Opening | undefined): void =>

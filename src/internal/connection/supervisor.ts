@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Random from "effect/Random"
@@ -17,7 +18,7 @@ import type { Credentials } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
 import type { Session } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
-import { delayBefore, isSpent } from "./backoff.ts"
+import { delayBefore, firstDelay, isSpent } from "./backoff.ts"
 import {
   isAboutCredentials,
   isAuthFailure,
@@ -29,7 +30,7 @@ import {
   mostTelling
 } from "./causes.ts"
 import type { Connection } from "./connection.ts"
-import { type PooledServer, ServerPool } from "./serverPool.ts"
+import { type Draw, type PooledServer, ServerPool } from "./serverPool.ts"
 import { type Lost, SessionLink } from "./sessionLink.ts"
 
 /** What is resolved before every dial. */
@@ -74,11 +75,16 @@ export class Supervisor {
   private readonly settings: SessionSettings
   private readonly secrets: Secrets
 
-  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets) {
+  /** `draw` is what the order of the servers is drawn with, where it is. */
+  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets, draw: Draw) {
     this.connection = connection
     this.settings = settings
     this.secrets = secrets
-    this.pool = new ServerPool(settings.servers, settings.discoverServers)
+    this.pool = new ServerPool(
+      settings.servers,
+      settings.discoverServers,
+      settings.randomizeServers ? draw : undefined
+    )
   }
 
   /** The first connect: one round, or as many as `reconnect` allows where `onFirstConnect` says so. */
@@ -150,12 +156,17 @@ export class Supervisor {
       let attempt = rounds
       while (true) {
         const steps = attempt + Math.max(0, shortLives - 1)
-        const delay = steps === 0 ? 0 : Math.round(delayBefore(reconnect, steps, yield* Random.next))
+        const chance = yield* Random.next
+        const delay = steps > 0
+          ? Math.round(delayBefore(reconnect, steps, chance))
+          : isRequested(reason)
+          ? 0
+          : firstDelay(reconnect, chance)
         const now = yield* Clock.currentTimeMillis
         if (isSpent(reconnect, attempt, now + delay - since)) return yield* reason
         if (delay > 0) {
           this.connection.lostReason = reason
-          if (!this.connection.draining) {
+          if (steps > 0 && !this.connection.draining) {
             this.connection.setState({ _tag: "Reconnecting", attempt, delayMillis: delay, reason })
           }
           yield* Effect.sleep(delay)
@@ -171,7 +182,7 @@ export class Supervisor {
   /** Tries every server once. */
   private readonly round: Effect.Effect<Lost, ConnectError> = Effect.gen({ self: this }, function*() {
     const attempts: Array<Attempt> = []
-    for (const server of this.pool.order()) {
+    for (const server of this.pool.round()) {
       const result = yield* Effect.result(this.dialOne(server))
       if (Result.isSuccess(result)) return result.success
       this.noteAuth(result.failure)
@@ -191,9 +202,20 @@ export class Supervisor {
       const owner = new SessionLink(this.connection, this.pool, server, credentials.method, lost)
       this.dials++
       // The owner takes the session before `dial` returns, so that an interruption just then cannot lose it.
-      const { address, hadTls, hosts } = server
+      const { address, hadTls, hosts, patience } = server
+      const timeoutMillis = Duration.toMillis(settings.connectTimeout) * patience
       yield* Effect.ensuring(
-        dial({ server: address, hosts, requireTls: hadTls, settings, credentials, tls, owner, mostTelling }),
+        dial({
+          server: address,
+          hosts,
+          requireTls: hadTls,
+          timeoutMillis,
+          settings,
+          credentials,
+          tls,
+          owner,
+          mostTelling
+        }),
         readLoopLeft
       )
       this.lastGood = credentials

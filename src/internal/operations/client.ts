@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type ConnectError, ConnectTimedOut, CredentialsUnavailable } from "../../ConnectError.ts"
@@ -48,6 +49,7 @@ export const makeClient = <R>(
     const { auth, tls, ...settings } = config
     const context = yield* Effect.context<R | Scope.Scope>()
     const clock = yield* Clock.Clock
+    const random = yield* Random.Random
     const began = monotonicMillis(clock)
     const collecting = Context.get(context, Collect)
     const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
@@ -83,7 +85,7 @@ export const makeClient = <R>(
       }),
       credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
       tls: resolveTls(tls)
-    })
+    }, () => random.nextDoubleUnsafe())
     if (collector !== undefined) {
       const counted = countedOf(connection, supervisor)
       yield* Effect.acquireRelease(

@@ -9,6 +9,7 @@ import { connectAndPing } from "../protocol/connectLine.ts"
 import { bannerOf, Greeting } from "../protocol/greeting.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddress.ts"
+import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
 import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
@@ -29,16 +30,16 @@ import { WireSession } from "./wireSession.ts"
  */
 export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
   Effect.clockWith((clock) => {
-    const { mostTelling, server, settings, timeout } = options
+    const { mostTelling, server, settings } = options
     if (server.scheme === "ws" && requires(options)) {
       return Effect.fail(new ConnectError.TlsUnavailable({ server: formatServer(server) }))
     }
-    const timeoutMillis = Duration.toMillis(timeout ?? settings.connectTimeout)
-    const began = clock.currentTimeNanosUnsafe()
+    const timeoutMillis = options.timeoutMillis ?? Duration.toMillis(settings.connectTimeout)
+    const began = monotonicMillis(clock)
     const race = new AddressRace({
       server,
       timeoutMillis,
-      elapsed: () => Number(clock.currentTimeNanosUnsafe() - began) / 1e6,
+      elapsed: () => monotonicMillis(clock) - began,
       dialAddress: (address, waited) => new Dialling(options, address, waited),
       mostTelling
     })

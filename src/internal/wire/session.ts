@@ -1,7 +1,6 @@
 /**
  * One connection to one server. A session never reconnects: when it ends, it has ended, and the supervisor dials another.
  */
-import type * as Duration from "effect/Duration"
 import type { Attempt, ConnectError } from "../../ConnectError.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import type { ServerInfo } from "../protocol/info.ts"
@@ -44,12 +43,12 @@ export interface DialOptions {
   readonly hosts: readonly [string, ...Array<string>]
   /** Nothing is sent in clear, whatever the scheme and `tls` say. */
   readonly requireTls: boolean
+  /** For all of it, in place of `connectTimeout`. */
+  readonly timeoutMillis?: number | undefined
   readonly settings: SessionSettings
   readonly credentials: Credentials
   readonly tls: TlsMaterial
   readonly owner: SessionOwner
-  /** How long the whole dial may take, from the name lookup on. Default: `connectTimeout` of `settings`. */
-  readonly timeout?: Duration.Duration | undefined
   /** The error to fail with where the addresses of a name failed each in its way. */
   readonly mostTelling: (attempts: ReadonlyArray<Attempt>) => ConnectError
 }
