@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as PubSub from "effect/PubSub"
 import { type AuthMethod, type ConnectError, StaleConnection } from "../../ConnectError.ts"
 import {
@@ -77,6 +78,8 @@ export class Connection implements DeliveryOwner, Refusable {
   authMethod: AuthMethod | undefined
   messagesOut = 0
   handlerFailures = 0
+  /** Open while something was not answered in its time, and nothing else came meanwhile. Whoever watches the session looks. */
+  readonly suspicion = Latch.makeUnsafe(false)
   /** What had moved when a wait that cannot be interrupted gave up. */
   stoodStillAt: number | undefined
   /** Sessions after the first by the tag of what ended the one before. */
@@ -219,6 +222,15 @@ export class Connection implements DeliveryOwner, Refusable {
       subject: subscription.settings.subject,
       policy: subscription.settings.overflow
     })
+  }
+
+  /** Changes with everything that comes. */
+  get heard(): number {
+    return this.session === undefined ? -1 : this.session.heard
+  }
+
+  suspect(): void {
+    this.suspicion.openUnsafe()
   }
 
   get tracing(): Tracing | undefined {

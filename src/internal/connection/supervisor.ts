@@ -9,14 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import { type Attempt, type ConnectError, StaleConnection } from "../../ConnectError.ts"
+import type { Attempt, ConnectError } from "../../ConnectError.ts"
 import type { Reconnect } from "../../NatsConfig.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { increment } from "../telemetry/collector.ts"
 import type { Credentials } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
-import type { Session } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
 import { delayBefore, firstDelay, isSpent } from "./backoff.ts"
 import {
@@ -30,6 +29,7 @@ import {
   mostTelling
 } from "./causes.ts"
 import type { Connection } from "./connection.ts"
+import { heartbeat } from "./heartbeat.ts"
 import { type Draw, type PooledServer, ServerPool } from "./serverPool.ts"
 import { type Lost, SessionLink } from "./sessionLink.ts"
 
@@ -262,31 +262,17 @@ export class Supervisor {
     if (isAuthFailure(error)) increment(this.authFailuresBy, error._tag)
   }
 
-  /** Waits for the end of a session and pings it meanwhile. */
+  /** Waits for the end of a session and watches meanwhile that it lives. */
   private readonly watch = (lost: Lost): Effect.Effect<ConnectError> =>
     Effect.scoped(
       Effect.andThen(
-        Effect.suspend(() =>
-          this.connection.session === undefined ? Effect.void : Effect.forkScoped(this.pings(this.connection.session))
-        ),
+        Effect.suspend(() => {
+          const { connection, settings } = this
+          return connection.session === undefined
+            ? Effect.void
+            : Effect.forkScoped(heartbeat(connection, connection.session, settings))
+        }),
         Deferred.await(lost)
       )
     )
-
-  private readonly pings = (session: Session): Effect.Effect<void> => {
-    let unanswered = 0
-    return Effect.forever(
-      Effect.tap(Effect.sleep(this.settings.pingInterval), () => {
-        if (unanswered >= this.settings.maxPingOut) {
-          session.fail(new StaleConnection({ server: session.server }))
-        } else {
-          unanswered++
-          session.ping(() => {
-            unanswered = 0
-          })
-        }
-        return Effect.void
-      })
-    )
-  }
 }

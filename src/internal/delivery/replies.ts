@@ -35,6 +35,7 @@ class PendingReplies implements Pending {
   private buffer: Array<Message> = []
   private bytes = 0
   private left: number
+  private readonly heard: number
   private end: End | undefined = undefined
   private waiting: ((exit: Exit.Exit<Batch, End>) => void) | undefined = undefined
 
@@ -45,6 +46,7 @@ class PendingReplies implements Pending {
 
   constructor(mux: RequestMux, subject: string, limit: RepliesLimit) {
     this.mux = mux
+    this.heard = mux.owner.heard
     this.token = mux.token()
     this.subject = subject
     this.left = limit.count
@@ -91,6 +93,7 @@ class PendingReplies implements Pending {
   }
 
   expire(): void {
+    this.mux.unanswered(this.heard)
     this.fail(Cause.Done())
   }
 

@@ -28,6 +28,14 @@ export interface Pending extends Expiring {
   fail(error: PendingError): void
 }
 
+/** Whose requests they are. */
+export interface RequestOwner extends Responder {
+  /** Changes with everything that comes from the server. */
+  readonly heard: number
+  /** Nothing has come in a time in which something should have. */
+  suspect(): void
+}
+
 /** The server's word that nobody is subscribed to a request's subject. */
 export const saysNoResponders = (reply: Message): boolean =>
   reply.headerStart < reply.payloadStart && reply.payloadStart === reply.payloadEnd &&
@@ -40,6 +48,7 @@ class PendingRequest implements Pending {
   previous: Expiring | undefined = undefined
   next: Expiring | undefined = undefined
   private reply: Message | undefined = undefined
+  private readonly heard: number
 
   readonly token: number
   readonly subject: string
@@ -49,6 +58,7 @@ class PendingRequest implements Pending {
 
   constructor(mux: RequestMux, token: number, subject: string, timeoutMillis: number, resume: Resume) {
     this.mux = mux
+    this.heard = mux.owner.heard
     this.token = token
     this.subject = subject
     this.timeoutMillis = timeoutMillis
@@ -73,6 +83,7 @@ class PendingRequest implements Pending {
   }
 
   expire(): void {
+    this.mux.unanswered(this.heard)
     this.settle(Exit.fail(new RequestTimedOut({ subject: this.subject, timeoutMillis: this.timeoutMillis })))
   }
 
@@ -112,15 +123,15 @@ export class RequestMux implements MessageTarget {
   private answered: Array<Pending> = []
   private waking = false
   private readonly deadlines: Deadlines
-  private readonly responder: Responder
+  readonly owner: RequestOwner
 
-  constructor(sid: number, inbox: string, deadlines: Deadlines, responder: Responder) {
+  constructor(sid: number, inbox: string, deadlines: Deadlines, owner: RequestOwner) {
     this.sid = sid
     this.prefix = `${inbox}.`
     this.pattern = `${inbox}.*`
     this.prefixLength = Buffer.byteLength(this.prefix)
     this.deadlines = deadlines
-    this.responder = responder
+    this.owner = owner
   }
 
   get size(): number {
@@ -136,6 +147,11 @@ export class RequestMux implements MessageTarget {
   add(pending: Pending, timeoutMillis: number): void {
     this.pending.set(pending.token, pending)
     this.deadlines.add(pending, timeoutMillis)
+  }
+
+  /** Something was not answered in its time. `heard` is the owner's from when it was sent. */
+  unanswered(heard: number): void {
+    if (this.owner.heard === heard) this.owner.suspect()
   }
 
   /** Replies that come later are ignored. `false` when it was forgotten before. */
@@ -181,7 +197,7 @@ export class RequestMux implements MessageTarget {
     const pending = this.pending.get(digits(chunk, subjectStart + this.prefixLength, subjectEnd))
     if (pending === undefined) return
     const reply = new Message(
-      this.responder,
+      this.owner,
       chunk,
       subjectStart,
       subjectEnd,

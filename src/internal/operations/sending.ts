@@ -100,8 +100,13 @@ export const roundTrip = (connection: Connection, session: Session): Effect.Effe
   bounded(
     connection,
     Effect.callback<void, ConnectionLost>((resume) => {
+      const { heard } = session
       session.ping((reason) =>
         afterReadLoop(resume)(reason === undefined ? Exit.void : Exit.fail(new ConnectionLost({ reason })))
       )
+      // Nobody waits for it any more: whoever gave it a time wants to know why it took so long.
+      return Effect.sync(() => {
+        if (connection.session === session && session.heard === heard) connection.suspect()
+      })
     })
   )

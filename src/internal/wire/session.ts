@@ -69,6 +69,8 @@ export interface Session {
   /** Bytes and messages received so far. */
   readonly bytesIn: number
   readonly messagesIn: number
+  /** Changes with everything that comes from the server. */
+  readonly heard: number
   /** Bytes handed to the writer that the operating system has not taken yet. */
   readonly backlog: number
   /** Calls back once, when `backlog` is zero or the session has ended. */

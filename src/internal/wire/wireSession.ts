@@ -26,6 +26,9 @@ export interface WireSessionOptions {
   readonly settled: (reason?: ConnectError.ConnectError) => void
 }
 
+// PONGs that may wait for a server that reads none of them. A further one waits until those are gone, and answers all.
+const mostPongs = 1024
+
 type Resume = (reason?: ConnectError.ConnectError) => void
 
 /** So many different complaints of one chunk are looked at. */
@@ -61,8 +64,11 @@ export class WireSession implements Session {
   private complaints = 0
   /** When the server said, of no SUB of ours, that there are too many subscriptions. */
   private overLimitAt = -Infinity
-  /** The server sent a PING before its PONG; the answer waits, since nothing may be written before the PONG. */
+  /** The server sent a PING before its PONG, or more than it reads answers to: the answer waits. */
   private owesPong = false
+  /** Written since nothing was unsent. */
+  private pongs = 0
+  heard = 0
   private sent = 0
   /** Whose PONGs are to come, in order. Those before `nextPing` are done: `shift` would move the others for each. */
   private pings: Array<Resume | Opening> = []
@@ -181,6 +187,7 @@ export class WireSession implements Session {
     if (this.stage === "ended") return
     this.said = undefined
     this.complaints = 0
+    this.heard++
     let fault: string | undefined
     try {
       fault = this.parser.push(chunk)
@@ -194,7 +201,8 @@ export class WireSession implements Session {
   }
 
   private pinged(): void {
-    if (this.stage === "up") {
+    if (this.stage === "up" && this.pongs < mostPongs) {
+      this.pongs++
       this.writer.pong()
     } else {
       this.owesPong = true
@@ -210,9 +218,7 @@ export class WireSession implements Session {
       this.owner.opened(this)
       if (!this.isOpen) return
       this.owned = true
-      if (this.owesPong) {
-        this.writer.pong()
-      }
+      this.answerOwed()
       this.options.settled()
     } else {
       const answered = this.takePing()
@@ -271,7 +277,18 @@ export class WireSession implements Session {
     return true
   }
 
+  private answerOwed(): void {
+    if (this.owesPong) {
+      this.owesPong = false
+      this.writer.pong()
+    }
+  }
+
   private emptied(): void {
+    if (this.pongs > 0 && this.backlog === 0) {
+      this.pongs = 0
+      this.answerOwed()
+    }
     if (this.waiting.length > 0 && this.backlog === 0) {
       const waiting = this.waiting
       this.waiting = []
