@@ -321,8 +321,9 @@ export interface NatsClient {
   readonly closed: Effect.Effect<void, ConnectionClosed>
   /**
    * Closes the client: takes no more messages, lets the readers of streams handle what was received, sends what they
-   * answer, closes. All of it within `drainTimeout` of the config; what is not done by then is given up. Never fails.
-   * Closing the client's scope does the same.
+   * answer, closes. All of it within `drainTimeout` of the config, and a second for what was answered last; what is not
+   * done by then is given up. Never fails. Closing the client's scope does the same, in the time that the ends of what runs
+   * on the client (consumers, listeners, services) have left of these.
    */
   readonly drain: Effect.Effect<void>
   /**

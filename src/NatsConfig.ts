@@ -218,7 +218,8 @@ export interface Settings {
   /** `true`: the server does not send this client its own messages. Default `false`. */
   readonly noEcho?: boolean | undefined
   /**
-   * How long everything may take that happens when the client is closed. Also how long a wait that cannot be interrupted,
+   * How long everything may take that happens when the client is closed, what runs on it included: all that is closed
+   * together shares this time, and a second for what is interrupted then. Also how long a wait that cannot be interrupted,
    * as one in a finalizer, bears with a connection on which nothing moves; at least a second. A number is milliseconds;
    * more than 0, at most 24 days. Default 10 s.
    */

@@ -80,7 +80,10 @@ export interface ServeOptions extends SubscribeOptions {
    * an `InvalidOption`. Default 1: in order.
    */
   readonly concurrency?: number | "unbounded" | undefined
-  /** How long a stop waits for what was received to be handled, before it interrupts the handlers. Default 10 seconds. */
+  /**
+   * How long a stop waits for what was received to be handled, before it interrupts the handlers. Default, and at most,
+   * `drainTimeout` of the client, which the end of a scope shares with the other parts of the client.
+   */
   readonly drainTimeout?: Duration.Input | undefined
 }
 

@@ -39,7 +39,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
-import { allOrNothing } from "./internal/operations/closing.ts"
+import { allOrNothing, finalizing } from "./internal/operations/closing.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { checkConcurrency } from "./internal/operations/handling.ts"
 import { patternsOf } from "./internal/operations/subscribe.ts"
@@ -182,7 +182,7 @@ export const make = (
 /**
  * Records to a file of JSON lines for as long as the layer lives. Built when the file is open and the server has the
  * subscriptions. Appends to a file that exists; makes one that only its owner can read. When the layer is closed, what was
- * received is written, for at most 10 seconds.
+ * received is written, within the time that the client has for its close: `drainTimeout`. What is not is told by a warning.
  *
  * A recording that ends because of an error, of the file or of the subscription, ends a program that was started with
  * `NatsLayer.launch` with `BackgroundEnded`; else it is logged at level Error.
@@ -199,8 +199,8 @@ export const layerFile = (
     const fs = yield* FileSystem.FileSystem
     const file = yield* fs.open(path, { flag: "a", mode: 0o600 })
     const recording = yield* make(subjects, options)
-    const { parts } = connectionOf(yield* NatsClient)
-    const part = parts.join({ kind: "recorder", name: path })
+    const connection = connectionOf(yield* NatsClient)
+    const part = connection.parts.join({ kind: "recorder", name: path })
     const writing = yield* recording.entries.pipe(
       Stream.runForEachArray((entries) => file.writeAll(Buffer.from(entries.map(toLine).join("")))),
       Effect.tapCause((cause) => Effect.sync(() => noteEnd(part, cause))),
@@ -208,10 +208,17 @@ export const layerFile = (
     )
     yield* watchEnd(part, Fiber.join(writing))
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => noteStopping(part)).pipe(
-        Effect.andThen(Effect.timeoutOption(Effect.andThen(recording.stop, Fiber.await(writing)), "10 seconds")),
-        Effect.andThen(Effect.sync(() => parts.leave(part)))
-      )
+      finalizing(connection, undefined, (patience) =>
+        Effect.sync(() => noteStopping(part)).pipe(
+          Effect.andThen(patience.wait(Effect.andThen(recording.stop, Fiber.await(writing)))),
+          Effect.andThen((isDone) =>
+            isDone ? Effect.void : Effect.annotateLogs(
+              Effect.logWarning("The stop was out of time: what was received last is not recorded"),
+              { recorder: path }
+            )
+          ),
+          Effect.andThen(Effect.sync(() => connection.parts.leave(part)))
+        ))
     )
   }))
 

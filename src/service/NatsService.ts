@@ -116,7 +116,9 @@ export interface Options {
   readonly concurrency?: number | "unbounded" | undefined
   /**
    * How long a stop waits for handlers. Requests that are not answered then are interrupted and answered with 503, for
-   * which it takes two seconds more at most. Default 10 seconds.
+   * which it takes two seconds more at most. Default, and at most, `drainTimeout` of the client, which the end of a scope
+   * shares with the other parts of the client: one second more for all of them then. A handler that does not let itself be
+   * interrupted is left behind with a warning.
    */
   readonly drainTimeout?: Duration.Input | undefined
   /**

@@ -25,7 +25,15 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
     it.effect(`has each request answered once, wherever it comes, with a concurrency of ${concurrency}`, () =>
       Effect.gen(function*() {
         const { url } = yield* TestNatsServer.TestNatsServer
-        const nats = yield* NatsClient.make({ servers: url })
+        // The time of a stop is by the clock of the client, which sleeps last where the stop does.
+        let deadline: (() => void) | undefined
+        const manual: Clock.Clock = Object.assign(Object.create(yield* Clock.Clock), {
+          sleep: () =>
+            Effect.callback<void>((resume) => {
+              deadline = () => resume(Effect.void)
+            })
+        })
+        const nats = yield* Effect.provideService(NatsClient.make({ servers: url }), Clock.Clock, manual)
         const inbox = yield* nats.inbox
         const replies = yield* nats.subscription(`${inbox}.>`)
         const answers = new Map<string, number>()
@@ -40,14 +48,6 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
           answers.clear()
           const scheduler = new Cutting()
           scheduler.steps = steps
-          const clock = yield* Clock.Clock
-          let deadline: (() => void) | undefined
-          const manual: Clock.Clock = Object.assign(Object.create(clock), {
-            sleep: () =>
-              Effect.callback<void>((resume) => {
-                deadline = () => resume(Effect.void)
-              })
-          })
           scheduler.cut = () => deadline!()
           const begun = yield* Deferred.make<void>()
           const gate = yield* Deferred.make<void>()
@@ -76,9 +76,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
           for (let i = 0; i < 4; i++) yield* nats.publish("ask", "", { reply: `${inbox}.${i}` })
           yield* Deferred.await(begun)
           yield* nats.flush
-          const stopping = yield* Effect.forkChild(Effect.provideService(listener.stop, Clock.Clock, manual), {
-            startImmediately: true
-          })
+          const stopping = yield* Effect.forkChild(listener.stop, { startImmediately: true })
           yield* until(Effect.map(nats.stats, ({ subscriptions }) => subscriptions === 1))
           yield* Deferred.succeed(gate, undefined)
           yield* until(Effect.sync(() => stopping.pollUnsafe() !== undefined))

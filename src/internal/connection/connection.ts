@@ -7,7 +7,7 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
@@ -33,6 +33,7 @@ import { increment } from "../telemetry/collector.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
+import { CloseBudget } from "./closeBudget.ts"
 import { type Outgoing, sizeOf } from "./outgoing.ts"
 import { Parts } from "./parts.ts"
 import { type Refusable, Refusals } from "./refusals.ts"
@@ -80,7 +81,7 @@ export class Connection implements DeliveryOwner, Refusable {
   handlerFailures = 0
   /** Open while something was not answered in its time, and nothing else came meanwhile. Whoever watches the session looks. */
   readonly suspicion = Latch.makeUnsafe(false)
-  /** What had moved when a wait that cannot be interrupted gave up. */
+  /** What had been heard when a wait in a finalizer gave up: what waits after it does not, until something is heard. */
   stoodStillAt: number | undefined
   /** Sessions after the first by the tag of what ended the one before. */
   readonly reconnectsBy = new Map<string, number>()
@@ -101,6 +102,8 @@ export class Connection implements DeliveryOwner, Refusable {
   readonly refusals = new Refusals(this)
   /** What runs on this connection, for health. */
   readonly parts = new Parts()
+  /** What the ends of the parts wait, taken together. */
+  readonly budget: CloseBudget
   private readonly held: Array<Outgoing> = []
   private readonly untold: Array<StatusEvent> = []
   private waiting: Array<(exit: Exit.Exit<Session, ConnectionClosed>) => void> = []
@@ -109,6 +112,7 @@ export class Connection implements DeliveryOwner, Refusable {
 
   constructor(settings: ConnectionSettings) {
     this.settings = settings
+    this.budget = new CloseBudget(settings.clock, Duration.toMillis(settings.drainTimeout))
     this.mux = new RequestMux(muxSid, settings.inbox, new Deadlines(settings.clock, settings.fork), this)
   }
 
@@ -346,6 +350,11 @@ export class Connection implements DeliveryOwner, Refusable {
   /** Changes with every byte that goes over the wire, and with every session. */
   get moved(): number {
     return this.sessions + this.bytesIn + this.bytesOut - (this.session?.backlog ?? 0)
+  }
+
+  /** Changes with every byte that comes, and with every session. */
+  get heard(): number {
+    return this.sessions + this.bytesIn
   }
 
   get messagesIn(): number {

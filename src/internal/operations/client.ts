@@ -31,7 +31,7 @@ import { isStaticAuth, resolveAuthSource } from "../wire/credentials.ts"
 import { resolveTls } from "../wire/tlsMaterial.ts"
 import { Background, watchEnd } from "./background.ts"
 import { showBanner } from "./banner.ts"
-import { drain, leave, unsubscribe } from "./closing.ts"
+import { close, drain, leave, unsubscribe } from "./closing.ts"
 import { ConnectionKey } from "./connectionOf.ts"
 import { consume } from "./consume.ts"
 import * as Publish from "./publish.ts"
@@ -94,9 +94,7 @@ export const makeClient = <R>(
       )
     }
     // Before the first dial, so that nothing that is opened can be missed.
-    yield* Effect.addFinalizer((exit) =>
-      drain(connection, settings.drainTimeout).pipe(Effect.andThen(Scope.close(fibers, exit)))
-    )
+    yield* Effect.addFinalizer((exit) => close(connection, Scope.close(fibers, exit)))
     connection.setState({ _tag: "Connecting" })
     const inBackground = settings.reconnect !== false && settings.reconnect.onFirstConnect === "background"
     const running = inBackground ? supervisor.run : supervisor.supervise(yield* supervisor.connect)
@@ -178,7 +176,7 @@ const makeOperations = (
         }
       ),
     consume: (subject, handler, options) =>
-      consume(connection, Operations.settingsOf(subject, options), settings.drainTimeout, options, handler),
+      consume(connection, Operations.settingsOf(subject, options), options, handler),
     subscription,
     subscribe: (subject, options) =>
       Stream.unwrap(Effect.map(subscription(subject, options), (subscription) => subscription.stream)),
@@ -207,7 +205,7 @@ const makeOperations = (
       pendingRequests: connection.mux.size
     })),
     closed: connection.awaitClosed,
-    drain: drain(connection, settings.drainTimeout),
+    drain: drain(connection),
     reconnect: Operations.reconnect(connection, settings.connectTimeout)
   }
 }

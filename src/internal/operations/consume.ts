@@ -1,7 +1,6 @@
 /**
  * Handlers over a subscription in the foreground.
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HandleError, SubscriptionError } from "../../NatsError.ts"
 import type { Connection } from "../connection/connection.ts"
@@ -10,12 +9,11 @@ import { handle, type Handler } from "./handling.ts"
 
 /**
  * Handles every message of a subscription. Ends with it; an interruption takes no more messages, lets the workers handle
- * what was received for as long as `patience` says, and then interrupts them.
+ * what was received for as long as the client's `drainTimeout` says, and then interrupts them.
  */
 export const consume = <E, R>(
   connection: Connection,
   settings: SubscriptionSettings,
-  patience: Duration.Input,
   options:
     | { readonly concurrency?: number | "unbounded" | undefined; readonly subjectTemplate?: string | undefined }
     | undefined,
@@ -23,7 +21,7 @@ export const consume = <E, R>(
 ): Effect.Effect<void, HandleError | SubscriptionError, R> =>
   Effect.scopedWith((scope) =>
     Effect.flatMap(
-      handle(connection, [settings], handler, { ...options, drainTimeout: patience }, scope),
+      handle(connection, [settings], handler, { ...options, drainTimeout: undefined }, scope),
       ({ ended }) => ended
     )
   )

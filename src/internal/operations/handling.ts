@@ -3,7 +3,7 @@
  * a stop that loses nothing inside a time. `consume`, listeners and typed handlers stand on it.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -17,7 +17,7 @@ import type { Message } from "../delivery/message.ts"
 import { refuseUnhandled } from "../payload/answering.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { logEnd, noteEnd, noteStopping, Within } from "./background.ts"
-import { allOrNothing, inTime, leave, stopOnce, unsubscribe } from "./closing.ts"
+import { allOrNothing, leave, stopOnce, unsubscribe } from "./closing.ts"
 import { concurrencyProblem } from "./ranges.ts"
 import { subscribe } from "./subscribe.ts"
 import { Worker } from "./worker.ts"
@@ -28,7 +28,7 @@ export type Handler<E, R> = (message: NatsMessage) => Effect.Effect<unknown, E, 
 export interface HandlingOptions {
   readonly concurrency?: number | "unbounded" | undefined
   readonly subjectTemplate?: string | undefined
-  /** How long a stop waits for what was received to be handled. Default `defaultDrainTimeout`. */
+  /** How long a stop waits for what was received to be handled: at most, and by default, that of the client. */
   readonly drainTimeout: Duration.Input | undefined
   /** What it is for health and for the log. Absent: its end is its caller's business alone. */
   readonly part?: PartName | undefined
@@ -49,12 +49,6 @@ export const checkConcurrency = (concurrency: number | "unbounded"): Effect.Effe
     : Effect.fail(new InvalidOption({ option: "concurrency", given: String(concurrency), problem }))
 }
 
-/** How long the stop of a part waits for its handlers. */
-export const defaultDrainTimeout = Duration.seconds(10)
-
-/** For what was interrupted: the handler's own finalizers, and answers. */
-const grace = Duration.seconds(1)
-
 /**
  * Handles every message of the subscriptions until the scope closes, which is a stop. Succeeds when the server has them.
  * One subscription that ends with a failure ends all: what the others would still receive has nobody to handle it. Handlers
@@ -69,7 +63,7 @@ export const handle = <E, R>(
 ): Effect.Effect<Handling, HandleError, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const { concurrency = 1, drainTimeout = defaultDrainTimeout, part } = options
+      const { concurrency = 1, drainTimeout, part } = options
       yield* checkConcurrency(concurrency)
       const opened = Effect.forEach(settings, (each) => subscribe(connection, each), { concurrency: "unbounded" })
       const subscriptions = yield* Scope.provide(allOrNothing(restore(opened)), scope)
@@ -104,21 +98,25 @@ export const handle = <E, R>(
       const noted = part === undefined ? undefined : connection.parts.join(part)
       let isWaitedFor = false
       let isStopping = false
-      const stop = stopOnce(
+      const { finalizer, stop } = stopOnce(
+        connection,
         self,
-        Effect.gen(function*() {
+        drainTimeout,
+        Effect.fnUntraced(function*(patience) {
           isStopping = true
           if (noted !== undefined) noteStopping(noted)
           const left = Effect.forEach(workers, ({ subscription }) => leave(connection, subscription), {
             concurrency: "unbounded",
             discard: true
           })
-          if (!(yield* inTime(drainTimeout, Effect.andThen(left, Fiber.await(fiber))))) {
+          if (!(yield* patience.wait(Effect.andThen(left, Fiber.await(fiber))))) {
             yield* halt
             fiber.interruptUnsafe()
             // Where no handler runs any more, it is the answers of what was given back that still wait.
-            if (!(yield* inTime(grace, Fiber.await(fiber))) && !isIdle) {
+            if (!(yield* patience.linger(Fiber.await(fiber))) && !isIdle) {
               yield* Effect.andThen(giveUp, logStuck(settings))
+              // The close of the client would wait for it once more.
+              for (const { subscription } of workers) connection.unfinished.delete(subscription)
             }
           }
           if (noted !== undefined) connection.parts.leave(noted)
@@ -132,7 +130,7 @@ export const handle = <E, R>(
         if (!isWaitedFor) Effect.runForkWith(context)(logEnd(noted, exit.cause))
       })
       // The last finalizer of the scope runs first: the subscriptions are still there.
-      yield* Scope.addFinalizer(scope, stop)
+      yield* Scope.addFinalizer(scope, finalizer)
       return {
         stop,
         ended: Effect.suspend(() => {

@@ -43,26 +43,44 @@ const nameOf: (this: unknown) => unknown = Object.getOwnPropertyDescriptor(
 )!.get!
 
 /** Effect does not type it: whether the fiber is where an interruption has to wait, as in a finalizer. */
-const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+export const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   Predicate.hasProperty(fiber, "interruptible") && fiber.interruptible === false
+
+/** Until what was written just now is on its way: it would pass for something that moves. */
+const sending = Duration.millis(20)
 
 /** A round trip over a slow link takes its time also where little time is given to the end of the client. */
 const leastPatience = Duration.seconds(1)
 
+/** By the clock of the client, whatever clock the caller has: a deadline of the client's is kept under a test's clock. */
+export const sleep = (connection: Connection, duration: Duration.Input): Effect.Effect<void> =>
+  connection.settings.clock.sleep(Duration.fromInputUnsafe(duration))
+
 /**
  * Fails when nothing has moved on the connection for `drainTimeout`. Time alone would not do: a slow link needs it for what
- * was sent before. A standstill that has been waited for once is not waited for again: many finalizers would add it up.
+ * was sent before. A standstill that has been waited for once is not waited for again, until something is heard: many
+ * finalizers would add it up, and what they write to a link that is half open moves, too.
  */
 const standstill = (connection: Connection): Effect.Effect<never, ConnectionLost | ConnectionClosed> =>
   Effect.suspend(() => {
-    const { moved } = connection
-    if (connection.stoodStillAt === moved) return Effect.fail(connection.unavailable)
-    return Effect.flatMap(Effect.sleep(Duration.max(connection.settings.drainTimeout, leastPatience)), () => {
-      if (connection.moved !== moved) return standstill(connection)
-      connection.stoodStillAt = moved
-      return Effect.fail(connection.unavailable)
+    if (connection.stoodStillAt === connection.heard) return Effect.fail(connection.unavailable)
+    const patience = Duration.max(connection.settings.drainTimeout, leastPatience)
+    return Effect.flatMap(sleep(connection, sending), () => {
+      const { moved } = connection
+      return Effect.flatMap(sleep(connection, Duration.subtract(patience, sending)), () => {
+        if (connection.moved !== moved) return standstill(connection)
+        connection.stoodStillAt = connection.heard
+        connection.budget.spend(Duration.toMillis(patience))
+        return Effect.fail(connection.unavailable)
+      })
     })
   })
+
+/** The wait, or the failure of one that can have no other end. */
+export const untilStandstill = <A, E>(
+  connection: Connection,
+  wait: Effect.Effect<A, E>
+): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> => Effect.raceFirst(wait, standstill(connection))
 
 /**
  * A wait for the connection. It has an end where nothing else can end it: a finalizer that waits for a server that is away
@@ -73,7 +91,7 @@ export const bounded = <A, E>(
   wait: Effect.Effect<A, E>
 ): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
   Effect.withFiber((fiber): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
-    isUninterruptible(fiber) ? Effect.raceFirst(wait, standstill(connection)) : wait
+    isUninterruptible(fiber) ? untilStandstill(connection, wait) : wait
   )
 
 /** The wait before something is sent. What is not sent in its time never is. */
@@ -84,7 +102,10 @@ export const within = <A, E>(
 ): Effect.Effect<A, E | ConnectionLost | ConnectionClosed> =>
   timeout === undefined
     ? bounded(connection, wait)
-    : Effect.timeoutOrElse(wait, { duration: timeout, orElse: () => Effect.fail(connection.unavailable) })
+    : Effect.raceFirst(
+      wait,
+      Effect.flatMap(sleep(connection, timeout), () => Effect.fail(connection.unavailable))
+    )
 
 export const drained = (session: Session): Effect.Effect<void> =>
   Effect.callback((resume) => session.drained(() => afterReadLoop(resume)(Effect.void)))

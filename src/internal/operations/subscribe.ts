@@ -15,9 +15,10 @@ import { Subscription } from "../delivery/subscription.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
+import { Within } from "./background.ts"
 import { unsubscribe } from "./closing.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
-import { available, bounded, roundTrip, within } from "./sending.ts"
+import { available, bounded, isUninterruptible, roundTrip, within } from "./sending.ts"
 
 export const defaultCapacity = 65_536
 export const defaultCapacityBytes = 64 * 1024 * 1024
@@ -69,7 +70,7 @@ export const subscribe = (
   connection: Connection,
   settings: SubscriptionSettings
 ): Effect.Effect<Subscription, SubscribeError, Scope.Scope> =>
-  Effect.suspend((): Effect.Effect<Subscription, SubscribeError, Scope.Scope> => {
+  Effect.withFiber((fiber): Effect.Effect<Subscription, SubscribeError, Scope.Scope> => {
     const problem = checkSubscription(settings)
     if (problem !== undefined) return Effect.fail(problem)
     if (connection.ended !== undefined) return Effect.fail(connection.ended)
@@ -77,6 +78,7 @@ export const subscribe = (
     if (connection.session === undefined && connection.settings.whileDisconnected === "fail") {
       return Effect.fail(connection.unavailable)
     }
+    if (!isUninterruptible(fiber) && fiber.getRef(Within).length === 0) connection.budget.lives()
     return Effect.tap(
       Effect.acquireRelease(
         Effect.sync(() => connection.subscribe((sid, owner) => new Subscription(sid, settings, owner))),

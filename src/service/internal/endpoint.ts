@@ -92,6 +92,7 @@ export class Endpoint implements CountedEndpoint {
   private pastRequests = 0
   private pastErrors = 0
   private idlers: Array<() => void> = []
+  private handling = 0
   /** New requests are turned away. */
   private giveUp = false
 
@@ -167,6 +168,11 @@ export class Endpoint implements CountedEndpoint {
     for (const fiber of this.fibers) fiber.interruptUnsafe()
   }
 
+  /** Whether a handler runs: what still waits otherwise is an answer. */
+  get isHandling(): boolean {
+    return this.handling > 0
+  }
+
   get totalRequests(): number {
     return this.pastRequests + this.requests
   }
@@ -226,7 +232,9 @@ export class Endpoint implements CountedEndpoint {
     const scope = Scope.makeUnsafe()
     const context = Context.add(this.context, Scope.Scope, scope)
     let deferred: Deferred.Deferred<unknown, unknown> | undefined
+    this.handling++
     const answered = Effect.onExitPrimitive(run, (exit) => {
+      this.handling--
       let answer: Effect.Effect<void> | undefined
       if (Exit.isSuccess(exit) && Deferred.isDeferred<unknown, unknown>(exit.value)) deferred = exit.value
       else answer = this.settle(message, exit, started)

@@ -5,7 +5,6 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -16,9 +15,8 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
-import { allOrNothing, inTime, stopOnce } from "../../internal/operations/closing.ts"
+import { allOrNothing, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
-import { defaultDrainTimeout } from "../../internal/operations/handling.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -30,9 +28,6 @@ import { Endpoint } from "./endpoint.ts"
 import { InvalidService } from "./invalidService.ts"
 import * as Monitoring from "./monitoring.ts"
 import { Slots } from "./slots.ts"
-
-/** For the answers of what was given up. */
-const grace = "1 second"
 
 // A buffer that is full ends nothing: the caller of a request that is dropped sees its timeout, the status an `Overflow`.
 const overflow = "dropNewest"
@@ -54,6 +49,12 @@ export const logLoss = ({ endpoint, error, service }: Loss): Effect.Effect<void>
       Effect.logError("An endpoint of a service has ended; the service goes on with the others", Cause.fail(error)),
       { service, endpoint }
     )
+
+const logStuck = (service: string, endpoints: ReadonlyArray<Endpoint>): Effect.Effect<void> =>
+  Effect.annotateLogs(
+    Effect.logWarning("A request handler does not let itself be interrupted and is left behind"),
+    { service, endpoint: endpoints.map(({ contract }) => contract.name).join(", ") }
+  )
 
 /** `tell` hears of every loss, and whether somebody waits for the end of the service. */
 export const serve = <Rpcs extends Rpc.Any>(
@@ -128,7 +129,8 @@ export const serve = <Rpcs extends Rpc.Any>(
     let info = fits ? described : infoWith(false)
     const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
 
-    const { parts } = connectionOf(nats)
+    const connection = connectionOf(nats)
+    const { parts } = connection
     const part = parts.join({ kind: "service", name: options.name })
     const leaveAll = Effect.sync(() => {
       parts.leave(part)
@@ -179,29 +181,35 @@ export const serve = <Rpcs extends Rpc.Any>(
           Effect.forkIn(discover(subscription, subject, answer, options.name), scope)),
       { concurrency: "unbounded" }
     )
-    const patience = Duration.fromInputUnsafe(options.drainTimeout ?? defaultDrainTimeout)
-    const stop = stopOnce(
+    const { finalizer, stop } = stopOnce(
+      connection,
       self,
-      Effect.gen(function*() {
+      options.drainTimeout,
+      Effect.fnUntraced(function*(patience) {
         noteStopping(part)
         const left = Effect.forEach([...subscriptions, ...monitors], (subscription) =>
           subscription.drain, {
           concurrency: "unbounded",
           discard: true
         })
-        if (!(yield* inTime(patience, Effect.andThen(left, done)))) {
+        if (!(yield* patience.wait(Effect.andThen(left, done)))) {
           for (const endpoint of endpoints) endpoint.abandon()
           // A handler that does not let itself be interrupted keeps its slot: who waits for it would never be answered.
           slots?.open()
-          yield* inTime(grace, done)
+          if (!(yield* patience.linger(done))) {
+            const stuck = endpoints.filter((endpoint) => endpoint.isHandling)
+            if (stuck.length > 0) yield* logStuck(options.name, stuck)
+            // The close of the client would wait for them once more.
+            yield* Fiber.interruptAll(readers)
+          }
         }
-        yield* inTime(grace, Effect.ignore(nats.flush))
+        yield* patience.linger(Effect.ignore(nats.flush))
         yield* Deferred.succeed(ended, undefined)
         yield* leaveAll
       })
     )
     // The last finalizer of the scope runs first: the subscriptions and their readers are still there.
-    yield* Scope.addFinalizer(scope, stop)
+    yield* Scope.addFinalizer(scope, finalizer)
     return {
       [TypeId]: TypeId,
       name: identity.name,
