@@ -76,7 +76,8 @@ export interface ServerOptions {
   readonly clientTimeout?: Duration.Input | undefined
   /**
    * How long the calls in flight have to end when the server is shut down. Those that have not are interrupted, and an
-   * answer that still waits for a connection is given up. Default 10 seconds.
+   * answer that still waits for a connection is given up. Default, and at most, `drainTimeout` of the client, which the
+   * end of a scope shares with the other parts of the client.
    */
   readonly drainTimeout?: Duration.Input | undefined
 }
@@ -113,7 +114,7 @@ export const makeServerProtocol = (options: ServerOptions): Effect.Effect<
     subject: options.subject,
     queue: options.queue ?? "rpc",
     clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "20 seconds"),
-    drainTimeout: Duration.fromInputUnsafe(options.drainTimeout ?? "10 seconds")
+    drainTimeout: options.drainTimeout
   })
 
 /**
@@ -146,7 +147,9 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
  * - A reconnect keeps the calls that nothing was lost of. A client finds out by its pings what was lost, and those calls
  *   fail.
  * - On shutdown (the scope of `RpcServer.layer`) the server leaves the queue group, takes what it was sent before, lets
- *   calls end within `drainTimeout`, and interrupts the others. Streams that do not end wait for the deadline.
+ *   calls end within `drainTimeout`, and interrupts the others, whose callers get `RpcServerLost` with the reason
+ *   `"shutdown"`. Streams that do not end wait for the deadline. A handler that does not let itself be interrupted is
+ *   waited for by RpcServer, without an end; a warning tells it.
  * - A server that ends otherwise (its client gave up, its user lost the right to subscribe) interrupts its handlers. A
  *   program that was started with `NatsLayer.launch` fails with `BackgroundEnded` then; else it is logged at level Error.
  *

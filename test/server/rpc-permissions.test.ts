@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { TestNatsServer } from "effect-nats/testing"
-import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
+import { auth, user } from "../fixtures/losing.ts"
+import { caller, failureIn, failureTag, serve } from "../fixtures/rpcRigs.ts"
 
 const password = "correct horse"
 const as = (user: string) => ({ nats: { auth: { user, password } } })
@@ -57,5 +58,17 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
       const { url } = yield* TestNatsServer.TestNatsServer
       const error = yield* Effect.flip(serve(url, "a", { ...as("server"), subject: "elsewhere" }))
       assert.strictEqual(error._tag, "PermissionsViolation")
+    }))
+
+  it.effect("a server whose user loses the right to subscribe ends: its callers see that, and not an interruption", () =>
+    Effect.gen(function*() {
+      const broker = yield* TestNatsServer.make(user([]))
+      const nats = { auth }
+      const { seen } = yield* serve(broker.url, "a", { nats })
+      const { users } = yield* caller(broker.url, { nats, pingInterval: "1 hour" })
+      const call = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })))
+      yield* seen.until("Wait 1 started", 1)
+      yield* broker.reload(user(["users"]))
+      assert.deepInclude(failureIn(yield* Fiber.join(call)), { _tag: "RpcServerLost", reason: "ended" })
     }))
 })

@@ -1,10 +1,10 @@
 import { assert, it } from "@effect/vitest"
-import { Cause, Effect, ErrorReporter, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
+import { Cause, Deferred, Effect, ErrorReporter, Exit, Fiber, Layer, Scope, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
-import { caller, failureTag, serve } from "../fixtures/rpcRigs.ts"
+import { caller, failureIn, failureTag, serve } from "../fixtures/rpcRigs.ts"
 import { handlers, Observed, timingLayer, UserRpcs } from "../fixtures/rpcUsers.ts"
 
 const url = Effect.map(TestNatsServer.TestNatsServer, (server) => server.url)
@@ -197,18 +197,91 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "NoResponders")
     }))
 
-  it.effect("a shutdown interrupts what does not end in time, and tells the caller", () =>
+  for (
+    const [name, serialization] of [["json", RpcSerialization.layerJson], [
+      "binary",
+      RpcSerialization.layerSchemaBinary()
+    ]] as const
+  ) {
+    it.effect(`a shutdown interrupts what does not end in time: its callers see a server that is shut down, and can go on (${name})`, () =>
+      Effect.gen(function*() {
+        const servers = yield* url
+        const options = { subject: `late.${name}`, serialization }
+        const { seen, stop } = yield* serve(servers, "a", { ...options, drainTimeout: "100 millis" })
+        const { users } = yield* caller(servers, options)
+        const waiting = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })))
+        const streaming = yield* Effect.forkChild(Effect.exit(Stream.runDrain(users.WhichStream())))
+        yield* seen.until("Wait 1 started", 1)
+        yield* seen.until("WhichStream emitted", 1)
+        yield* stop
+        assert.strictEqual(seen.count("Wait 1 interrupted"), 1)
+        for (const exit of [yield* Fiber.join(waiting), yield* Fiber.join(streaming)]) {
+          assert.deepInclude(failureIn(exit), { _tag: "RpcServerLost", reason: "shutdown", isRetryable: true })
+        }
+        yield* serve(servers, "b", options)
+        assert.strictEqual(yield* users.Which(), "b")
+      }))
+  }
+
+  it.effect("an interruption without a word is one, as a server of 0.1 sends it; a word that is not known is a shutdown", () =>
     Effect.gen(function*() {
       const servers = yield* url
-      const { seen, stop } = yield* serve(servers, "a", { subject: "late", drainTimeout: "100 millis" })
-      const { users } = yield* caller(servers, { subject: "late" })
-      const waiting = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })))
-      yield* seen.until("Wait 1 started", 1)
-      yield* stop
-      assert.strictEqual(seen.count("Wait 1 interrupted"), 1)
-      const exit = yield* Fiber.join(waiting)
-      assert(Exit.isFailure(exit))
-      assert.isTrue(Cause.hasInterrupts(exit.cause))
+      const { nats, users } = yield* caller(servers, { subject: "old" })
+      const answer = (headers: Record<string, string> | undefined) =>
+        Effect.gen(function*() {
+          const calls = yield* nats.subscription("old", { max: 1 })
+          const call = yield* Effect.forkChild(Effect.exit(users.Which()))
+          yield* Stream.runForEach(calls.stream, (message) => {
+            const { id: requestId } = JSON.parse(message.text) as { readonly id: string }
+            const exit = { _tag: "Failure", cause: [{ _tag: "Interrupt", fiberId: null }] }
+            return nats.publish(message.reply!, JSON.stringify({ _tag: "Exit", requestId, exit }), {
+              headers,
+              reply: "old.server.0"
+            })
+          })
+          return yield* Fiber.join(call)
+        })
+      const plain = yield* answer(undefined)
+      assert.isTrue(Exit.isFailure(plain) && Cause.hasInterrupts(plain.cause))
+      assert.strictEqual(failureTag(yield* answer({ "Rpc-Server-End": "maintenance" })), "RpcServerLost")
+    }))
+
+  it.effect("a handler that interrupts itself is an interruption for its caller, also while the server is shut down", () =>
+    Effect.gen(function*() {
+      const servers = yield* url
+      const Group = RpcGroup.make(Rpc.make("now"), Rpc.make("later"))
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
+        RpcServer.layer(Group).pipe(
+          Layer.provide(Group.toLayer({
+            now: () => Effect.interrupt,
+            later: () =>
+              Deferred.succeed(begun, undefined).pipe(
+                Effect.andThen(Deferred.await(gate)),
+                Effect.andThen(Effect.interrupt)
+              )
+          })),
+          Layer.provide(NatsRpc.layerServerProtocol({ subject: "self" })),
+          Layer.provide([RpcSerialization.layerJson, NatsClient.layer({ servers })])
+        ),
+        scope
+      )
+      const protocol = yield* NatsRpc.makeClientProtocol({ subject: "self" }).pipe(
+        Effect.provideService(NatsClient.NatsClient, yield* NatsClient.make({ servers })),
+        Effect.provide(RpcSerialization.layerJson)
+      )
+      const client = yield* Effect.provideService(RpcClient.make(Group), RpcClient.Protocol, protocol)
+      const at = yield* Effect.exit(client.now())
+      assert.isTrue(Exit.isFailure(at) && Cause.hasInterrupts(at.cause))
+      const later = yield* Effect.forkChild(Effect.exit(client.later()))
+      yield* Deferred.await(begun)
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* Deferred.succeed(gate, undefined)
+      const exit = yield* Fiber.join(later)
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))
+      yield* Fiber.join(stopping)
     }))
 
   it.effect("a server is shut down and another comes: the client's protocol goes on", () =>

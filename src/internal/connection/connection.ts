@@ -228,11 +228,6 @@ export class Connection implements DeliveryOwner, Refusable {
     })
   }
 
-  /** Changes with everything that comes. */
-  get heard(): number {
-    return this.session === undefined ? -1 : this.session.heard
-  }
-
   suspect(): void {
     this.suspicion.openUnsafe()
   }

@@ -6,6 +6,9 @@ export const serviceErrorCodeHeader = "Nats-Service-Error-Code"
 
 export const contentTypeHeader = "Content-Type"
 
+/** What the answer of a `NatsRpc` server has that ends and cuts the call off: why. */
+export const rpcServerEndHeader = "Rpc-Server-End"
+
 /** W3C Trace Context: in lower case, as it wants them. */
 export const traceparentHeader = "traceparent"
 export const tracestateHeader = "tracestate"

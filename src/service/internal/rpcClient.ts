@@ -11,6 +11,7 @@ import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { rpcServerEndHeader } from "../../internal/protocol/headerNames.ts"
 import { NatsClient } from "../../NatsClient.ts"
 import {
   ConnectionClosed,
@@ -23,7 +24,15 @@ import {
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
-import { clientError, protocolError, type RpcFailure, RpcServerLost, type Unsent } from "./rpcFailure.ts"
+import {
+  clientError,
+  type LossReason,
+  protocolError,
+  reasonOf,
+  type RpcFailure,
+  RpcServerLost,
+  type Unsent
+} from "./rpcFailure.ts"
 import { Frames, withoutSpans } from "./rpcFrames.ts"
 import { Inbox, type InboxReader } from "./rpcInbox.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
@@ -235,6 +244,14 @@ class Client implements InboxReader {
       return link === undefined ? Effect.void : this.release(link, call.requestId)
     }
     const { frames } = decoded
+    if (call?.isInterrupted === false && frames[0]._tag === "Exit") {
+      // The server has ended. That its handler was interrupted is not what the caller is to see.
+      const word = message.header(rpcServerEndHeader)
+      if (word !== undefined) {
+        this.lost(call, reasonOf(word))
+        return Effect.void
+      }
+    }
     return frames.length === 1
       ? this.onResponse(frames[0], call, link)
       : Effect.forEach(frames, (frame) => this.onResponse(frame, call, link), { discard: true })
@@ -290,8 +307,8 @@ class Client implements InboxReader {
     call.end(error)
   }
 
-  private lost(call: Call, problem: string): void {
-    this.fail(call, clientError(new RpcServerLost({ subject: this.settings.subject, problem })))
+  private lost(call: Call, reason: LossReason): void {
+    this.fail(call, clientError(new RpcServerLost({ subject: this.settings.subject, reason })))
   }
 
   // Of a request: no server is there. Of a follow-up: the server is gone, or does not know the call any more.
@@ -301,14 +318,14 @@ class Client implements InboxReader {
       this.fail(call, clientError(new NoResponders({ subject: this.settings.subject })))
       return Effect.void
     }
-    this.lost(call, "it does not have the call any more")
+    this.lost(call, "forgotten")
     return this.ping(link)
   }
 
-  private unlink(link: Link, problem: string): void {
+  private unlink(link: Link, reason: LossReason): void {
     this.calls.unlink(link)
     const calls = [...link.calls]
-    for (const call of calls) this.lost(call, problem)
+    for (const call of calls) this.lost(call, reason)
   }
 
   private onPong(number: number, message: NatsMessage): Effect.Effect<void> {
@@ -316,7 +333,7 @@ class Client implements InboxReader {
       const link = this.calls.linkNumbered(number)
       if (link === undefined) return Effect.void
       if (message.data.length === 0) {
-        this.unlink(link, "it has gone")
+        this.unlink(link, "gone")
         return Effect.void
       }
       const pong = decodeBeat(message.text)
@@ -325,7 +342,7 @@ class Client implements InboxReader {
       link.unanswered = 0
       link.pinged.delete(pong.sequence)
       return Effect.forEach(this.calls.lostBy(pinged, pong.calls), (call) => {
-        this.lost(call, "a part of its answer was lost on the way")
+        this.lost(call, "incomplete")
         return this.release(link, call.requestId)
       }, { discard: true })
     })
@@ -354,12 +371,12 @@ class Client implements InboxReader {
     const calls = this.calls.all
     for (const call of calls) {
       if (call.link === undefined && call.isSent && this.calls.round - call.round > this.settings.maxPingOut) {
-        this.lost(call, "nobody said to have it")
+        this.lost(call, "unclaimed")
       }
     }
     return Effect.forEach(this.calls.allLinks, (link) => {
       if (link.unanswered >= this.settings.maxPingOut) {
-        this.unlink(link, "it does not answer pings")
+        this.unlink(link, "silent")
         return Effect.void
       }
       link.pinged.clear()

@@ -16,8 +16,26 @@ import {
   SubscriptionLimitExceeded
 } from "../../NatsError.ts"
 
+const problems = {
+  shutdown: "it was shut down before the call had ended",
+  ended: "it has ended because of an error",
+  gone: "it has gone",
+  silent: "it does not answer pings",
+  forgotten: "it does not have the call any more",
+  incomplete: "a part of its answer was lost on the way",
+  unclaimed: "nobody said to have it"
+} as const
+
+export type LossReason = keyof typeof problems
+
+const reasons = Object.keys(problems) as ReadonlyArray<LossReason>
+
+/** Of the word that a server sends with the end of a call. One that is not known here is a server that stops, too. */
+export const reasonOf = (word: string): LossReason => reasons.find((reason) => reason === word) ?? "shutdown"
+
 /**
- * The server that had a call is gone, does not answer, or has given the call up. Whether the call was handled is unknown.
+ * The server that had a call was shut down, is gone, does not answer, or has given the call up. Whether the call was
+ * handled is unknown.
  *
  * @category errors
  * @since 0.1.0
@@ -25,9 +43,19 @@ import {
 export class RpcServerLost extends Schema.TaggedError<RpcServerLost>()("RpcServerLost", {
   /** The subject of the service. */
   subject: Schema.String,
-  /** What was noticed. */
-  problem: Schema.String
+  /**
+   * What was noticed: the server was shut down in order and has cut the call off (`"shutdown"`), or has ended because of
+   * an error of its own (`"ended"`); it has `"gone"`; it is `"silent"` when it is pinged; it has `"forgotten"` the call; a
+   * part of the answer was lost on the way (`"incomplete"`); no server said to have the call (`"unclaimed"`).
+   *
+   * @since 0.2.0
+   */
+  reason: Schema.Literals(reasons)
 }) {
+  /** `reason` in words. */
+  get problem(): string {
+    return problems[this.reason]
+  }
   override get message(): string {
     return `The server that had a call on "${this.subject}" is lost (${this.problem}): whether the call was handled is unknown.`
   }

@@ -17,6 +17,8 @@ export class HeldCall {
   heard: number
   /** The client knows that it is here. */
   announced = false
+  /** The server has ended before it, and why. */
+  cutOff: "shutdown" | "ended" | undefined
 
   constructor(requestId: string | number, token: string, reply: string, heard: number) {
     this.requestId = requestId
@@ -94,6 +96,13 @@ export class RemoteClients {
     client.byRequest.delete(call.requestId)
     client.byToken.delete(call.token)
     this.settle(1)
+  }
+
+  /** Those that are still here have no more time. */
+  cutOff(reason: "shutdown" | "ended"): void {
+    for (const { byRequest } of this.byId.values()) {
+      for (const call of byRequest.values()) call.cutOff = reason
+    }
   }
 
   /** Calls back once nothing is in flight. */

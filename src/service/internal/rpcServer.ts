@@ -22,8 +22,10 @@ import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
 import type { PublishError, SubscribeError } from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
+import { finishing, makeMark } from "./rpcEnds.ts"
 import { Frames, handleEach, MalformedFrame, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
 import { checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
@@ -32,7 +34,7 @@ export interface ServerSettings {
   readonly subject: string
   readonly queue: string
   readonly clientTimeout: Duration.Duration
-  readonly drainTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Input | undefined
 }
 
 type Handle = (clientId: number, frame: FromClientEncoded) => Effect.Effect<void>
@@ -102,6 +104,7 @@ class Server {
   private readonly settings: ServerSettings
   private readonly disconnects: Queue.Queue<number>
   private readonly encodeDefect: (defect: unknown) => unknown
+  private readonly mark: ReturnType<typeof makeMark>
   private readonly frames: Frames
   private round = 0
   private readonly unannounced = Latch.makeUnsafe(false)
@@ -123,7 +126,9 @@ class Server {
     this.base = `${settings.subject}.${randomToken(12)}`
     this.frames = new Frames(serialization)
     this.clients = new RemoteClients(this.base, () => new Frames(serialization))
-    this.encodeDefect = Schema.encodeSync(neverThrowingCodecs(serialization.codecFor)(Schema.Defect()))
+    const codecFor = neverThrowingCodecs(serialization.codecFor)
+    this.encodeDefect = Schema.encodeSync(codecFor(Schema.Defect()))
+    this.mark = makeMark(codecFor)
   }
 
   run(
@@ -140,12 +145,6 @@ class Server {
         const followUps = yield* fork(handleEach(follows.stream, (message) => this.onFollowUp(message)))
         yield* fork(this.watchClients)
         yield* fork(this.announce)
-        const finish = calls.drain.pipe(
-          Effect.andThen(Fiber.await(intake)),
-          Effect.andThen(Effect.callback<void>((resume) => this.clients.whenIdle(() => resume(Effect.void)))),
-          Effect.timeoutOption(this.settings.drainTimeout),
-          Effect.andThen(Effect.suspend(() => Deferred.succeed(this.over, undefined)))
-        )
         this.leave()
         const part = this.part = connectionOf(this.nats).parts.join({ kind: "rpcServer", name: this.settings.subject })
         // One that ended otherwise stays, for health, as long as its protocol does.
@@ -159,18 +158,38 @@ class Server {
           Effect.andThen(
             Effect.all([Fiber.join(intake), Fiber.join(followUps)], { concurrency: "unbounded" }).pipe(
               // Nobody sees what the fiber of an rpc server ends with.
-              Effect.tapCause((cause) =>
-                Effect.andThen(Effect.sync(() => noteEnd(part, cause)), reportEnd(part, cause))
-              ),
+              Effect.tapCause((cause) => this.ended(part, cause)),
               Effect.orDie
             ),
             Effect.never
           )
         ).pipe(
-          Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => noteStopping(part)), finish))
+          Effect.onInterrupt(() =>
+            Effect.andThen(Effect.sync(() => noteStopping(part)), this.finish(calls, Fiber.await(intake)))
+          )
         )
       })
     )
+  }
+
+  private finish(calls: Subscription, taken: Effect.Effect<unknown>): Effect.Effect<void> {
+    const idle = Effect.callback<void>((resume) => this.clients.whenIdle(() => resume(Effect.void)))
+    const handled = Effect.andThen(calls.drain, Effect.andThen(taken, idle))
+    return finishing(connectionOf(this.nats), this.settings, handled, idle, () => this.cutOff("shutdown"))
+  }
+
+  private ended(part: Part, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      noteEnd(part, cause)
+      this.cutOff("ended")
+      return reportEnd(part, cause)
+    })
+  }
+
+  /** What is here still is interrupted by RpcServer next. */
+  private cutOff(reason: "shutdown" | "ended"): void {
+    this.clients.cutOff(reason)
+    Deferred.doneUnsafe(this.over, Exit.void)
   }
 
   leave(): void {
@@ -301,10 +320,11 @@ class Server {
   private publish(
     to: string,
     payload: string | Uint8Array | undefined,
-    client: RemoteClient
+    client: RemoteClient,
+    headers?: Input
   ): Effect.Effect<void, PublishError> {
     const publish = (timeout: Duration.Duration): Effect.Effect<void, PublishError> =>
-      withoutSpans(this.nats.publish(to, payload, { reply: client.subject, timeout }))
+      withoutSpans(this.nats.publish(to, payload, { reply: client.subject, timeout, headers }))
     return Effect.catchTag(publish(Duration.zero), "ConnectionLost", (lost) =>
       Effect.raceFirst(
         publish(Duration.infinity),
@@ -339,7 +359,11 @@ class Server {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const frame = client.frames.encode(response)
-      const sent = frame === undefined ? Effect.void : Effect.orDie(this.publish(call.reply, frame, client))
+      const sent = frame === undefined ? Effect.void : Effect.orDie(
+        call.cutOff === undefined || response._tag === "Chunk"
+          ? this.publish(call.reply, frame, client)
+          : this.mark(call.cutOff, response.exit, (headers) => this.publish(call.reply, frame, client, headers))
+      )
       return Effect.map(sent, () => {
         if (response._tag === "Exit") return this.clients.release(client, call)
         call.chunks++

@@ -15,6 +15,9 @@
  * own "no responders" for an answer to a client that is gone. The last row is both that status and the word of a server
  * that has forgotten the client or the call: to the one who asked it means the same.
  *
+ * A server that ends with calls in flight interrupts them. Such an Exit has the header `Rpc-Server-End` with the reason, so
+ * that the caller is not interrupted, which who does not know the header is.
+ *
  * NATS may lose messages. A ping carries how many acks the client has sent for each call, and a pong how many chunks the
  * server has; messages of one connection keep their order, so whoever has seen less has lost some.
  */
