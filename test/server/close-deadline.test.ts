@@ -298,7 +298,7 @@ describe("the time of a close", () => {
       const short = yield* listening(nats, "short", Effect.never, 50)
       assert.isBelow(yield* millisOf(short.close), drainMillis)
       const long = yield* listening(nats, "long", Effect.never, 60_000)
-      assert.isBelow(yield* millisOf(Effect.andThen(long.close, close)), limit)
+      assert.isBelow(yield* millisOf(Effect.andThen(long.listener.stop, close)), limit)
     }))
 
   it.live("is one for each client", () =>
