@@ -107,6 +107,9 @@ const methodText = (method: AuthMethod): string => {
  * The server refused the credentials, or there were none and it wants some. The server gives no further reason: wrong
  * password, unknown user, revoked JWT and a forbidden connection type all look alike; its log has the reason.
  *
+ * It ends a client that has been connected, or that waits for its first session, when the same credentials have been refused
+ * for `reconnect.refusalTimeout`.
+ *
  * @category errors
  * @since 0.1.0
  */
@@ -225,7 +228,8 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
 }
 
 /**
- * The JWT's `exp` is in the past, or its `nbf` in the future. Found locally; nothing was dialled.
+ * The JWT's `exp` is in the past, or its `nbf` in the future, by more than a minute of this machine's clock; or a server has
+ * ended a session with it as expired, and nothing else is there to dial with. Found locally; nothing was dialled.
  *
  * @category errors
  * @since 0.1.0

@@ -61,6 +61,7 @@ export interface Reconnect extends ReconnectInput {
   readonly jitter: boolean
   readonly maxAttempts: "forever" | number
   readonly maxElapsed?: Duration.Duration | undefined
+  readonly refusalTimeout: "forever" | Duration.Duration
   readonly onFirstConnect: OnFirstConnect
 }
 
@@ -104,6 +105,7 @@ export interface NatsConfig extends Input {
   readonly noEcho: boolean
   readonly drainTimeout: Duration.Duration
   readonly banner: boolean
+  readonly logStatus: boolean
   readonly reconnect: Reconnect | false
   readonly whileDisconnected: WhileDisconnected
 }
@@ -139,6 +141,13 @@ export interface ReconnectInput {
    * milliseconds; more than 0, at most 24 days. Default: no bound.
    */
   readonly maxElapsed?: Duration.Input | undefined
+  /**
+   * How long the same credentials may be refused before the client gives up: from their first refusal on, in one outage.
+   * Other credentials, and a success, start anew. A number is milliseconds; more than 0, at most 24 days, or `"forever"`.
+   * Default 30 s. `maxAttempts` and `maxElapsed` can end it sooner; with `onFirstConnect: "fail"` the first connect fails
+   * with the first refusal.
+   */
+  readonly refusalTimeout?: "forever" | Duration.Input | undefined
   /**
    * What the very first connect does without a server. Default `"fail"`: it fails at once. `"wait"`: it waits for one in
    * the same way. `"background"`: the client is there at once, in state `Connecting`, and its operations do what
@@ -226,6 +235,11 @@ export interface Settings {
   readonly drainTimeout?: Duration.Input | undefined
   /** `true`: prints who is connected to what, at connect. Default `false`. */
   readonly banner?: boolean | undefined
+  /**
+   * Whether the log has what happens to the connection: that it was lost, is refused, is waited for or has ended (level
+   * Warn), that it is back (Info), and every dial (Debug). Default `true`.
+   */
+  readonly logStatus?: boolean | undefined
   /** How a lost connection is dialled again, or `false` for not at all. Default `{}`: again and again, until it succeeds. */
   readonly reconnect?: ReconnectInput | false | undefined
   /** What operations do without a connection. Default `"wait"`; `buffer` is a number of messages, 1 to 10,000,000. */
@@ -265,6 +279,7 @@ export interface Encoded {
   readonly noEcho: boolean
   readonly drainTimeout: number
   readonly banner: boolean
+  readonly logStatus: boolean
   readonly reconnect: false | {
     readonly initialDelay: number
     readonly maxDelay: number
@@ -272,6 +287,7 @@ export interface Encoded {
     readonly jitter: boolean
     readonly maxAttempts: "forever" | number
     readonly maxElapsed?: number | undefined
+    readonly refusalTimeout: "forever" | number
     readonly onFirstConnect: OnFirstConnect
   }
   readonly whileDisconnected: WhileDisconnected

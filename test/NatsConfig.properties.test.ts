@@ -259,6 +259,7 @@ const variablesOf = (encoded: NatsConfig.Encoded): Record<string, string> => {
     NATS_NO_ECHO: encoded.noEcho ? "yes" : "no",
     NATS_DRAIN_TIMEOUT: encoded.drainTimeout,
     NATS_BANNER: encoded.banner,
+    NATS_LOG_STATUS: encoded.logStatus,
     NATS_RECONNECT: encoded.reconnect !== false,
     NATS_RECONNECT_INITIAL_DELAY: reconnect["initialDelay"],
     NATS_RECONNECT_MAX_DELAY: reconnect["maxDelay"],
@@ -266,6 +267,7 @@ const variablesOf = (encoded: NatsConfig.Encoded): Record<string, string> => {
     NATS_RECONNECT_JITTER: reconnect["jitter"],
     NATS_RECONNECT_MAX_ATTEMPTS: reconnect["maxAttempts"],
     NATS_RECONNECT_MAX_ELAPSED: reconnect["maxElapsed"],
+    NATS_RECONNECT_REFUSAL_TIMEOUT: reconnect["refusalTimeout"],
     NATS_RECONNECT_ON_FIRST_CONNECT: reconnect["onFirstConnect"],
     ...(typeof encoded.whileDisconnected === "string"
       ? { NATS_WHILE_DISCONNECTED: encoded.whileDisconnected }

@@ -35,12 +35,14 @@ describe("a configuration", () => {
         noEcho: false,
         drainTimeout: Duration.seconds(10),
         banner: false,
+        logStatus: true,
         reconnect: {
           initialDelay: Duration.millis(100),
           maxDelay: Duration.seconds(5),
           factor: 2,
           jitter: true,
           maxAttempts: "forever",
+          refusalTimeout: Duration.seconds(30),
           onFirstConnect: "fail"
         },
         whileDisconnected: "wait"
@@ -189,6 +191,10 @@ describe("a configuration", () => {
     ]],
     ["another word for the first connect", { reconnect: { onFirstConnect: "later" } }, [
       ["reconnect.onFirstConnect", /must be "fail" or "wait" or "background"/]
+    ]],
+    ["refusals of no time", { reconnect: { refusalTimeout: 0 } }, [["reconnect.refusalTimeout", /more than zero/]]],
+    ["refusals for ever in another word", { reconnect: { refusalTimeout: "always" } }, [
+      ["reconnect.refusalTimeout", /must be a duration, such as "5 seconds" or a number of milliseconds, or "forever"/]
     ]],
     ["an attempt less than one", { reconnect: { maxAttempts: 0 } }, [["reconnect.maxAttempts", /from 1/]]],
     ["a timeout without end", { connectTimeout: "Infinity" }, [["connectTimeout", /at most 24 days/]]],

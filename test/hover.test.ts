@@ -26,7 +26,8 @@ const durations = new Set([
   "drainTimeout",
   "initialDelay",
   "maxDelay",
-  "maxElapsed"
+  "maxElapsed",
+  "refusalTimeout"
 ])
 
 it.live(

@@ -50,7 +50,7 @@ export interface NKey {
 export interface Validity {
   /** Rounded up to whole seconds. Default: never expires. */
   readonly expiresIn?: Duration.Input | undefined
-  /** It expired a minute ago. Default `false`. */
+  /** It expired an hour ago: a client that checks it itself bears with a minute. Default `false`. */
   readonly expired?: boolean | undefined
   /** It is valid from an hour from now on. Default `false`. */
   readonly notYetValid?: boolean | undefined

@@ -123,6 +123,21 @@ describe("a server that goes away", () => {
     }))
 })
 
+describe("a reconnect that is asked for", () => {
+  it.live("again and again is no outage: none of them is put off", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({
+        servers: server.url,
+        reconnect: { initialDelay: "1 hour", maxDelay: "1 hour" }
+      })
+      const status = yield* follow(app)
+      for (let i = 0; i < 8; i++) yield* app.reconnect
+      yield* status.connected(9)
+      assert.notInclude(status.tags, "Reconnecting")
+    }))
+})
+
 describe("the schedule of an outage", () => {
   it.effect("each delay is between half and the whole of its step, not all alike, and is waited for on the clock", () =>
     Effect.gen(function*() {

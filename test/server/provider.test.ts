@@ -62,6 +62,28 @@ describe.concurrent("an Effect that gives the credentials", () => {
       yield* app.flush
     }))
 
+  it.live("fails during an outage of several servers: asked once in a round, which tries them all", () =>
+    Effect.gen(function*() {
+      const servers = [yield* TestNatsServer.make({}), yield* TestNatsServer.make({})]
+      const { read, vault } = makeVault({ _tag: "Anonymous" })
+      const app = yield* NatsClient.make({
+        servers: servers.map(({ url }) => url),
+        auth: read,
+        reconnect: { ...fast, maxAttempts: 4 }
+      })
+      const state = yield* app.state
+      const asked = vault.asked
+      const { dials } = yield* app.stats
+      vault.down = true
+      for (const server of servers) {
+        if (state._tag === "Connected" && server.url !== state.server) yield* server.kill
+      }
+      for (const server of servers) yield* server.kill
+      yield* Effect.flip(app.closed)
+      assert.strictEqual(vault.asked - asked, 4)
+      assert.strictEqual((yield* app.stats).dials - dials, 8)
+    }))
+
   it.live("fails while the last good value is refused: that is not the end, since the next value is another one", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ token: "old" })

@@ -4,7 +4,7 @@ import { NatsClient } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import { count, follow, keepLedger } from "../fixtures/following.ts"
 
-const fast = { initialDelay: "20 millis", maxDelay: "100 millis" } as const
+const fast = { initialDelay: "20 millis", maxDelay: "100 millis", refusalTimeout: "600 millis" } as const
 
 const john = (password: string): TestNatsServer.Options => ({
   users: [{ user: "john", password }, { user: "other", password: "other" }]
@@ -45,8 +45,8 @@ describe.concurrent("a user that the server no longer takes", () => {
       assert.strictEqual(reason, "AuthenticationRevoked")
       assert.strictEqual(read, "AuthenticationRevoked")
       assert.deepStrictEqual(status.losses, ["AuthenticationRevoked"])
-      // Three dials more: a vault may lag the server. Each was refused without a reason.
-      assert.strictEqual(dials, 4)
+      // A vault may lag the server. Each dial was refused without a reason.
+      assert.isAbove(dials, 4)
       for (const event of status.all("Reconnecting")) assert.strictEqual(event.reason._tag, "AuthorizationViolation")
       assert.deepStrictEqual(witnessed.tags, ["Connected"])
     }))
@@ -76,8 +76,8 @@ describe.concurrent("a user that the server no longer takes", () => {
       assert.strictEqual(reason, "AuthorizationViolation")
       assert.strictEqual(read, "AuthorizationViolation")
       assert.deepStrictEqual(status.losses, ["ConnectionReset"])
-      assert.strictEqual(dials, 4)
-      assert.deepStrictEqual(status.tags, ["Connected", "Disconnected", "Reconnecting", "Reconnecting", "Closed"])
+      assert.isAbove(dials, 4)
+      assert.match(status.tags.join(" "), /^Connected Disconnected( Reconnecting){3,} Closed$/)
     }))
 
   it.live("with another password: AuthorizationViolation from the first word on, also while it publishes hard", () =>
@@ -94,8 +94,8 @@ describe.concurrent("a user that the server no longer takes", () => {
       const { dials, reason, status } = yield* end
       assert.strictEqual(reason, "AuthorizationViolation")
       assert.deepStrictEqual(status.losses, ["AuthorizationViolation"])
-      assert.strictEqual(dials, 4)
-      assert.deepStrictEqual(status.tags, ["Connected", "Disconnected", "Reconnecting", "Reconnecting", "Closed"])
+      assert.isAbove(dials, 4)
+      assert.match(status.tags.join(" "), /^Connected Disconnected( Reconnecting){3,} Closed$/)
     }))
 
   it.live("with fewer permissions: the stream that lost its own fails, the others live on the same session", () =>

@@ -40,6 +40,7 @@ const recipe = () => {
     noEcho: Schema.Boolean,
     drainTimeout: millis,
     banner: Schema.Boolean,
+    logStatus: Schema.Boolean,
     reconnect: Schema.Union([
       Schema.Literal(false),
       Schema.Struct({
@@ -51,6 +52,7 @@ const recipe = () => {
           Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1e9 }))
         ]),
         maxElapsed: Schema.optionalKey(millis),
+        refusalTimeout: Schema.Union([Schema.Literal("forever"), millis]),
         onFirstConnect: Schema.Literals(["fail", "wait", "background"])
       })
     ]),

@@ -34,6 +34,7 @@ const section: Section = {
     "noEcho",
     "drainTimeout",
     "banner",
+    "logStatus",
     "reconnect",
     "whileDisconnected"
   ],
@@ -65,7 +66,16 @@ const section: Section = {
 
 const reconnectSection: Section = {
   what: "`reconnect`",
-  keys: ["initialDelay", "maxDelay", "factor", "jitter", "maxAttempts", "maxElapsed", "onFirstConnect"],
+  keys: [
+    "initialDelay",
+    "maxDelay",
+    "factor",
+    "jitter",
+    "maxAttempts",
+    "maxElapsed",
+    "refusalTimeout",
+    "onFirstConnect"
+  ],
   secretive: false,
   hints: new Map()
 }
@@ -109,7 +119,7 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
     problems.add([...path, "maxDelay"], "must not be less than `initialDelay`")
   }
   const maxElapsed = read("maxElapsed", duration)
-  const { factor, initialDelay, jitter, maxAttempts, maxDelay, onFirstConnect } = Defaults.reconnect
+  const { factor, initialDelay, jitter, maxAttempts, maxDelay, onFirstConnect, refusalTimeout } = Defaults.reconnect
   return {
     initialDelay: first ?? Duration.min(initialDelay, last ?? initialDelay),
     maxDelay: last ?? Duration.max(maxDelay, first ?? maxDelay),
@@ -123,6 +133,10 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
         ? readNumber(problems, at, value, { min: 1, max: 1_000_000_000, whole: true })
         : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? maxAttempts,
     ...(maxElapsed === undefined ? {} : { maxElapsed }),
+    refusalTimeout: read(
+      "refusalTimeout",
+      (at, value) => value === "forever" ? "forever" : readDuration(problems, at, value, ", or \"forever\"")
+    ) ?? refusalTimeout,
     onFirstConnect: read("onFirstConnect", (at, value) => readOnFirstConnect(problems, at, value)) ?? onFirstConnect
   }
 }
@@ -225,6 +239,7 @@ export const decodeWith = <A>(
     noEcho: read("noEcho", readBoolean) ?? defaults.noEcho,
     drainTimeout: read("drainTimeout", readDuration) ?? defaults.drainTimeout,
     banner: read("banner", readBoolean) ?? defaults.banner,
+    logStatus: read("logStatus", readBoolean) ?? defaults.logStatus,
     reconnect: read("reconnect", readReconnect) ?? defaults.reconnect,
     whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? defaults.whileDisconnected
   }
@@ -256,9 +271,12 @@ export const encodeConfig = ({ webSocket, ...config }: NatsConfig): Encoded => (
   reconnect: config.reconnect === false ? false : encodeReconnect(config.reconnect)
 })
 
-const encodeReconnect = ({ maxElapsed, ...reconnect }: Reconnect): Exclude<Encoded["reconnect"], false> => ({
+const encodeReconnect = (
+  { maxElapsed, refusalTimeout, ...reconnect }: Reconnect
+): Exclude<Encoded["reconnect"], false> => ({
   ...reconnect,
   initialDelay: Duration.toMillis(reconnect.initialDelay),
   maxDelay: Duration.toMillis(reconnect.maxDelay),
-  ...(maxElapsed === undefined ? {} : { maxElapsed: Duration.toMillis(maxElapsed) })
+  ...(maxElapsed === undefined ? {} : { maxElapsed: Duration.toMillis(maxElapsed) }),
+  refusalTimeout: refusalTimeout === "forever" ? refusalTimeout : Duration.toMillis(refusalTimeout)
 })

@@ -16,6 +16,7 @@ export const reconnect: Reconnect = {
   factor: 2,
   jitter: true,
   maxAttempts: "forever",
+  refusalTimeout: Duration.seconds(30),
   onFirstConnect: "fail"
 }
 
@@ -33,6 +34,7 @@ export const config: NatsConfig = {
   noEcho: false,
   drainTimeout: Duration.seconds(10),
   banner: false,
+  logStatus: true,
   reconnect,
   whileDisconnected: "wait"
 }

@@ -39,6 +39,7 @@ const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kin
   ["NO_ECHO", "noEcho", "boolean"],
   ["DRAIN_TIMEOUT", "drainTimeout", "text"],
   ["BANNER", "banner", "boolean"],
+  ["LOG_STATUS", "logStatus", "boolean"],
   ["RECONNECT", "reconnect", "boolean"],
   ["RECONNECT_INITIAL_DELAY", "reconnect.initialDelay", "text"],
   ["RECONNECT_MAX_DELAY", "reconnect.maxDelay", "text"],
@@ -46,6 +47,7 @@ const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kin
   ["RECONNECT_JITTER", "reconnect.jitter", "boolean"],
   ["RECONNECT_MAX_ATTEMPTS", "reconnect.maxAttempts", "number"],
   ["RECONNECT_MAX_ELAPSED", "reconnect.maxElapsed", "text"],
+  ["RECONNECT_REFUSAL_TIMEOUT", "reconnect.refusalTimeout", "text"],
   // A word. What was a boolean up to 0.1 is told as one.
   ["RECONNECT_ON_FIRST_CONNECT", "reconnect.onFirstConnect", "boolean"],
   ["WHILE_DISCONNECTED", "whileDisconnected", "text"],

@@ -97,13 +97,21 @@ export const readLiteral = <const A extends string>(
 /** The longest time that a timer of Node takes; a longer one fires at once. */
 export const longestMillis = 2_147_483_647
 
-/** Any `Duration.Input`, or digits alone for milliseconds. More than zero and finite. Whole milliseconds, rounded. */
-export const readDuration = (problems: Problems, path: Path, value: unknown): Duration.Duration | undefined => {
+/**
+ * Any `Duration.Input`, or digits alone for milliseconds. More than zero and finite. Whole milliseconds, rounded. `others`
+ * says what else would be right there.
+ */
+export const readDuration = (
+  problems: Problems,
+  path: Path,
+  value: unknown,
+  others = ""
+): Duration.Duration | undefined => {
   const digits = typeof value === "string" && /^\d{1,16}$/.test(value)
   const tooLong = typeof value === "string" && value.length > 64
   const duration = tooLong ? undefined : parseDuration(digits ? Number(value) : value)
   if (duration === undefined) {
-    return problems.add(path, `must be a duration, such as "5 seconds" or a number of milliseconds`)
+    return problems.add(path, `must be a duration, such as "5 seconds" or a number of milliseconds${others}`)
   }
   const millis = Duration.toMillis(duration)
   if (!(millis > 0)) return problems.add(path, "must be more than zero")

@@ -9,13 +9,15 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import type { Attempt, ConnectError } from "../../ConnectError.ts"
+import { type Attempt, type ConnectError, CredentialsExpired } from "../../ConnectError.ts"
 import type { Reconnect } from "../../NatsConfig.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { increment } from "../telemetry/collector.ts"
-import type { Credentials } from "../wire/credentials.ts"
+import { elapsedMillis } from "../telemetry/monotonic.ts"
+import { type Credentials, timesProblem } from "../wire/credentials.ts"
 import { dial } from "../wire/dial.ts"
+import type { DialProgress } from "../wire/session.ts"
 import type { TlsMaterial } from "../wire/tlsMaterial.ts"
 import { delayBefore, firstDelay, isSpent } from "./backoff.ts"
 import {
@@ -30,8 +32,10 @@ import {
 } from "./causes.ts"
 import type { Connection } from "./connection.ts"
 import { heartbeat } from "./heartbeat.ts"
+import { RefusedCredentials } from "./refusedCredentials.ts"
 import { type Draw, type PooledServer, ServerPool } from "./serverPool.ts"
 import { type Lost, SessionLink } from "./sessionLink.ts"
+import type { StatusLog } from "./statusLog.ts"
 
 /** What is resolved before every dial. */
 export interface Secrets {
@@ -41,11 +45,6 @@ export interface Secrets {
   readonly tls: Effect.Effect<TlsMaterial, ConnectError>
 }
 
-// A refusal ends the supervision after this many in a row with the same credentials. Two in a row are normal: the
-// server and the place where the credentials come from do not change at the same moment.
-const refusalsToEnd = 3
-// Where the credentials can change, they are given this long to do so.
-const refusalTime = 10_000
 // A session that lived shorter than this does not reset the backoff: a server that accepts and kicks at once would be
 // dialled in a tight loop.
 const shortLife = 1_000
@@ -55,12 +54,14 @@ const readLoopLeft: Effect.Effect<void> = Effect.callback((resume) => {
   queueMicrotask(() => resume(Effect.void))
 })
 
-/** Refusals in a row with the same credentials. */
-interface Refusals {
-  readonly credentials: Credentials | undefined
-  readonly count: number
-  readonly since: number
+/** What a dial sends, and whether it is what the provider gave for it. */
+interface Offer {
+  readonly credentials: Credentials
+  readonly isFresh: boolean
 }
+
+const expired = ({ expiresAt, method, source }: Credentials, now: number): CredentialsExpired =>
+  new CredentialsExpired({ method, source, notYetValid: false, at: expiresAt ?? now })
 
 export class Supervisor {
   dials = 0
@@ -68,18 +69,24 @@ export class Supervisor {
   readonly authFailuresBy = new Map<string, number>()
   private readonly pool: ServerPool
   private lastGood: Credentials | undefined
-  /** What the last dial used, when it was fresh. */
-  private offered: Credentials | undefined
-  private refusals: Refusals | undefined
+  /** The last good ones, where they stand in for those that could not be had in this round. */
+  private standIn: Credentials | undefined
+  /** Those whose JWT has expired, as the server said. */
+  private spent: Credentials | undefined
+  private readonly refusals = new RefusedCredentials()
   private readonly connection: Connection
   private readonly settings: SessionSettings
   private readonly secrets: Secrets
+  private readonly log: StatusLog
+  /** The server of the last session. */
+  private server = ""
 
   /** `draw` is what the order of the servers is drawn with, where it is. */
-  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets, draw: Draw) {
+  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets, log: StatusLog, draw: Draw) {
     this.connection = connection
     this.settings = settings
     this.secrets = secrets
+    this.log = log
     this.pool = new ServerPool(
       settings.servers,
       settings.discoverServers,
@@ -90,25 +97,29 @@ export class Supervisor {
   /** The first connect: one round, or as many as `reconnect` allows where `onFirstConnect` says so. */
   readonly connect: Effect.Effect<Lost, ConnectError> = Effect.suspend(() => {
     const { reconnect } = this.settings
-    const first = this.round
-    return reconnect === false || reconnect.onFirstConnect === "fail"
-      ? first
-      : Effect.catchIf(
-        first,
-        // In the background it is an outage, which ends by its budget or a refusal.
-        (error) => reconnect.onFirstConnect === "background" || isWorthWaiting(error),
-        (error) =>
-          Effect.flatMap(
-            Effect.all([Clock.currentTimeMillis, this.isFinal(error)]),
-            ([now, final]) => final ? Effect.fail(error) : this.redial(reconnect, error, now, 1)
-          )
-      )
+    return reconnect === false || reconnect.onFirstConnect === "fail" ? this.round : this.firstSession(reconnect)
   })
+
+  private readonly firstSession = (reconnect: Reconnect): Effect.Effect<Lost, ConnectError> =>
+    Effect.gen({ self: this }, function*() {
+      const since = yield* elapsedMillis
+      this.log.starts(since)
+      const first = yield* Effect.result(this.round)
+      if (Result.isSuccess(first)) return yield* this.connected(first.success)
+      const error = first.failure
+      // In the background it is an outage, which ends by its budget or a refusal.
+      const waits = reconnect.onFirstConnect === "background" || isWorthWaiting(error)
+      if (!waits || this.isFinal(reconnect, error)) return yield* error
+      return yield* this.connected(yield* this.redial(reconnect, error, since, 1))
+    })
+
+  private readonly connected = (lost: Lost): Effect.Effect<Lost> =>
+    Effect.flatMap(elapsedMillis, (now) => Effect.as(this.log.back(this.server, now), lost))
 
   /** Connects while the client is there already, and goes on. What would have failed the first connect ends the client. */
   readonly run: Effect.Effect<void> = Effect.suspend(() =>
     Effect.matchEffect(this.connect, {
-      onFailure: (error) => Effect.sync(() => this.giveUp(error)),
+      onFailure: (error) => this.giveUp(error),
       onSuccess: (lost) => this.supervise(lost)
     })
   )
@@ -120,27 +131,33 @@ export class Supervisor {
       let current = lost
       let shortLives = 0
       while (true) {
-        const opened = yield* Clock.currentTimeMillis
+        const opened = yield* elapsedMillis
         const reason = yield* this.watch(current)
         this.noteAuth(reason)
         if (this.connection.ended !== undefined) return
-        if (reconnect === false && !isRequested(reason)) return this.giveUp(reason)
-        const now = yield* Clock.currentTimeMillis
-        shortLives = now - opened < shortLife ? shortLives + 1 : 0
+        const isAskedFor = isRequested(reason)
+        if (reconnect === false && !isAskedFor) return yield* this.giveUp(reason)
+        const now = yield* elapsedMillis
+        if (!isAskedFor) shortLives = now - opened < shortLife ? shortLives + 1 : 0
+        this.noteSpent(reason)
+        yield* this.log.lost(reason, now)
         const next = yield* Effect.result(
-          reconnect === false ? this.round : this.redial(reconnect, reason, now, 0, shortLives)
+          reconnect === false ? this.round : this.redial(reconnect, reason, now, 0, isAskedFor ? 0 : shortLives)
         )
         if (this.connection.ended !== undefined) return
         if (Result.isFailure(next)) {
-          return this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
+          return yield* this.giveUp(isAboutCredentials(reason) && isRefusal(next.failure) ? reason : next.failure)
         }
-        current = next.success
+        current = yield* this.connected(next.success)
       }
     })
 
   // A client that is being closed dials on for what its handlers answer; without a session it has ended on purpose.
-  private giveUp(reason: ConnectError): void {
-    this.connection.end(this.connection.draining ? undefined : reason)
+  private giveUp(reason: ConnectError): Effect.Effect<void> {
+    return Effect.map(
+      this.log.ended(reason),
+      () => this.connection.end(this.connection.draining ? undefined : reason)
+    )
   }
 
   /** Rounds until one succeeds, the budget is spent, or the credentials are refused for good. */
@@ -157,13 +174,15 @@ export class Supervisor {
       while (true) {
         const steps = attempt + Math.max(0, shortLives - 1)
         const chance = yield* Random.next
-        const delay = steps > 0
-          ? Math.round(delayBefore(reconnect, steps, chance))
+        const due = steps > 0
+          ? delayBefore(reconnect, steps, chance)
           : isRequested(reason)
           ? 0
           : firstDelay(reconnect, chance)
-        const now = yield* Clock.currentTimeMillis
+        const delay = Math.round(isRefusal(reason) ? this.untilFinal(reconnect, due) : due)
+        const now = yield* elapsedMillis
         if (isSpent(reconnect, attempt, now + delay - since)) return yield* reason
+        if (attempt > 0) yield* this.log.failed(reason)
         if (delay > 0) {
           this.connection.lostReason = reason
           if (steps > 0 && !this.connection.draining) {
@@ -175,13 +194,14 @@ export class Supervisor {
         const result = yield* Effect.result(this.round)
         if (Result.isSuccess(result)) return result.success
         reason = result.failure
-        if (yield* this.isFinal(reason)) return yield* reason
+        if (this.isFinal(reconnect, reason)) return yield* reason
       }
     })
 
   /** Tries every server once. */
   private readonly round: Effect.Effect<Lost, ConnectError> = Effect.gen({ self: this }, function*() {
     const attempts: Array<Attempt> = []
+    this.standIn = undefined
     for (const server of this.pool.round()) {
       const result = yield* Effect.result(this.dialOne(server))
       if (Result.isSuccess(result)) return result.success
@@ -196,15 +216,18 @@ export class Supervisor {
   private readonly dialOne = (server: PooledServer): Effect.Effect<Lost, ConnectError> =>
     Effect.gen({ self: this }, function*() {
       const { settings } = this
-      const credentials = yield* this.resolve
+      const offer = yield* this.resolve
+      const { credentials } = offer
       const tls = yield* this.secrets.tls
       const lost = Deferred.makeUnsafe<ConnectError>()
       const owner = new SessionLink(this.connection, this.pool, server, credentials.method, lost)
+      const progress: DialProgress = { stage: "lookup" }
       this.dials++
+      const began = yield* elapsedMillis
       // The owner takes the session before `dial` returns, so that an interruption just then cannot lose it.
       const { address, hadTls, hosts, patience } = server
       const timeoutMillis = Duration.toMillis(settings.connectTimeout) * patience
-      yield* Effect.ensuring(
+      const result = yield* Effect.result(Effect.ensuring(
         dial({
           server: address,
           hosts,
@@ -214,49 +237,94 @@ export class Supervisor {
           credentials,
           tls,
           owner,
-          mostTelling
+          mostTelling,
+          progress
         }),
         readLoopLeft
-      )
-      this.lastGood = credentials
-      this.refusals = undefined
-      return lost
+      ))
+      const ended = yield* elapsedMillis
+      const error = Result.isFailure(result) ? result.failure : undefined
+      if (error === undefined) {
+        this.lastGood = credentials
+        this.refusals.reset()
+        this.server = formatServer(address)
+      } else if (isRefusal(error)) {
+        this.noteRefusal(offer, yield* Clock.currentTimeMillis, ended)
+      }
+      yield* this.log.dialled(formatServer(address), progress, ended - began, error)
+      return error === undefined ? lost : yield* error
     })
 
-  /** The credentials for a dial. While they cannot be had the last good ones serve, if they are still valid. */
-  private readonly resolve: Effect.Effect<Credentials, ConnectError> = Effect.suspend(() => {
-    this.offered = undefined
-    return Effect.catchTag(
-      Effect.tap(this.secrets.credentials, (credentials) => {
-        this.offered = credentials
-        return Effect.void
-      }),
-      "CredentialsUnavailable",
-      (error) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const last = this.lastGood
-          return last === undefined || (last.expiresAt !== undefined && last.expiresAt <= now)
-            ? Effect.fail(error)
-            : Effect.succeed(last)
-        })
-    )
-  })
+  /**
+   * The credentials for a dial. While they cannot be had the last good ones serve, if they are still valid; the provider,
+   * which can take its time to fail, is asked again in the next round.
+   */
+  private readonly resolve: Effect.Effect<Offer, ConnectError> = Effect.suspend(() =>
+    this.standIn !== undefined
+      ? Effect.succeed({ credentials: this.standIn, isFresh: false })
+      : Effect.matchEffect(this.secrets.credentials, {
+        onSuccess: (credentials): Effect.Effect<Offer, ConnectError> =>
+          this.hasExpired(credentials)
+            ? Effect.flatMap(Clock.currentTimeMillis, (now) => this.unusable(expired(credentials, now)))
+            : Effect.succeed({ credentials, isFresh: true }),
+        onFailure: (error): Effect.Effect<Offer, ConnectError> =>
+          error._tag === "CredentialsUnavailable" ? this.lastGoodFor(error) : this.unusable(error)
+      })
+  )
+
+  private readonly lastGoodFor = (error: ConnectError): Effect.Effect<Offer, ConnectError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      this.refusals.pause()
+      const last = this.lastGood
+      if (last === undefined || this.hasExpired(last) || timesProblem(last, now) !== undefined) {
+        return Effect.fail(error)
+      }
+      this.standIn = last
+      return Effect.as(this.log.standIn(error), { credentials: last, isFresh: false })
+    })
+
+  /** Refused before anything is dialled, as the same text and the same JWT will be again. */
+  private readonly unusable = (error: ConnectError): Effect.Effect<never, ConnectError> =>
+    Effect.flatMap(elapsedMillis, (now) => {
+      if (isRefusal(error) && !mayPass(error)) this.refusals.refused(error.message, now)
+      return Effect.fail(error)
+    })
+
+  // The refusal of those that stood in says nothing of the new ones, and a JWT can be early by the server's clock only.
+  private noteRefusal({ credentials, isFresh }: Offer, time: number, now: number): void {
+    const { notBefore } = credentials
+    if (!isFresh || (notBefore !== undefined && notBefore > time)) this.refusals.pause()
+    else this.refusals.refused(credentials, now)
+  }
+
+  // What expires for a password is what an auth callout has issued for it.
+  private noteSpent(reason: ConnectError): void {
+    if (reason._tag === "AuthenticationExpired" && this.lastGood?.expiresAt !== undefined) this.spent = this.lastGood
+  }
+
+  private hasExpired({ jwt }: Credentials): boolean {
+    return this.spent !== undefined && Equal.equals(this.spent.jwt, jwt)
+  }
+
+  /** How long the credentials that were refused may be refused yet, in milliseconds. */
+  private patience({ refusalTimeout }: Reconnect): number {
+    const { millis } = this.refusals
+    return refusalTimeout === "forever" || millis === undefined
+      ? Infinity
+      : Duration.toMillis(refusalTimeout) - millis
+  }
+
+  // The last dial of refused credentials is made when their time is over, and not a long delay later.
+  private untilFinal(reconnect: Reconnect, delay: number): number {
+    const patience = this.patience(reconnect)
+    return this.refusals.isCounting && patience > 0 ? Math.min(delay, Math.ceil(patience)) : delay
+  }
 
   /** Whether a refusal is the truth, and not a matter of time. */
-  private readonly isFinal = (error: ConnectError): Effect.Effect<boolean> =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      if (!isRefusal(error) || mayPass(error)) return false
-      if (isLocal(error) && !this.secrets.credentialsVary) return true
-      // The last good credentials stood in for those that could not be had: their refusal says nothing of the new ones.
-      if (!isLocal(error) && this.offered === undefined) return false
-      const known = this.refusals
-      const same = known !== undefined && Equal.equals(known.credentials, this.offered)
-      const refusals = same
-        ? { ...known, count: known.count + 1 }
-        : { credentials: this.offered, count: 1, since: now }
-      this.refusals = refusals
-      return refusals.count >= refusalsToEnd && (!this.secrets.credentialsVary || now - refusals.since >= refusalTime)
-    })
+  private isFinal(reconnect: Reconnect, error: ConnectError): boolean {
+    if (!isRefusal(error) || mayPass(error)) return false
+    return (isLocal(error) && !this.secrets.credentialsVary) || this.patience(reconnect) <= 0
+  }
 
   private noteAuth(error: ConnectError): void {
     if (isAuthFailure(error)) increment(this.authFailuresBy, error._tag)

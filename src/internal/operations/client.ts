@@ -18,6 +18,7 @@ import type { ClientConfig, SessionSettings } from "../config/settings.ts"
 import { authFailures } from "../connection/causes.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
+import { StatusLog } from "../connection/statusLog.ts"
 import { Supervisor } from "../connection/supervisor.ts"
 import type { Subscription } from "../delivery/subscription.ts"
 import { randomToken } from "../identity/randomToken.ts"
@@ -42,8 +43,10 @@ export const TypeId = "~effect-nats/NatsClient"
 
 const eventsKept = 1_024
 
+/** Without `tellsEnd` the log does not have an end that nobody asked for: somebody else tells it. */
 export const makeClient = <R>(
-  config: ClientConfig<R>
+  config: ClientConfig<R>,
+  tellsEnd = true
 ): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
   Effect.gen(function*() {
     const { auth, tls, ...settings } = config
@@ -78,14 +81,20 @@ export const makeClient = <R>(
         : undefined,
       meter: collecting === "everything" && collector !== undefined ? new Meter(collector.timesOfAll, clock) : undefined
     })
-    const supervisor = new Supervisor(connection, settings, {
-      credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(auth), context), {
-        duration: settings.connectTimeout,
-        orElse: () => Effect.fail(lateCredentials(settings.connectTimeout))
-      }),
-      credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
-      tls: resolveTls(tls)
-    }, () => random.nextDoubleUnsafe())
+    const supervisor = new Supervisor(
+      connection,
+      settings,
+      {
+        credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(auth), context), {
+          duration: settings.connectTimeout,
+          orElse: () => Effect.fail(lateCredentials(settings.connectTimeout))
+        }),
+        credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
+        tls: resolveTls(tls)
+      },
+      new StatusLog(connection, settings, tellsEnd),
+      () => random.nextDoubleUnsafe()
+    )
     if (collector !== undefined) {
       const counted = countedOf(connection, supervisor)
       yield* Effect.acquireRelease(
@@ -109,7 +118,7 @@ export const makeClient = <R>(
 
 /** A client whose end is one of the background: for layers. */
 export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
-  Effect.tap(makeClient(config), (client) => {
+  Effect.tap(makeClient(config, false), (client) => {
     const name = config.name ?? config.servers.map(formatServer).join(", ")
     return Effect.flatMap(Background, (report) =>
       watchEnd(

@@ -31,20 +31,29 @@ export interface Credentials {
 
 export type CredentialsError = CredentialsInvalid | CredentialsExpired | CredentialsUnavailable
 
+/**
+ * The server judges a JWT by its own clock. Ours may be off by so many milliseconds, either way, before we take our word
+ * for the server's.
+ */
+const leeway = 60_000
+
+/** What a server would surely say of the times of a JWT. `now` is in milliseconds since the epoch. */
+export const timesProblem = (
+  { expiresAt, method, notBefore, source }: Credentials,
+  now: number
+): CredentialsExpired | undefined =>
+  expiresAt !== undefined && expiresAt + leeway <= now
+    ? new CredentialsExpired({ method, source, notYetValid: false, at: expiresAt })
+    : notBefore !== undefined && notBefore - leeway > now
+    ? new CredentialsExpired({ method, source, notYetValid: true, at: notBefore })
+    : undefined
+
 /** Refuses a JWT that the server would refuse for its times. */
-export const checkTimes = Effect.fnUntraced(function*(
-  credentials: Credentials
-): Effect.fn.Return<Credentials, CredentialsExpired> {
-  const { expiresAt, method, notBefore, source } = credentials
-  const now = yield* Clock.currentTimeMillis
-  if (expiresAt !== undefined && expiresAt <= now) {
-    return yield* new CredentialsExpired({ method, source, notYetValid: false, at: expiresAt })
-  }
-  if (notBefore !== undefined && notBefore > now) {
-    return yield* new CredentialsExpired({ method, source, notYetValid: true, at: notBefore })
-  }
-  return credentials
-})
+export const checkTimes = (credentials: Credentials): Effect.Effect<Credentials, CredentialsExpired> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const problem = timesProblem(credentials, now)
+    return problem === undefined ? Effect.succeed(credentials) : Effect.fail(problem)
+  })
 
 const fromCreds = (
   method: "Creds" | "CredsFile",

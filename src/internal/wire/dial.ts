@@ -13,7 +13,7 @@ import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
 import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
-import type { DialOptions, Session } from "./session.ts"
+import type { DialOptions, DialProgress, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { TcpTransport } from "./transportTcp.ts"
@@ -91,7 +91,8 @@ class Dialling implements AddressDial, TransportListener {
   private readonly tlsWanted: boolean
   private readonly webSocket: boolean
   private outcome: AddressOutcome | undefined
-  private stage: ConnectError.ConnectStage = "tcp"
+  private reached: ConnectError.ConnectStage = "tcp"
+  private readonly progress: DialProgress | undefined
   private transport: Transport | undefined
   private tcp: TcpTransport | undefined
   private secure = false
@@ -109,6 +110,7 @@ class Dialling implements AddressDial, TransportListener {
     this.options = options
     this.address = address
     this.waited = waited
+    this.progress = options.progress
     const { server, tls } = options
     const isItself = options.hosts.length === 1 && options.hosts[0] === server.host
     this.hosts = tls.serverName === undefined ? options.hosts : [tls.serverName]
@@ -122,7 +124,17 @@ class Dialling implements AddressDial, TransportListener {
     this.tlsWanted = this.tlsRequired || (tls.mode === "prefer" && !this.webSocket)
   }
 
+  private get stage(): ConnectError.ConnectStage {
+    return this.reached
+  }
+
+  private set stage(stage: ConnectError.ConnectStage) {
+    this.reached = stage
+    if (this.progress !== undefined) this.progress.stage = stage
+  }
+
   start(outcome: AddressOutcome): void {
+    this.stage = "tcp"
     this.outcome = outcome
     try {
       this.tcp = new TcpTransport(this.address, this.options.server.port, this, () => this.connected())

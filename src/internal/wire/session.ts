@@ -1,7 +1,7 @@
 /**
  * One connection to one server. A session never reconnects: when it ends, it has ended, and the supervisor dials another.
  */
-import type { Attempt, ConnectError } from "../../ConnectError.ts"
+import type { Attempt, ConnectError, ConnectStage } from "../../ConnectError.ts"
 import type { SessionSettings } from "../config/settings.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
@@ -37,6 +37,11 @@ export interface Opening {
   confirm(): void
 }
 
+/** How far a dial has come: of several addresses, the one that moved last. */
+export interface DialProgress {
+  stage: ConnectStage
+}
+
 export interface DialOptions {
   readonly server: ServerAddress
   /** Where the server has TLS, its certificate must be valid for one of these; `serverName` of `tls` wins over them. */
@@ -51,6 +56,8 @@ export interface DialOptions {
   readonly owner: SessionOwner
   /** The error to fail with where the addresses of a name failed each in its way. */
   readonly mostTelling: (attempts: ReadonlyArray<Attempt>) => ConnectError
+  /** Is kept up to date, for the log. */
+  readonly progress?: DialProgress | undefined
 }
 
 export interface Session {

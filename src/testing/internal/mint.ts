@@ -79,7 +79,7 @@ export const encodeText = (text: string): Uint8Array => new TextEncoder().encode
 export const nowInSeconds = (): number => Math.floor(new Date().getTime() / 1000)
 
 const validity = (options: Validity): { readonly exp?: number; readonly nbf?: number } => ({
-  ...(options.expired === true ? { exp: nowInSeconds() - 60 } : {}),
+  ...(options.expired === true ? { exp: nowInSeconds() - 3600 } : {}),
   ...(options.expiresIn === undefined
     ? {}
     : { exp: Math.ceil((new Date().getTime() + Duration.toMillis(options.expiresIn)) / 1000) }),
