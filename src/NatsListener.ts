@@ -122,6 +122,9 @@ export interface Listener {
  * Listens until the scope closes: see `Listener.stop`. Succeeds when the server has the subscriptions, so that what is
  * published afterwards is handled; a reconnect keeps them.
  *
+ * Of a client that connects in the background (`reconnect.onFirstConnect`) it succeeds at once, and subscribes when there is a
+ * session: what the server refuses then is its end.
+ *
  * A subject that is given twice counts once. A message that two patterns match is handled for each. A handler that fails,
  * dies or throws is logged at level Error with its subject.
  *

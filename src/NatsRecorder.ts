@@ -38,7 +38,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
+import { asPart, noteEnd, noteStopping, watchEnd } from "./internal/operations/background.ts"
 import { allOrNothing, finalizing } from "./internal/operations/closing.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { checkConcurrency } from "./internal/operations/handling.ts"
@@ -149,6 +149,9 @@ export interface Replayed {
  * Records what is published on subjects and patterns. Succeeds when the server has the subscriptions. A message that two
  * patterns match is recorded for each.
  *
+ * Of a client that connects in the background (`reconnect.onFirstConnect`) it succeeds at once, and subscribes when there is a
+ * session: what the server refuses then is the end of `entries`.
+ *
  * The time of an entry is the `Clock`'s when it is read: messages that come together have the same.
  *
  * @category recording
@@ -162,7 +165,7 @@ export const make = (
     const nats = yield* NatsClient
     const subscriptions = yield* allOrNothing(Effect.forEach(
       patternsOf(subjects),
-      (pattern) => nats.subscription(pattern, options),
+      (pattern) => asPart(nats.subscription(pattern, options)),
       { concurrency: "unbounded" }
     ))
     const streams = subscriptions.map(({ stream }) =>

@@ -102,7 +102,7 @@ export interface Responder<
   /**
    * Serves requests with a handler until the scope closes. Succeeds when the server has the subscription. `stop` takes no
    * more requests and waits for the handlers, at most for `drainTimeout`; `ended` fails as the stream of a subscription
-   * does.
+   * does. With a client that connects in the background it succeeds at once: see `NatsListener.make`.
    *
    * Every request gets one reply: the success; a failure of the handler as its JSON, with the code of its schema or 422;
    * code 400 for a payload that does not decode; code 500 for a defect, or a result that does not fit its schema, which is

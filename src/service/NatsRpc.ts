@@ -153,6 +153,8 @@ export const makeClientProtocol = (options: ClientOptions): Effect.Effect<
  * - A server that ends otherwise (its client gave up, its user lost the right to subscribe) interrupts its handlers. A
  *   program that was started with `NatsLayer.launch` fails with `BackgroundEnded` then; else it is logged at level Error.
  *
+ * Built when the server has the subscriptions, and with a client that connects in the background at once.
+ *
  * @category layers
  * @since 0.1.0
  */

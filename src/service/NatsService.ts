@@ -284,6 +284,9 @@ export type Requirements<Rpcs extends Rpc.Any> =
  * Serves a group until the scope closes: see `stop`. Succeeds when the server has all subscriptions, so that what is
  * requested afterwards is answered; a reconnect keeps them.
  *
+ * Of a client that connects in the background (`reconnect.onFirstConnect`) it succeeds at once, and subscribes when there is a
+ * session: what the server refuses then is its end.
+ *
  * Fails with `InvalidService` before anything is subscribed, with `PermissionsViolation` when the user may not subscribe
  * to an endpoint or to `$SRV`, with `SubscriptionLimitExceeded` when these are too many. No handler can stop it: a payload that does not fit is answered with 400, a failure that
  * the schema names with its code or 422, a defect with 500 and a log of level Error, an interruption with 503.

@@ -1,47 +1,20 @@
 /** Nothing that runs in the background ends without a word: who is told, and what health says of it. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Schema, Scope, Stream } from "effect"
-import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder, SubjectSchema } from "effect-nats"
-import { NatsRpc, NatsService } from "effect-nats/service"
+import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Scope, Stream } from "effect"
+import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder } from "effect-nats"
+import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import { RpcSerialization, RpcServer } from "effect/rpc"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { oneTurn, until } from "../fixtures/following.ts"
-import { auth, errors, Group, Handlers, service, user } from "../fixtures/losing.ts"
-
-const Asked = SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.String })
-const Told = SubjectSchema.make("told", Schema.String)
+import { Asked, auth, errors, Group, Handlers, parts, user } from "../fixtures/losing.ts"
 
 const scopedFile = Effect.acquireRelease(
   Effect.sync(() => path.join(fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-")), "recording.jsonl")),
   (file) => Effect.sync(() => fs.rmSync(path.dirname(file), { recursive: true, force: true }))
 )
-
-const parts: ReadonlyArray<
-  readonly [
-    kind: NatsError.BackgroundEnded["part"]["kind"],
-    name: string,
-    denied: string,
-    layer: Layer.Layer<never, unknown, NatsClient.NatsClient>
-  ]
-> = [
-  ["listener", "plain", "plain", NatsListener.layer("plain", () => Effect.void)],
-  ["listener", "told", "told", Told.layer(() => Effect.void)],
-  ["responder", "asked", "asked", Asked.layer((text) => Effect.succeed(text))],
-  ["service", "s", "s.hi", service],
-  [
-    "rpcServer",
-    "calls",
-    "calls",
-    RpcServer.layer(Group).pipe(
-      Layer.provide([Handlers, NatsRpc.layerServerProtocol({ subject: "calls" })]),
-      Layer.provide(RpcSerialization.layerJson)
-    )
-  ]
-]
 
 for (const [kind, name, denied, layer] of parts) {
   it.live(`a ${kind} (${name}) that loses its right ends a launched program, and is one log elsewhere`, () =>

@@ -42,6 +42,8 @@ export interface ConnectionSettings {
   /** The inbox of this client: the configured prefix and a part of its own. */
   readonly inbox: string
   readonly whileDisconnected: "wait" | "fail" | { readonly buffer: number }
+  /** The client is there before its first session. */
+  readonly inBackground: boolean
   /** Also how long a wait that cannot be interrupted bears with a connection on which nothing moves. */
   readonly drainTimeout: Duration.Duration
   readonly clock: Clock.Clock
@@ -247,6 +249,11 @@ export class Connection implements DeliveryOwner, Refusable {
     if (session.backlog > maxBacklog) return true
     this.nextBacklogCheck = session.writer.bytesOut + backlogCheckEvery
     return false
+  }
+
+  /** The first session is still to come, and who begins with the client does not wait for it. */
+  get isComing(): boolean {
+    return this.settings.inBackground && this.sessions === 0 && this.ended === undefined
   }
 
   /** What the server takes at most, or what one takes that is not configured otherwise. */

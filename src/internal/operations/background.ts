@@ -57,6 +57,18 @@ export const noteEnd = (part: Part, cause: Cause.Cause<unknown>, what = describe
   part.trouble = `${what} has ended: ${error instanceof Error ? error.message : String(error)}`
 }
 
+/** Whether a part of the program subscribes here, as `asPart` says. */
+export const AsPart: Context.Reference<boolean> = Context.Reference<boolean>("effect-nats/internal/AsPart", {
+  defaultValue: () => false
+})
+
+/**
+ * Opens a subscription of a part. Where the client connects in the background it does not wait for the first session: what
+ * the server says of it then is the part's end.
+ */
+export const asPart = <A, E, R>(open: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(open, AsPart, true)
+
 /** The parts whose handlers run here: one of them that stops its own part must not wait for itself. */
 export const Within: Context.Reference<ReadonlyArray<object>> = Context.Reference<ReadonlyArray<object>>(
   "effect-nats/internal/Within",

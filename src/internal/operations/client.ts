@@ -54,6 +54,7 @@ export const makeClient = <R>(
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const began = monotonicMillis(clock)
+    const inBackground = settings.reconnect !== false && settings.reconnect.onFirstConnect === "background"
     const collecting = Context.get(context, Collect)
     const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
     const fork = Effect.runForkWith(context)
@@ -63,6 +64,7 @@ export const makeClient = <R>(
     const connection: Connection = new Connection({
       inbox: newInbox(settings.inboxPrefix),
       whileDisconnected: settings.whileDisconnected,
+      inBackground,
       drainTimeout: settings.drainTimeout,
       clock,
       fork: (effect) => {
@@ -105,7 +107,6 @@ export const makeClient = <R>(
     // Before the first dial, so that nothing that is opened can be missed.
     yield* Effect.addFinalizer((exit) => close(connection, Scope.close(fibers, exit)))
     connection.setState({ _tag: "Connecting" })
-    const inBackground = settings.reconnect !== false && settings.reconnect.onFirstConnect === "background"
     const running = inBackground ? supervisor.run : supervisor.supervise(yield* supervisor.connect)
     yield* Effect.forkIn(Effect.raceFirst(running, Effect.exit(connection.awaitClosed)), fibers)
     const client = makeOperations(settings, connection, supervisor)

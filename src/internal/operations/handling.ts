@@ -16,7 +16,7 @@ import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
 import { refuseUnhandled } from "../payload/answering.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
-import { logEnd, noteEnd, noteStopping, Within } from "./background.ts"
+import { asPart, logEnd, noteEnd, noteStopping, Within } from "./background.ts"
 import { allOrNothing, leave, stopOnce, unsubscribe } from "./closing.ts"
 import { concurrencyProblem } from "./ranges.ts"
 import { subscribe } from "./subscribe.ts"
@@ -50,7 +50,8 @@ export const checkConcurrency = (concurrency: number | "unbounded"): Effect.Effe
 }
 
 /**
- * Handles every message of the subscriptions until the scope closes, which is a stop. Succeeds when the server has them.
+ * Handles every message of the subscriptions until the scope closes, which is a stop. Succeeds when the server has them, and
+ * as a part of a client that connects in the background at once.
  * One subscription that ends with a failure ends all: what the others would still receive has nobody to handle it. Handlers
  * do not see the scope: theirs is that of who calls.
  */
@@ -66,7 +67,10 @@ export const handle = <E, R>(
       const { concurrency = 1, drainTimeout, part } = options
       yield* checkConcurrency(concurrency)
       const opened = Effect.forEach(settings, (each) => subscribe(connection, each), { concurrency: "unbounded" })
-      const subscriptions = yield* Scope.provide(allOrNothing(restore(opened)), scope)
+      const subscriptions = yield* Scope.provide(
+        allOrNothing(restore(part === undefined ? opened : asPart(opened))),
+        scope
+      )
       const workers = yield* Effect.forEach(subscriptions, (subscription) =>
         Effect.map(
           observe(connection, subscription.settings, options.subjectTemplate, handler),

@@ -15,7 +15,7 @@ import { Subscription } from "../delivery/subscription.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { patternProblem, queueProblem } from "../subject/rules.ts"
-import { Within } from "./background.ts"
+import { AsPart, Within } from "./background.ts"
 import { unsubscribe } from "./closing.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
 import { available, bounded, isUninterruptible, roundTrip, within } from "./sending.ts"
@@ -65,7 +65,7 @@ const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | und
   return inQueue === undefined ? undefined : invalidSubject("queue", settings.queue, inQueue)
 }
 
-/** Opens a subscription and waits until the server has it. The scope unsubscribes. */
+/** Opens a subscription and waits until the server has it, but for one of `asPart`. The scope unsubscribes. */
 export const subscribe = (
   connection: Connection,
   settings: SubscriptionSettings
@@ -75,15 +75,17 @@ export const subscribe = (
     if (problem !== undefined) return Effect.fail(problem)
     if (connection.ended !== undefined) return Effect.fail(connection.ended)
     if (connection.draining) return Effect.fail(new ConnectionClosed({}))
-    if (connection.session === undefined && connection.settings.whileDisconnected === "fail") {
+    const isLater = connection.isComing && fiber.getRef(AsPart)
+    if (!isLater && connection.session === undefined && connection.settings.whileDisconnected === "fail") {
       return Effect.fail(connection.unavailable)
     }
     if (!isUninterruptible(fiber) && fiber.getRef(Within).length === 0) connection.budget.lives()
-    return Effect.tap(
-      Effect.acquireRelease(
-        Effect.sync(() => connection.subscribe((sid, owner) => new Subscription(sid, settings, owner))),
-        (subscription) => Effect.sync(() => close(connection, subscription))
-      ),
+    const opened = Effect.acquireRelease(
+      Effect.sync(() => connection.subscribe((sid, owner) => new Subscription(sid, settings, owner))),
+      (subscription) => Effect.sync(() => close(connection, subscription))
+    )
+    return isLater ? opened : Effect.tap(
+      opened,
       (subscription) =>
         bounded(
           connection,

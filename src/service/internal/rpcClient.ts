@@ -11,6 +11,7 @@ import * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { asPart } from "../../internal/operations/background.ts"
 import { rpcServerEndHeader } from "../../internal/protocol/headerNames.ts"
 import { NatsClient } from "../../NatsClient.ts"
 import {
@@ -59,7 +60,7 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
     const protocol = yield* RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse: WriteResponse) {
       const scope = yield* Scope.fork(yield* Effect.scope)
       const made = client = new Client(nats, yield* nats.inbox, serialization, settings, scope, writeResponse)
-      yield* made.answers.open(made)
+      yield* asPart(made.answers.open(made))
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
       yield* Effect.forkScoped(Stream.runForEach(nats.status, (event) => made.onStatus(event)), {
         startImmediately: true

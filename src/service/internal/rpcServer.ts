@@ -16,7 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { randomToken } from "../../internal/identity/randomToken.ts"
-import { noteEnd, noteStopping, type Part, reportEnd } from "../../internal/operations/background.ts"
+import { asPart, noteEnd, noteStopping, type Part, reportEnd } from "../../internal/operations/background.ts"
 import { allOrNothing } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { describeThrown } from "../../internal/payload/decodeProblem.ts"
@@ -65,9 +65,9 @@ const openServer = Effect.fnUntraced(function*(settings: ServerSettings): Effect
   yield* Effect.addFinalizer(() => Effect.sync(() => server.leave()))
 
   // What must not wait is open before the first call can come. A full buffer loses messages, which the beats find out.
-  const follows = yield* nats.subscription(`${server.base}.>`, { overflow: "dropNewest" })
+  const follows = yield* asPart(nats.subscription(`${server.base}.>`, { overflow: "dropNewest" }))
   const takeCalls = Scope.provide(
-    nats.subscription(settings.subject, { queue: settings.queue, overflow: "dropNewest" }),
+    asPart(nats.subscription(settings.subject, { queue: settings.queue, overflow: "dropNewest" })),
     scope
   )
   let calls: Subscription | undefined = yield* takeCalls

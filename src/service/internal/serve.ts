@@ -14,7 +14,7 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
-import { describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
+import { asPart, describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
 import { allOrNothing, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
@@ -113,23 +113,26 @@ export const serve = <Rpcs extends Rpc.Any>(
         endpoints.flatMap(({ contract, ended }) => ended === undefined ? [contract] : []),
         schemas
       )
-    yield* nats.serverInfo
-    const { maxPayload: limit } = connectionOf(nats)
-    const described = infoWith(options.schemas ?? true)
-    const fits = Buffer.byteLength(JSON.stringify(described)) <= limit
-    if (!fits) {
-      yield* Effect.annotateLogs(
+    let hasSchemas = options.schemas ?? true
+    let info = infoWith(hasSchemas)
+    const connection = connectionOf(nats)
+    const fitIn = Effect.suspend(() => {
+      const { maxPayload: limit } = connection
+      if (Buffer.byteLength(JSON.stringify(info)) <= limit) return Effect.void
+      hasSchemas = false
+      info = infoWith(false)
+      return Effect.annotateLogs(
         Effect.logWarning(
           `Without schemas: with them the answer to $SRV.INFO is over the server's limit of ${limit} bytes`
         ),
         { service: options.name }
       )
-    }
-    const hasSchemas = fits && (options.schemas ?? true)
-    let info = fits ? described : infoWith(false)
+    })
+    yield* connection.isComing
+      ? Effect.forkIn(Effect.ignore(Effect.andThen(connection.awaitSession, fitIn)), scope, { startImmediately: true })
+      : Effect.andThen(nats.serverInfo, fitIn)
     const stats = (): ReturnType<typeof Monitoring.statsOf> => Monitoring.statsOf(identity, started, endpoints)
 
-    const connection = connectionOf(nats)
     const { parts } = connection
     const part = parts.join({ kind: "service", name: options.name })
     const leaveAll = Effect.sync(() => {
@@ -163,7 +166,7 @@ export const serve = <Rpcs extends Rpc.Any>(
     const subscriptions = yield* Effect.forEach(
       endpoints,
       ({ contract: { queue, subject } }) =>
-        nats.subscription(subject, { overflow, ...(queue === undefined ? {} : { queue }) }),
+        asPart(nats.subscription(subject, { overflow, ...(queue === undefined ? {} : { queue }) })),
       { concurrency: "unbounded" }
     )
     const readers = yield* Effect.forEach(subscriptions, (subscription, i) =>
@@ -177,7 +180,7 @@ export const serve = <Rpcs extends Rpc.Any>(
     const monitors = options.discovery === false ? [] : yield* Effect.forEach(
       Monitoring.answersOf(identity, () => info, stats),
       ({ answer, subject }) =>
-        Effect.tap(nats.subscription(subject, { overflow }), (subscription) =>
+        Effect.tap(asPart(nats.subscription(subject, { overflow })), (subscription) =>
           Effect.forkIn(discover(subscription, subject, answer, options.name), scope)),
       { concurrency: "unbounded" }
     )
@@ -203,7 +206,8 @@ export const serve = <Rpcs extends Rpc.Any>(
             yield* Fiber.interruptAll(readers)
           }
         }
-        yield* patience.linger(Effect.ignore(nats.flush))
+        // Where no server has come nothing was answered.
+        if (!connection.isComing) yield* patience.linger(Effect.ignore(nats.flush))
         yield* Deferred.succeed(ended, undefined)
         yield* leaveAll
       })
