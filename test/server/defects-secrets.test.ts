@@ -216,7 +216,7 @@ describe("secrets", () => {
           name: "orders",
           auth,
           banner: true,
-          reconnect: { initialDelay: 1 }
+          reconnect: { initialDelay: 1, refusalTimeout: "300 millis" }
         })
         const status = yield* recordStatus(nats)
         yield* Effect.ignore(nats.request("nobody"))

@@ -119,7 +119,7 @@ export class StatusLog {
     const outcome = error === undefined ? "it is connected" : error.message
     return this.write(Effect.logDebug(`NATS was dialled: ${outcome}`), {
       server,
-      stage,
+      stage: error === undefined ? "up" : stage,
       millis: Math.round(took),
       cause: error?._tag
     })
