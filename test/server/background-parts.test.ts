@@ -103,8 +103,7 @@ it.live("are stopped at once where no server has come", () =>
         yield* Layer.build(Layer.fresh(layer)).pipe(Effect.provideService(NatsClient.NatsClient, nats))
       }
     }).pipe(
-      Effect.provide(Handlers),
-      Effect.provide(NatsClient.layer({ servers: server.url, auth, reconnect })),
+      Effect.provide([Handlers, NatsClient.layer({ servers: server.url, auth, reconnect })]),
       Effect.scoped
     )
     assert.isBelow(performance.now() - began, 1000)

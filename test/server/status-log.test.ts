@@ -40,7 +40,9 @@ describe("the log has", () => {
       const { lines, of, provide, told } = recorded()
       const vault = { down: false }
       const auth = Effect.suspend(() =>
-        vault.down ? Effect.fail(new Error(canary)) : Effect.succeed({ user: "john", password: canary })
+        vault.down
+          ? Effect.fail({ _tag: "VaultDown", text: canary })
+          : Effect.succeed({ user: "john", password: canary })
       )
       const nats = yield* provide(NatsClient.make({ servers: server.url, name: "orders", auth, reconnect: fast }))
       const status = yield* follow(nats)
