@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
 import * as v8 from "node:v8"
 import * as vm from "node:vm"
@@ -135,6 +135,28 @@ describe("a reconnect that is asked for", () => {
       for (let i = 0; i < 8; i++) yield* app.reconnect
       yield* status.connected(9)
       assert.notInclude(status.tags, "Reconnecting")
+    }))
+
+  it.live("counts with no sessions that are kicked at once, and is not put off by them", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      const app = yield* NatsClient.make({
+        servers: proxy.url,
+        reconnect: { initialDelay: "200 millis", maxDelay: "1 hour", factor: 100, jitter: false }
+      })
+      const status = yield* follow(app)
+      for (let i = 0; i < 4; i++) yield* app.reconnect
+      // The first session that is kicked is no short life after another.
+      yield* proxy.drop("RST")
+      yield* status.connected(6)
+      assert.notInclude(status.tags, "Reconnecting")
+      yield* proxy.drop("RST")
+      yield* status.connected(7)
+      const putOff = () => status.all("Reconnecting").map(({ delayMillis }) => delayMillis)
+      assert.deepStrictEqual(putOff(), [200])
+      yield* app.reconnect
+      assert.deepStrictEqual(putOff(), [200])
     }))
 })
 

@@ -144,6 +144,27 @@ describe("what does not count", () => {
       assert.strictEqual(before + (yield* pass(status)), first + 30_000)
     }))
 
+  it.effect("the time in which a vault is down that nothing can stand in for", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make(john("p1"))
+      const vault = { down: false }
+      const auth = Effect.suspend(() =>
+        vault.down ? Effect.fail("down") : Effect.succeed({ user: "john", password: "p0" })
+      )
+      const nats = yield* NatsClient.make({
+        servers: server.url,
+        auth,
+        reconnect: { jitter: false, onFirstConnect: "background" }
+      })
+      const status = yield* follow(nats)
+      const before = yield* pass(status, 10_000)
+      vault.down = true
+      assert.isAbove(yield* pass(status, 120_000), 100_000)
+      vault.down = false
+      const first = pending(status)
+      assert.strictEqual(before + (yield* pass(status)), first + 30_000)
+    }))
+
   it.live("the wall clock, which somebody sets", () =>
     Effect.gen(function*() {
       const clock = yield* Clock.Clock
