@@ -130,6 +130,21 @@ describe("limits", () => {
     assert.strictEqual(faultOf(`-ERR '${canary}${"x".repeat(1 << 20)}`), "a line of more than 1048576 bytes")
   })
 
+  it("let no more than 16 KiB of an -ERR through, of one without its quotes, too", () => {
+    for (const line of [`'${"x".repeat(500_000)}'`, "x".repeat(500_000)]) {
+      const errors: Array<string> = []
+      const nothing = (): void => {}
+      new Parser({
+        target: () => undefined,
+        info: nothing,
+        ping: nothing,
+        pong: nothing,
+        error: (text) => errors.push(text)
+      }).push(Buffer.from(`-ERR ${line}\r\n`))
+      assert.deepStrictEqual(errors, ["x".repeat(16 * 1024)])
+    }
+  })
+
   it("are given by the owner", () => {
     const limits = { maxControlLine: 20, maxPayload: 5 }
     const fault = (text: string) => parse([Buffer.from(text)], { limits }).fault

@@ -37,6 +37,17 @@ describe("replies", () => {
       assert.include(textOf(yield* Fiber.join(lost)), "stopped answering pings")
       const replies = yield* yield* Fiber.join(many)
       assert.deepStrictEqual(replies.map(({ text }) => text), ["y", "z"])
+      // A chunk that is broken behind the reply, and an end that comes in the same turn.
+      wire.attach()
+      const [broken, ended] = [yield* ask(wire), yield* ask(wire)]
+      wire.receive(`${wire.reply(5, "v")}`)
+      wire.end()
+      assert.strictEqual(textOf(yield* Fiber.join(ended)), "v")
+      assert.include(textOf(yield* Fiber.join(broken)), "The connection was lost")
+      wire.attach()
+      const last = yield* ask(wire)
+      wire.receive(`${wire.reply(6, "w")}garbage\r\n`)
+      assert.strictEqual(textOf(yield* Fiber.join(last)), "w")
     }))
 
   it.live("of one request, two in a chunk: the first counts", () =>

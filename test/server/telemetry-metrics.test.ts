@@ -100,6 +100,18 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       })
     }))))
 
+  it.effect("of a request that was interrupted are none of one that succeeded", () =>
+    fresh(everything(Effect.gen(function*() {
+      const nats = yield* client()
+      yield* nats.subscription("silent")
+      for (const interrupted of [1, 2]) {
+        const asking = yield* Effect.forkChild(nats.request("silent"), { startImmediately: true })
+        yield* Fiber.interrupt(asking)
+        assert.strictEqual((yield* requests("interrupted")).count, interrupted)
+      }
+      assert.strictEqual((yield* requests("success")).count, 0)
+    }))))
+
   it.effect("have as many series after any traffic as before", () =>
     fresh(everything(Effect.gen(function*() {
       const nats = yield* client({ reconnect: { initialDelay: "1 millis" } })
