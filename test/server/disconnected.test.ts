@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
+import { TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
 import { follow, keepLedger, oneTurn } from "../fixtures/following.ts"
 
 /** A client behind a proxy, so that its connection can be away while the server and a witness live. */
@@ -133,6 +133,45 @@ describe("while there is no connection", () => {
       yield* status.seen("Closed")
       assert.deepStrictEqual(status.all("Undelivered"), [{ _tag: "Undelivered", messages: 3 }])
       yield* app.closed
+    }))
+
+  it.live("what was kept or waits is measured by the server and the user that come: only what they refuse fails", () =>
+    Effect.gen(function*() {
+      const operator = yield* TestOperator.make()
+      const account = yield* operator.account("app")
+      const wide = yield* account.user("wide")
+      const narrow = yield* account.user("narrow", { maxPayload: 100 })
+      const first = yield* TestNatsServer.make({ operator: operator.setup(account) })
+      for (const whileDisconnected of ["wait", { buffer: 10 }] as const) {
+        const proxy = yield* TestNatsProxy.make({ port: first.port })
+        let { creds } = wide
+        const witness = yield* NatsClient.make({ servers: first.url, auth: { _tag: "Creds", creds } })
+        const { ledger } = yield* keepLedger(witness, "out")
+        const app = yield* NatsClient.make({
+          servers: proxy.url,
+          auth: Effect.sync(() => ({ _tag: "Creds", creds })),
+          whileDisconnected,
+          reconnect: { initialDelay: "10 millis", maxDelay: "20 millis" }
+        })
+        const status = yield* follow(app)
+        yield* proxy.refuse
+        yield* proxy.drop("RST")
+        yield* status.until((status) => status.last._tag === "Reconnecting")
+        creds = narrow.creds
+        const sending = yield* Effect.forEach(
+          ["1", "2".padStart(200, "0"), "3"],
+          (payload) => Effect.forkChild(Effect.exit(app.publish("out", payload)), { startImmediately: true })
+        )
+        yield* proxy.heal
+        yield* ledger.until(() => ledger.numbers.length >= 2)
+        assert.deepStrictEqual(ledger.numbers, [1, 3])
+        const failed = (yield* Effect.forEach(sending, Fiber.join)).map(Exit.isFailure)
+        assert.deepStrictEqual(failed, [false, whileDisconnected === "wait", false])
+        yield* app.flush
+        const undelivered = status.all("Undelivered").map(({ messages }) => messages)
+        assert.deepStrictEqual(undelivered, whileDisconnected === "wait" ? [] : [1])
+        assert.deepStrictEqual(status.losses, ["ConnectionReset"])
+      }
     }))
 
   it.live("closing in the outage lets a handler end, sends its answer if the server is back, and takes nothing new", () =>
