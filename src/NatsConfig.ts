@@ -30,6 +30,7 @@ import * as Schema from "effect/Schema"
 import { generatedConfig } from "./internal/config/arbitrary.ts"
 import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
 import { decodeConfig, encodeConfig } from "./internal/config/config.ts"
+import * as defaults from "./internal/config/defaults.ts"
 import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
 import { findJsonFault } from "./internal/config/json.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
@@ -424,16 +425,16 @@ export const fromEnv = ({ prefix = "NATS" }: EnvironmentOptions = {}): Effect.Ef
 }
 
 /**
- * Reads a JSON file of at most 1 MiB once, and decodes it. A path in it is relative to the working directory. Fails with
- * `NatsConfigError`, whose `source` is the path, also when the file cannot be read (a problem with the empty path) or is
- * not JSON (the problem names line and column).
+ * Reads a JSON file once, and decodes it. It is a regular file (no pipe, no device) of at most 1 MiB, and is read within 5
+ * seconds. A path in it is relative to the working directory. Fails with `NatsConfigError`, whose `source` is the path, also
+ * when the file cannot be read (a problem with the empty path) or is not JSON (the problem names line and column).
  *
  * @category decoding
  * @since 0.1.0
  */
 export const fromFile = (path: string): Effect.Effect<NatsConfig, NatsConfigError> => {
   const failed = toError(path)
-  return readSecretFile(path, { secret: false, option: "configuration" }).pipe(
+  return readSecretFile(path, { secret: false, option: "configuration", timeout: defaults.config.connectTimeout }).pipe(
     Effect.mapError(({ problem }) => failed([{ path: [], problem: `cannot be read: ${problem}` }])),
     Effect.flatMap((text) => {
       const plain = text.replace(/^\uFEFF/, "")

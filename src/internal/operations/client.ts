@@ -9,7 +9,7 @@ import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type ConnectError, ConnectTimedOut, CredentialsUnavailable } from "../../ConnectError.ts"
+import { type ConnectError, ConnectTimedOut } from "../../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../../NatsClient.ts"
 import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import { Collect } from "../../NatsMetrics.ts"
@@ -87,12 +87,9 @@ export const makeClient = <R>(
       connection,
       settings,
       {
-        credentials: Effect.timeoutOrElse(Effect.provideContext(resolveAuthSource(auth), context), {
-          duration: settings.connectTimeout,
-          orElse: () => Effect.fail(lateCredentials(settings.connectTimeout))
-        }),
+        credentials: Effect.provideContext(resolveAuthSource(auth, settings.connectTimeout), context),
         credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
-        tls: resolveTls(tls)
+        tls: resolveTls(tls, settings.connectTimeout)
       },
       new StatusLog(connection, settings, tellsEnd),
       () => random.nextDoubleUnsafe()
@@ -130,12 +127,6 @@ export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClien
   })
 
 const newInbox = (prefix: string): string => `${prefix}.${randomToken(12)}`
-
-const lateCredentials = (timeout: Duration.Duration): CredentialsUnavailable =>
-  new CredentialsUnavailable({
-    source: "auth",
-    problem: `they did not come within ${Duration.toMillis(timeout)} ms, which is \`connectTimeout\``
-  })
 
 const makeOperations = (
   settings: SessionSettings,

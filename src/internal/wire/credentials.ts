@@ -3,12 +3,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type AuthMethod, CredentialsExpired, CredentialsInvalid, CredentialsUnavailable } from "../../ConnectError.ts"
 import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import { checkCreds, decodeAuth } from "../config/auth.ts"
 import { decodePlain } from "../config/codec.ts"
+import * as defaults from "../config/defaults.ts"
 import { decodeJwt } from "../identity/jwt.ts"
 import { formatPath } from "../payload/formatPath.ts"
 import { readSecretFile } from "./secretFile.ts"
@@ -77,11 +79,12 @@ const fromCreds = (
 }
 
 /**
- * What a dial sends. Reads a creds file once, so that a rotation cannot mix two files. `source` is what errors call the
- * place of an inline value.
+ * What a dial sends. Reads a creds file once, so that a rotation cannot mix two files, for at most `timeout`. `source` is
+ * what errors call the place of an inline value.
  */
 export const resolveCredentials = (
   auth: NatsAuth,
+  timeout: Duration.Duration = defaults.config.connectTimeout,
   source = "auth"
 ): Effect.Effect<Credentials, CredentialsError> => {
   switch (auth._tag) {
@@ -109,7 +112,7 @@ export const resolveCredentials = (
     case "Creds":
       return Effect.suspend(() => fromCreds("Creds", Redacted.value(auth.creds), `${source}.creds`))
     case "CredsFile":
-      return readSecretFile(auth.path, { secret: true, option: `${source}.path` }).pipe(
+      return readSecretFile(auth.path, { secret: true, option: `${source}.path`, timeout }).pipe(
         Effect.mapError(({ cause, problem }) =>
           new CredentialsUnavailable({ source: auth.path, problem, ...(cause === undefined ? {} : { cause }) })
         ),
@@ -177,10 +180,20 @@ const methodOf = (input: unknown): AuthMethod | undefined =>
 /** Whether every dial sends the same: a file may be another one the next time. */
 export const isStaticAuth = (auth: NatsAuth): boolean => auth._tag !== "CredsFile"
 
-/** What a dial sends, from a form of `auth` or from an Effect of one. */
+const late = (timeout: Duration.Duration): CredentialsUnavailable =>
+  new CredentialsUnavailable({
+    source: "auth",
+    problem: `they did not come within ${Duration.toMillis(timeout)} ms, which is \`connectTimeout\``
+  })
+
+/** What a dial sends, from a form of `auth` or from an Effect of one. The Effect and a file that it names have `timeout` each. */
 export const resolveAuthSource = <R = never>(
-  auth: NatsAuth | AuthSource<R>
+  auth: NatsAuth | AuthSource<R>,
+  timeout: Duration.Duration = defaults.config.connectTimeout
 ): Effect.Effect<Credentials, CredentialsError, R> =>
   Effect.isEffect(auth)
-    ? Effect.flatMap(runAuthSource(auth), (form) => resolveCredentials(form, effectSource))
-    : resolveCredentials(auth)
+    ? Effect.flatMap(
+      Effect.timeoutOrElse(runAuthSource(auth), { duration: timeout, orElse: () => Effect.fail(late(timeout)) }),
+      (form) => resolveCredentials(form, timeout, effectSource)
+    )
+    : resolveCredentials(auth, timeout)

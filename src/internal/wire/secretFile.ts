@@ -3,7 +3,9 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Stats } from "node:fs"
 
 /** Why a file could not be read, without content. */
 export class FileUnreadable extends Data.TaggedError("effect-nats/FileUnreadable")<{
@@ -25,10 +27,12 @@ const problems: { readonly [code: string]: string } = {
   EISDIR: "it is a directory",
   ELOOP: "it is a symbolic link that leads nowhere",
   ENAMETOOLONG: "its name is too long",
+  ENXIO: "it is a socket, and not a regular file",
   EMFILE: "too many files are open"
 }
 
 const unreadable = (cause: unknown): FileUnreadable => {
+  if (cause instanceof FileUnreadable) return cause
   const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
   return new FileUnreadable({ problem: problems[code] ?? `reading it failed (${code})`, cause })
 }
@@ -38,12 +42,29 @@ interface Read {
   readonly mode: number
 }
 
-/** One open and one read, so that a rotation in between cannot mix two files. */
+const irregular = (stats: Stats): string | undefined =>
+  stats.isFile()
+    ? undefined
+    : stats.isDirectory()
+    ? problems.EISDIR
+    : stats.isFIFO()
+    ? "it is a pipe, as those of a process substitution and of /dev/stdin are, and only a regular file is read: write the text to a file, or give it in place of the path"
+    : stats.isSocket()
+    ? problems.ENXIO
+    : "it is a device, and not a regular file"
+
+/**
+ * One open and one read, so that a rotation in between cannot mix two files. Only a regular file is read: the open of a
+ * pipe or a device does not wait for its other side, and that of a pipe would hold one of Node's few threads for ever.
+ */
 const readOnce = async (path: string): Promise<Read> => {
   // Loaded here: most clients have no file to read.
-  const file = await process.getBuiltinModule("node:fs/promises").open(path, "r")
+  const { O_NOCTTY = 0, O_NONBLOCK = 0, O_RDONLY } = process.getBuiltinModule("node:fs").constants
+  const file = await process.getBuiltinModule("node:fs/promises").open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
   try {
-    const { mode } = await file.stat()
+    const stats = await file.stat()
+    const problem = irregular(stats)
+    if (problem !== undefined) throw new FileUnreadable({ problem, cause: undefined })
     const buffer = Buffer.alloc(largest + 1)
     let length = 0
     for (;;) {
@@ -51,21 +72,82 @@ const readOnce = async (path: string): Promise<Read> => {
       length += bytesRead
       if (bytesRead === 0 || length > largest) break
     }
-    return { text: length > largest ? undefined : buffer.toString("utf8", 0, length), mode }
+    return { text: length > largest ? undefined : buffer.toString("utf8", 0, length), mode: stats.mode }
   } finally {
     await file.close()
   }
 }
 
+/** Of Node's threads (four, where nobody has set another number). Names are looked up and files read by the others. */
+let threads = 2
+const waiting: Array<() => void> = []
+
+/** The paths that are being read. */
+const reading = new Set<string>()
+
+/** A read that hangs holds a thread until the system lets go of it, which may be never. */
+const readInTurn = async (path: string): Promise<Read> => {
+  if (threads === 0) await new Promise<void>((resume) => waiting.push(resume))
+  else threads--
+  reading.add(path)
+  try {
+    return await readOnce(path)
+  } finally {
+    reading.delete(path)
+    const next = waiting.shift()
+    if (next === undefined) threads++
+    else next()
+  }
+}
+
+interface Reads {
+  readonly current: Promise<Read>
+  /** For all that have asked since the current one began: what it reads may be older. */
+  next: Promise<Read> | undefined
+}
+
+const reads = new Map<string, Reads>()
+
+/** Never two reads of one path at once. */
+const readShared = (path: string): Promise<Read> => {
+  const before = reads.get(path)
+  if (before !== undefined) return before.next ??= before.current.then(() => begin(path), () => begin(path))
+  return begin(path)
+}
+
+const begin = (path: string): Promise<Read> => {
+  const these: Reads = { current: readInTurn(path), next: undefined }
+  reads.set(path, these)
+  const done = (): void => {
+    if (these.next === undefined) reads.delete(path)
+  }
+  these.current.then(done, done)
+  return these.current
+}
+
+const late = (path: string, option: string, timeout: Duration.Duration): FileUnreadable =>
+  new FileUnreadable({
+    problem: `it was not read within ${Duration.toMillis(timeout)} ms (${option}): ${
+      reading.has(path)
+        ? "the file system that it is on does not answer"
+        : `it waits behind ${[...reading].join(" and ")}, whose file system does not answer`
+    }`,
+    cause: undefined
+  })
+
 /**
- * The text of a file of at most 1 MiB. With `secret`, a file that its group or others can read gives one warning that
- * names it. Interruption is immediate.
+ * The text of a regular file of at most 1 MiB. With `secret`, a file that its group or others can read gives one warning
+ * that names it. Interruption is immediate, and so is the end of `timeout`; a read that hangs goes on, and those that want
+ * the same file wait for it.
  */
 export const readSecretFile = Effect.fnUntraced(function*(
   path: string,
-  options: { readonly secret: boolean; readonly option: string }
+  options: { readonly secret: boolean; readonly option: string; readonly timeout: Duration.Duration }
 ): Effect.fn.Return<string, FileUnreadable> {
-  const { mode, text } = yield* Effect.tryPromise({ try: () => readOnce(path), catch: unreadable })
+  const { mode, text } = yield* Effect.timeoutOrElse(
+    Effect.tryPromise({ try: () => readShared(path), catch: unreadable }),
+    { duration: options.timeout, orElse: () => Effect.fail(late(path, options.option, options.timeout)) }
+  )
   if (text === undefined) return yield* new FileUnreadable({ problem: "it is larger than 1 MiB", cause: undefined })
   // Windows has no such mode bits; Node reports them as if all could read.
   if (options.secret && process.platform !== "win32" && (mode & 0o044) !== 0) {

@@ -1,10 +1,12 @@
 /**
  * TLS settings as one dial uses them: files read, everything inline.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { TlsConfigInvalid } from "../../ConnectError.ts"
 import type { NatsTls } from "../../NatsTls.ts"
+import * as defaults from "../config/defaults.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { lazyTls } from "./lazyTls.ts"
 import { readSecretFile } from "./secretFile.ts"
@@ -32,13 +34,14 @@ interface Pem {
 const readPem = (
   option: "ca" | "cert" | "key",
   inline: string | undefined,
-  path: string | undefined
+  path: string | undefined,
+  timeout: Duration.Duration
 ): Effect.Effect<Pem | undefined, TlsConfigInvalid> => {
   if (path === undefined) {
     return Effect.succeed(inline === undefined ? undefined : { source: `tls.${option}`, text: inline })
   }
   const source = `tls.${option}File (${path})`
-  return readSecretFile(path, { secret: option === "key", option: `tls.${option}File` }).pipe(
+  return readSecretFile(path, { secret: option === "key", option: `tls.${option}File`, timeout }).pipe(
     Effect.mapError(({ cause, problem }) =>
       new TlsConfigInvalid({ source, problem, ...(cause === undefined ? {} : { cause }) })
     ),
@@ -50,13 +53,20 @@ const invalid = (pem: Pem, problem: string): Effect.Effect<never, TlsConfigInval
   Effect.fail(new TlsConfigInvalid({ source: pem.source, problem }))
 
 /**
- * Reads the files and checks everything that can be checked without a server, as `node:tls` takes a garbage `ca` without
+ * Reads the files, for at most `timeout`, and checks everything that can be checked without a server, as `node:tls` takes a garbage `ca` without
  * a word and reads files so late that a reset in between kills the process.
  */
-export const resolveTls = Effect.fnUntraced(function*(tls: NatsTls): Effect.fn.Return<TlsMaterial, TlsConfigInvalid> {
-  const ca = yield* readPem("ca", tls.ca, tls.caFile)
-  const cert = yield* readPem("cert", tls.cert, tls.certFile)
-  const key = yield* readPem("key", tls.key === undefined ? undefined : Redacted.value(tls.key), tls.keyFile)
+export const resolveTls = Effect.fnUntraced(function*(
+  tls: NatsTls,
+  timeout: Duration.Duration = defaults.config.connectTimeout
+): Effect.fn.Return<TlsMaterial, TlsConfigInvalid> {
+  const inlineKey = tls.key === undefined ? undefined : Redacted.value(tls.key)
+  // Side by side, so that all have one time.
+  const [ca, cert, key] = yield* Effect.all([
+    readPem("ca", tls.ca, tls.caFile, timeout),
+    readPem("cert", tls.cert, tls.certFile, timeout),
+    readPem("key", inlineKey, tls.keyFile, timeout)
+  ], { concurrency: "unbounded" })
   const passphrase = tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)
 
   const authorities = ca === undefined ? undefined : parseCertificates(ca.text)
