@@ -127,6 +127,15 @@ export const failureSchema = (rpc: Rpc.AnyWithProps): Schema.Top => {
   return schemas.length === 0 ? Schema.Never : schemas.length === 1 ? schemas[0] : Schema.Union(schemas)
 }
 
+/**
+ * A context without the handlers of the endpoints. They came with it, all of them, and need none of each other: with them,
+ * the contexts that a service keeps and makes would grow with the square of its endpoints.
+ */
+export const withoutHandlers = <R>(
+  context: Context.Context<R>,
+  endpoints: ReadonlyArray<EndpointContract>
+): Context.Context<R> => Context.omit(...endpoints.map(({ rpc }) => Context.Service<never>(rpc.key)))(context)
+
 /** What effect/rpc keeps under a key of its own making. */
 export const service = <A>(context: Context.Context<never>, key: string): A | undefined =>
   Context.getOrUndefined(context as Context.Context<A>, Context.Service<A>(key))

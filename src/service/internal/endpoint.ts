@@ -55,7 +55,7 @@ export interface EndpointSettings {
   readonly contract: EndpointContract
   readonly handler: Rpc.Handler<string>
   readonly middlewares: ReadonlyArray<RpcMiddleware.Any>
-  /** What handlers run with, besides their own. */
+  /** What the handler runs with. */
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   readonly slots: Slots | undefined
@@ -105,7 +105,7 @@ export class Endpoint implements CountedEndpoint {
     this.refuse = makeRefuse(failureSchema(rpc)) as Refuse<never>
     this.handler = settings.handler.handler as unknown as Handle
     this.middlewares = settings.middlewares as unknown as ReadonlyArray<Middleware>
-    this.context = Context.merge(settings.handler.context, settings.context)
+    this.context = settings.context
     this.clock = settings.clock
     this.slots = settings.slots
     const { queue, subject } = settings.contract

@@ -41,6 +41,16 @@ export interface Loss {
   readonly error: SubscriptionError
 }
 
+/** Makes one for each that is given. The handlers of a group have the same context. */
+const sharedBy = <A extends object, B>(make: (of: A) => B): (of: A) => B => {
+  const made = new Map<A, B>()
+  return (of) => {
+    let one = made.get(of)
+    if (one === undefined) made.set(of, one = make(of))
+    return one
+  }
+}
+
 /** What the log has of a loss that nobody else hears of. */
 export const logLoss = ({ endpoint, error, service }: Loss): Effect.Effect<void> =>
   endpoint === undefined
@@ -72,33 +82,48 @@ export const serve = <Rpcs extends Rpc.Any>(
     if (problem !== undefined) return yield* problem
     const contracts = Contract.endpointsOf(group, options.name, options.queue)
     if (contracts instanceof InvalidService) return yield* contracts
+    const given = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    return yield* Effect.updateContext(
+      open(contracts, given, options, tell),
+      (context: Context.Context<NatsClient | Scope.Scope>) => Contract.withoutHandlers(context, contracts)
+    )
+  }))
 
+const open = (
+  contracts: ReadonlyArray<Contract.EndpointContract>,
+  given: Context.Context<never>,
+  options: Options,
+  tell: (loss: Loss, isWaitedFor: boolean) => Effect.Effect<void>
+): Effect.Effect<NatsService, SubscribeError, NatsClient | Scope.Scope> =>
+  Effect.gen(function*() {
     const nats = yield* NatsClient
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
-    const given = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
     const self = {}
-    const context = Context.add(given, Within, [...Context.get(given, Within), self])
+    const own = yield* Effect.context<never>()
+    const context = Context.add(own, Within, [...Context.get(own, Within), self])
+    const contextOf = sharedBy((ofHandler: Context.Context<never>) => Context.merge(ofHandler, context))
     const traced = yield* Effect.withFiber((fiber) => Effect.succeed(isTraced(fiber)))
     const slots = options.concurrency === undefined || options.concurrency === "unbounded"
       ? undefined
       : new Slots(options.concurrency)
-    const endpoints = contracts.map((contract) =>
-      new Endpoint({
+    const endpoints = contracts.map((contract) => {
+      const handler = Contract.service<Rpc.Handler<string>>(given, contract.rpc.key)!
+      return new Endpoint({
         service: options.name,
         contract,
-        handler: Contract.service<Rpc.Handler<string>>(context, contract.rpc.key)!,
+        handler,
         middlewares: Array.from(
           contract.rpc.middlewares,
           (middleware) => Context.getUnsafe(context, middleware as Context.Key<unknown, RpcMiddleware.Any>)
         ),
-        context,
+        context: contextOf(handler.context),
         clock,
         slots,
         meter: (endpoint) => meterEndpoint(given, options.name, contract.name, endpoint),
         traced
       })
-    )
+    })
     const identity: Monitoring.Identity = {
       name: options.name,
       id: randomToken(11),
@@ -229,7 +254,7 @@ export const serve = <Rpcs extends Rpc.Any>(
         return Deferred.await(ended)
       })
     }
-  }))
+  })
 
 /** Answers discovery. That it ends while the service goes on is told: nobody finds the service any more. */
 const discover = (
