@@ -54,7 +54,8 @@ const setUp = Effect.fnUntraced(function*(reconnect: NatsConfig.ReconnectInput =
   const auth = Effect.suspend(() =>
     vault.down ? Effect.fail("down") : Effect.succeed({ user: "john", password: vault.password })
   )
-  const nats = yield* NatsClient.make({ servers: server.url, auth, reconnect })
+  // Without jitter the first dial of an outage waits for nothing.
+  const nats = yield* NatsClient.make({ servers: server.url, auth, reconnect: { jitter: false, ...reconnect } })
   const status = yield* follow(nats)
   return { server, vault, nats, status }
 })
@@ -76,7 +77,7 @@ describe("the same credentials, refused", () => {
       const nats = yield* NatsClient.make({
         servers: server.url,
         auth: { user: "john", password: "p0" },
-        reconnect: { refusalTimeout: "2 minutes" }
+        reconnect: { jitter: false, refusalTimeout: "2 minutes" }
       })
       const status = yield* follow(nats)
       yield* server.reload(john("changed"))
@@ -109,7 +110,7 @@ describe("the same credentials, refused", () => {
 
   it.effect("up to a budget that is smaller: maxElapsed, maxAttempts", () =>
     Effect.gen(function*() {
-      const elapsed = yield* setUp({ jitter: false, maxElapsed: "10 seconds" })
+      const elapsed = yield* setUp({ maxElapsed: "10 seconds" })
       yield* elapsed.server.reload(john("changed"))
       // 100 ms, twice as much each time, and no delay that would end later.
       assert.strictEqual(yield* pass(elapsed.status), 6_300)
@@ -123,7 +124,7 @@ describe("the same credentials, refused", () => {
 describe("what does not count", () => {
   it.effect("the time of other credentials: they have all of theirs", () =>
     Effect.gen(function*() {
-      const { nats, server, status, vault } = yield* setUp({ jitter: false })
+      const { nats, server, status, vault } = yield* setUp()
       yield* server.reload(john("changed"))
       assert.isAbove(yield* pass(status, 25_000), 20_000)
       vault.password = "p1"
@@ -134,7 +135,7 @@ describe("what does not count", () => {
 
   it.effect("the time in which the last good ones stand in for a vault that is down", () =>
     Effect.gen(function*() {
-      const { server, status, vault } = yield* setUp({ jitter: false })
+      const { server, status, vault } = yield* setUp()
       yield* server.reload(john("changed"))
       const before = yield* pass(status, 10_000)
       vault.down = true
