@@ -58,6 +58,8 @@ describe("a healthy connection", () => {
   it.live("on which requests time out pays a ping a second at most, and none where something else came", () =>
     Effect.gen(function*() {
       const { nats, pings, status, witness } = yield* setUp({ connectTimeout: "400 millis" })
+      // The inbox is open, with the PING behind its SUB.
+      yield* Effect.flip(nats.request("nobody", ""))
       const before = yield* pings
       const ask = Effect.ignore(nats.request("silent", "", { timeout: "100 millis" }))
       yield* Effect.forEach(Array.from({ length: 50 }), () => ask, { concurrency: "unbounded" })
