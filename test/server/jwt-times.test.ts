@@ -107,10 +107,13 @@ describe.concurrent("a JWT, by a clock that is off", () => {
   it.live("that an auth callout issued for a password expires: the password is sent again", () =>
     Effect.gen(function*() {
       const callout = yield* TestAuthCallout.make()
-      const server = yield* TestNatsServer.make({
+      const started = yield* Effect.result(TestNatsServer.make({
         users: [{ user: "auth", password: "secret" }],
         authCallout: callout.setup({ users: ["auth"] })
-      })
+      }))
+      // 2.9 knows no auth callout, and its set-up says so.
+      if (started._tag === "Failure") return assert.strictEqual(started.failure._tag, "NatsServerTooOld")
+      const server = started.success
       const service = yield* NatsClient.make({ servers: server.url, auth: { user: "auth", password: "secret" } })
       yield* callout.serve(service, () => ({ allow: { name: "john", expiresIn: "2 seconds" } }))
       const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "john", password: "p" } })

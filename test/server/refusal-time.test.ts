@@ -249,11 +249,14 @@ describe("a client that has been connected", () => {
   it.live("outlives an auth callout that is away, and sees its user again", () =>
     Effect.gen(function*() {
       const callout = yield* TestAuthCallout.make()
-      const server = yield* TestNatsServer.make({
+      const started = yield* Effect.result(TestNatsServer.make({
         users: [{ user: "auth", password: "secret" }],
         authCallout: callout.setup({ users: ["auth"] }),
         authTimeout: "1 second"
-      })
+      }))
+      // 2.9 knows no auth callout, and its set-up says so.
+      if (started._tag === "Failure") return assert.strictEqual(started.failure._tag, "NatsServerTooOld")
+      const server = started.success
       const serve = Effect.gen(function*() {
         const service = yield* NatsClient.make({ servers: server.url, auth: { user: "auth", password: "secret" } })
         yield* callout.serve(

@@ -1,6 +1,6 @@
 /** What the log has of a connection without being asked. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, References } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, References, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { follow, until } from "../fixtures/following.ts"
@@ -139,6 +139,27 @@ describe("the log has", () => {
         yield* nats.reconnect
         yield* nats.flush
       })))
+      assert.deepStrictEqual(told(), [])
+    }))
+
+  it.live("nothing of what a close cuts off", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const { provide, told } = recorded()
+      const nats = yield* provide(NatsClient.make({ servers: server.url, drainTimeout: "500 millis", reconnect: fast }))
+      const status = yield* follow(nats)
+      const { stream } = yield* nats.subscription("in")
+      const received = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(
+        Stream.runForEach(stream, () => Effect.andThen(Deferred.succeed(received, undefined), Effect.never))
+      )
+      yield* nats.publish("in")
+      yield* Deferred.await(received)
+      const draining = yield* Effect.forkChild(nats.drain, { startImmediately: true })
+      yield* status.seen("Draining")
+      yield* server.kill
+      yield* Fiber.join(draining)
+      yield* nats.closed
       assert.deepStrictEqual(told(), [])
     }))
 
