@@ -106,6 +106,12 @@ describe("a server that another one names", () => {
     assert.deepStrictEqual(pool.order().map(({ address }) => address.host), ["a"])
   })
 
+  it("over WebSocket has the path and the query of the one that named it", () => {
+    const pool = new ServerPool([{ scheme: "ws", host: "a", port: 80, path: "/nats?tenant=x" }], true)
+    pool.learn(pool.order()[0], ["b:8080"], clear)
+    assert.deepInclude(pool.order()[1].address, { scheme: "ws", host: "b", port: 8080, path: "/nats?tenant=x" })
+  })
+
   it("is not learned where that is turned off", () => {
     const pool = new ServerPool([address("tls://a")], false, undefined)
     pool.learn(pool.order()[0], ["b:4222"], insideTls)
