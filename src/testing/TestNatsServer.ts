@@ -23,6 +23,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -163,6 +164,9 @@ export const layer = (options?: Options): Layer.Layer<TestNatsServer, TestNatsSe
  * A layer of a server and of a client that is connected to it, for testing a service that needs a `NatsClient`. The
  * second argument is the client's options, without `servers`.
  *
+ * The client has the real clock, whatever clock the test has: its server answers in real time, and a timeout of a request
+ * passes under `it.effect`, too, where a `TestClock` stands still.
+ *
  * ```ts
  * import { Effect } from "effect"
  * import { NatsClient } from "effect-nats"
@@ -190,7 +194,7 @@ export const layerClient = <R = never>(
     const { layer: clientLayer } = yield* Effect.promise(() => import("../NatsClient.ts"))
     const connected = Layer.unwrap(
       Effect.map(TestNatsServer, (server) => clientLayer<R>({ ...client, servers: server.url }))
-    )
+    ).pipe(Layer.provide(Layer.succeed(Clock.Clock, Clock.Clock.defaultValue())))
     return Layer.provideMerge(connected, layer(options))
   }))
 

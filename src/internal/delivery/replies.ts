@@ -3,7 +3,6 @@
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -15,7 +14,8 @@ import { type Pending, type PendingError, type RequestMux, saysNoResponders } fr
 /** What ends the replies, besides the time. */
 export interface RepliesLimit {
   readonly count: number
-  readonly stall: Duration.Input | undefined
+  /** The silence that ends them: a sleep. */
+  readonly stall: Effect.Effect<void> | undefined
   readonly sentinel: boolean
   /** So much may wait unread. */
   readonly capacity: number
@@ -145,7 +145,7 @@ export const pullReplies = (
       let isFirst = true
       // The silence counts from the first reply on: before it, the whole time is given.
       return Effect.suspend(() => {
-        if (!isFirst) return Effect.timeoutOrElse(replies.pull, { duration: stall, orElse: () => Cause.done() })
+        if (!isFirst) return Effect.raceFirst(replies.pull, Effect.flatMap(stall, () => Cause.done()))
         return Effect.tap(replies.pull, () => {
           isFirst = false
           return Effect.void

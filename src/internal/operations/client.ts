@@ -37,6 +37,7 @@ import { ConnectionKey } from "./connectionOf.ts"
 import { consume } from "./consume.ts"
 import * as Publish from "./publish.ts"
 import * as Request from "./request.ts"
+import { sleep } from "./sending.ts"
 import * as Operations from "./subscribe.ts"
 
 export const TypeId = "~effect-nats/NatsClient"
@@ -170,7 +171,7 @@ const makeOperations = (
         options,
         {
           count: options?.count ?? Infinity,
-          stall: options?.stall,
+          stall: options?.stall === undefined ? undefined : sleep(connection, options.stall),
           sentinel: options?.sentinel ?? false,
           capacity: Operations.defaultCapacity,
           capacityBytes: Operations.defaultCapacityBytes

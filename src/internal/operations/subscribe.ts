@@ -18,7 +18,7 @@ import { patternProblem, queueProblem } from "../subject/rules.ts"
 import { AsPart, Within } from "./background.ts"
 import { unsubscribe } from "./closing.ts"
 import { atLeastOne, wholeNumber } from "./ranges.ts"
-import { available, bounded, isUninterruptible, roundTrip, within } from "./sending.ts"
+import { available, bounded, isUninterruptible, roundTrip, sleep, within } from "./sending.ts"
 
 export const defaultCapacity = 65_536
 export const defaultCapacityBytes = 64 * 1024 * 1024
@@ -113,8 +113,7 @@ export const reconnect = (connection: Connection, patience: Duration.Input): Eff
     const session = connection.session
     if (session === undefined) return Effect.asVoid(connection.awaitSession)
     const { server } = session
-    return Effect.ignore(roundTrip(connection, session)).pipe(
-      Effect.timeoutOption(patience),
+    return Effect.raceFirst(Effect.ignore(roundTrip(connection, session)), sleep(connection, patience)).pipe(
       Effect.andThen(Effect.sync(() => session.fail(new ConnectionReset({ server, stage: "up", requested: true })))),
       Effect.andThen(connection.awaitSession),
       Effect.asVoid
