@@ -194,6 +194,11 @@ export interface Subscription {
    * The messages. A reconnect does not end it; messages published in between are not seen. It ends with success after
    * `unsubscribe`, after `max` messages and when the client is closed on purpose, after what was buffered. Runs of the
    * same stream share the messages.
+   *
+   * It can be run again: what a run was given and did not hand on, as after `Stream.take` or `Stream.runHead`, is read
+   * next. Of a run that is cut off in the middle of an array (a handler of `runForEach` or `mapEffect` fails or is
+   * interrupted), the rest of that array is gone: nothing in the first 128 messages of a run, later at most a 64th of
+   * what it had. Where each message counts, handle the failure in the stream, or use `consume`.
    */
   readonly stream: Stream.Stream<NatsMessage, SubscriptionError>
   /** Takes no more messages. What was received can still be read; then the stream ends. */

@@ -1,6 +1,6 @@
 /** What is kept in memory, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -37,5 +37,29 @@ describe("a service of 2,000 endpoints", () => {
         Effect.provide(group.toLayer(handlers)),
         Effect.provide(NatsClient.layer({ servers: server.url }))
       )
+    }))
+})
+
+describe("requests that were answered", () => {
+  it.live("are let go of at once, with their replies, however long their timeout", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const nats = yield* NatsClient.make({ servers: server.url })
+      const service = yield* NatsClient.make({ servers: server.url })
+      const large = "x".repeat(32 * 1024)
+      const { stream } = yield* service.subscription("large")
+      yield* Effect.forkScoped(Stream.runForEach(stream, (message) => message.respond(large)))
+      const memory = Effect.sync(() => {
+        gc()
+        const { arrayBuffers, heapUsed } = process.memoryUsage()
+        return (arrayBuffers + heapUsed) / megabytes
+      })
+      const before = yield* memory
+      const ask = nats.request("large", "", { timeout: "1 hour" })
+      const askMany = Stream.runDrain(nats.requestMany("large", "", { timeout: "1 hour", count: 1 }))
+      yield* Effect.forEach(Array.from({ length: 500 }), () => Effect.andThen(ask, askMany), { concurrency: 10 })
+      // 32 MB of replies came.
+      assert.isBelow((yield* memory) - before, 12)
+      assert.strictEqual((yield* nats.stats).pendingRequests, 0)
     }))
 })

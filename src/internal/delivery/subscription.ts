@@ -13,13 +13,13 @@ import { SlowConsumer, type SubscriptionError } from "../../NatsError.ts"
 import type { Delivery, DeliveryOwner, End, SubscriptionSettings } from "./delivery.ts"
 import { Message } from "./message.ts"
 
-type Batch = Arr.NonEmptyReadonlyArray<Message>
+export type Batch = Arr.NonEmptyReadonlyArray<Message>
 
 // A message keeps the memory that it came in. This share of it at least has to be the subscription's own.
 const leastShare = 1 / 4
 
 // A reader gets at most this many at once, so that what it holds and what is buffered meanwhile stay near the bound.
-const maxBatch = 4096
+export const maxBatch = 4096
 
 interface Waiting {
   readonly limit: number
@@ -42,6 +42,7 @@ export class Subscription implements Delivery {
   private settledBytes = 0
   private full = false
   private ended: End | undefined
+  private discarded = false
   private readonly waiting: Array<Waiting> = []
   private waking = false
   /** Streams over this subscription that are being run. */
@@ -124,10 +125,12 @@ export class Subscription implements Delivery {
       const { limit, resume } = this.waiting.shift()!
       resume(this.buffer.length > this.head ? Exit.succeed(this.take(limit)) : Exit.fail(this.ended!))
     }
+    // What they left.
+    this.settle()
   }
 
-  // The next array for a reader. Waits while there is none; ends or fails after the last.
-  private pull(limit: number): Effect.Effect<Batch, End> {
+  /** The next array for a reader that `read` counts. Waits while there is none; ends or fails after the last. */
+  pull(limit: number): Effect.Effect<Batch, End> {
     return Effect.suspend(() => {
       if (this.buffer.length > this.head) return Exit.succeed(this.take(limit))
       if (this.ended !== undefined) return Exit.fail(this.ended)
@@ -167,11 +170,22 @@ export class Subscription implements Delivery {
     if (this.head === this.buffer.length) return undefined
     const message = this.buffer[this.head]!
     this.buffer[this.head++] = undefined
-    this.bytes -= message.size
-    this.settledBytes = this.bytes
+    this.released(message.size)
     this.cutFront()
     if (this.buffer.length === 0) this.full = false
     return message
+  }
+
+  /** Takes back what a reader took and did not hand on: it is read next. */
+  giveBack(messages: ReadonlyArray<Message>): void {
+    if (this.discarded) return
+    this.buffer = [...messages, ...this.buffer.slice(this.head)]
+    this.head = 0
+    for (const { size } of messages) {
+      this.bytes += size
+      this.settledBytes += size
+    }
+    if (this.waiting.length > 0) this.commit()
   }
 
   /** Takes everything that nobody has read. */
@@ -206,6 +220,7 @@ export class Subscription implements Delivery {
 
   /** Drops what is buffered: nobody reads it any more. */
   discard(): void {
+    this.discarded = true
     this.buffer = []
     this.head = 0
     this.bytes = this.settledBytes = 0
@@ -218,7 +233,7 @@ export class Subscription implements Delivery {
     this.settledBytes = this.bytes
     let index = this.buffer.length - 1
     const chunk = this.buffer[index]?.chunk
-    if (chunk === undefined || size >= chunk.buffer.byteLength * leastShare) return
+    if (chunk === undefined || size === 0 || size >= chunk.buffer.byteLength * leastShare) return
     const own = Buffer.allocUnsafeSlow(size)
     let end = size
     for (; index >= this.head; index--) {
@@ -251,23 +266,28 @@ export class Subscription implements Delivery {
     if (this.head === 0 && this.buffer.length <= limit) {
       batch = this.buffer
       this.buffer = []
-      this.bytes = 0
+      this.bytes = this.settledBytes = 0
     } else {
       const end = Math.min(this.head + limit, this.buffer.length)
       batch = this.buffer.slice(this.head, end)
-      for (const message of batch) this.bytes -= message!.size
+      for (const message of batch) this.released(message!.size)
       this.buffer.fill(undefined, this.head, end)
       this.head = end
       this.cutFront()
     }
-    this.settledBytes = this.bytes
     if (this.buffer.length === 0) this.full = false
     return batch as [Message, ...Array<Message>]
   }
 
+  // Messages of chunks before come first. Those of the current chunk are not settled.
+  private released(size: number): void {
+    this.bytes -= size
+    this.settledBytes = Math.max(0, this.settledBytes - size)
+  }
+
   // The empty front is cut off in blocks: moving the array for each message would be quadratic.
   private cutFront(): void {
-    if (this.head === this.buffer.length || (this.head > 1024 && this.head * 2 > this.buffer.length)) {
+    if (this.head === this.buffer.length || (this.head > 64 && this.head * 2 > this.buffer.length)) {
       this.buffer = this.buffer.slice(this.head)
       this.head = 0
     }
@@ -293,9 +313,7 @@ export class Subscription implements Delivery {
           this.head < this.buffer.length &&
           (this.pending >= this.settings.capacity || this.bytes + size > this.settings.capacityBytes)
         ) {
-          const dropped = this.buffer[this.head]!.size
-          this.bytes -= dropped
-          this.settledBytes -= dropped
+          this.released(this.buffer[this.head]!.size)
           this.buffer[this.head] = undefined
           this.head++
           this.dropped++

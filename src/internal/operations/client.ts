@@ -20,6 +20,7 @@ import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
 import { StatusLog } from "../connection/statusLog.ts"
 import { Supervisor } from "../connection/supervisor.ts"
+import { lend } from "../delivery/lending.ts"
 import type { Subscription } from "../delivery/subscription.ts"
 import { randomToken } from "../identity/randomToken.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
@@ -213,4 +214,4 @@ const makeOperations = (
 }
 
 const streamOf = (subscription: Subscription): OpenSubscription["stream"] =>
-  Stream.unwrap(Effect.map(subscription.read(), (pull) => Stream.fromPull(Effect.succeed(pull))))
+  Stream.unwrap(Effect.map(lend(subscription), (pull) => Stream.fromPull(Effect.succeed(pull))))
