@@ -107,7 +107,7 @@ describe("a server that another one names", () => {
   })
 
   it("over WebSocket has the path and the query of the one that named it", () => {
-    const pool = new ServerPool([{ scheme: "ws", host: "a", port: 80, path: "/nats?tenant=x" }], true)
+    const pool = new ServerPool([{ scheme: "ws", host: "a", port: 80, path: "/nats?tenant=x" }], true, undefined)
     pool.learn(pool.order()[0], ["b:8080"], clear)
     assert.deepInclude(pool.order()[1].address, { scheme: "ws", host: "b", port: 8080, path: "/nats?tenant=x" })
   })
