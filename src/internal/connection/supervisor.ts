@@ -73,7 +73,7 @@ export class Supervisor {
   private standIn: Credentials | undefined
   /** Those whose JWT has expired, as the server said. */
   private spent: Credentials | undefined
-  private readonly refusals = new RefusedCredentials()
+  private readonly refused = new RefusedCredentials()
   private readonly connection: Connection
   private readonly settings: SessionSettings
   private readonly secrets: Secrets
@@ -246,7 +246,7 @@ export class Supervisor {
       const error = Result.isFailure(result) ? result.failure : undefined
       if (error === undefined) {
         this.lastGood = credentials
-        this.refusals.reset()
+        this.refused.reset()
         this.server = formatServer(address)
       } else if (isRefusal(error)) {
         this.noteRefusal(offer, yield* Clock.currentTimeMillis, ended)
@@ -274,7 +274,7 @@ export class Supervisor {
 
   private readonly lastGoodFor = (error: ConnectError): Effect.Effect<Offer, ConnectError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      this.refusals.pause()
+      this.refused.pause()
       const last = this.lastGood
       if (last === undefined || this.hasExpired(last) || timesProblem(last, now) !== undefined) {
         return Effect.fail(error)
@@ -286,15 +286,15 @@ export class Supervisor {
   /** Refused before anything is dialled, as the same text and the same JWT will be again. */
   private readonly unusable = (error: ConnectError): Effect.Effect<never, ConnectError> =>
     Effect.flatMap(elapsedMillis, (now) => {
-      if (isRefusal(error) && !mayPass(error)) this.refusals.refused(error.message, now)
+      if (isRefusal(error) && !mayPass(error)) this.refused.refused(error.message, now)
       return Effect.fail(error)
     })
 
   // The refusal of those that stood in says nothing of the new ones, and a JWT can be early by the server's clock only.
   private noteRefusal({ credentials, isFresh }: Offer, time: number, now: number): void {
     const { notBefore } = credentials
-    if (!isFresh || (notBefore !== undefined && notBefore > time)) this.refusals.pause()
-    else this.refusals.refused(credentials, now)
+    if (!isFresh || (notBefore !== undefined && notBefore > time)) this.refused.pause()
+    else this.refused.refused(credentials, now)
   }
 
   // What expires for a password is what an auth callout has issued for it.
@@ -308,7 +308,7 @@ export class Supervisor {
 
   /** How long the credentials that were refused may be refused yet, in milliseconds. */
   private patience({ refusalTimeout }: Reconnect): number {
-    const { millis } = this.refusals
+    const { millis } = this.refused
     return refusalTimeout === "forever" || millis === undefined
       ? Infinity
       : Duration.toMillis(refusalTimeout) - millis
@@ -317,7 +317,7 @@ export class Supervisor {
   // The last dial of refused credentials is made when their time is over, and not a long delay later.
   private untilFinal(reconnect: Reconnect, delay: number): number {
     const patience = this.patience(reconnect)
-    return this.refusals.isCounting && patience > 0 ? Math.min(delay, Math.ceil(patience)) : delay
+    return this.refused.isCounting && patience > 0 ? Math.min(delay, Math.ceil(patience)) : delay
   }
 
   /** Whether a refusal is the truth, and not a matter of time. */
