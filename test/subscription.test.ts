@@ -104,6 +104,24 @@ describe("a stream that is run again", () => {
       assert.strictEqual(subscription.pendingBytes, 0)
     }))
 
+  it.effect("gives its arrays to who wants arrays, and takes nothing back of one that was looked at in part", () =>
+    Effect.gen(function*() {
+      const { feed, stream } = open()
+      feed(numbers(0, 20_000))
+      const arrays: Array<ReadonlyArray<{ readonly text: string }>> = []
+      yield* Stream.runForEachArray(Stream.take(stream, 10_000), (array) =>
+        Effect.sync(() => {
+          // One from before tells nothing of the one that is read.
+          arrays.at(-1)?.slice(0, 1)
+          arrays.push(array)
+        }))
+      assert.deepStrictEqual(arrays.flatMap((array) => array.slice().map(({ text }) => text)), numbers(0, 10_000))
+      const [first] = yield* textsOf(Stream.take(Stream.drop(stream, 300), 1))
+      assert.strictEqual(first, "10300")
+      const [next] = yield* textsOf(Stream.take(stream, 1))
+      assert.isAbove(Number(next), 10_300)
+    }))
+
   it.effect("gives nothing back to a subscription that is closed", () =>
     Effect.gen(function*() {
       const { feed, stream, subscription } = open()

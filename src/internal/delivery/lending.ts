@@ -11,53 +11,57 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { End } from "./delivery.ts"
 import type { Message } from "./message.ts"
-import { type Batch, maxBatch, type Subscription } from "./subscription.ts"
+import { type Batch, maxBatch, type Reader, type Subscription } from "./subscription.ts"
 
 /** An array is at most this part of what the run had before. */
 const part = 64
 
-class Loan {
+class Loan implements Reader {
+  limit = 1
   private readonly subscription: Subscription
   private had = 0
   private last: Batch | undefined
   /** Messages of the last array that were handed on. */
   private used = 0
-  private readonly slice: PropertyDescriptor
+
+  /** In the place of an array's own. */
+  private readonly slice: ReadonlyArray<Message>["slice"]
 
   constructor(subscription: Subscription) {
     this.subscription = subscription
-    const told = (batch: unknown, start: number | undefined, end: number | undefined): void => {
-      if (batch !== this.last) return
-      const isFront = (start === undefined || start === 0) && end !== undefined && end >= 0
-      // Whoever takes another part of it goes on with that.
-      this.used = isFront ? Math.min(end, this.last!.length) : this.last!.length
-    }
-    this.slice = {
-      // Not enumerable: for everybody else it is an array like any other.
-      value(this: ReadonlyArray<Message>, start?: number, end?: number) {
-        told(this, start, end)
-        return Array.prototype.slice.call(this, start, end)
-      }
+    const sliced = this.sliced.bind(this)
+    this.slice = function(this: ReadonlyArray<Message>, start, end) {
+      sliced(this, start, end)
+      return Array.prototype.slice.call(this, start, end)
     }
   }
 
   readonly pull: Effect.Effect<Batch, End> = Effect.suspend(() => {
-    if (this.last !== undefined) this.had += this.last.length
+    // Who asks for the next one is done with the one before.
     this.last = undefined
-    const limit = Math.min(maxBatch, Math.max(1, Math.floor(this.had / part)))
-    return Effect.map(this.subscription.pull(limit), (batch) => {
-      this.last = batch
-      this.used = batch.length
-      if (batch.length > 1) Object.defineProperty(batch, "slice", this.slice)
-      return batch
-    })
+    return this.subscription.next(this)
   })
+
+  readonly took = (batch: Batch): void => {
+    this.last = batch
+    this.used = batch.length
+    this.had += batch.length
+    this.limit = Math.min(maxBatch, Math.max(1, Math.floor(this.had / part)))
+    if (batch.length > 1) (batch as { slice: ReadonlyArray<Message>["slice"] }).slice = this.slice
+  }
 
   end(): void {
     if (this.last !== undefined && this.used < this.last.length) {
       this.subscription.giveBack(Array.prototype.slice.call(this.last, this.used))
     }
     this.last = undefined
+  }
+
+  private sliced(batch: ReadonlyArray<Message>, start: number | undefined, end: number | undefined): void {
+    if (batch !== this.last) return
+    const isFront = (start === undefined || start === 0) && end !== undefined && end >= 0
+    // Who takes another part of it goes on with that.
+    this.used = isFront ? Math.min(end, batch.length) : batch.length
   }
 }
 

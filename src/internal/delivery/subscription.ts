@@ -21,8 +21,16 @@ const leastShare = 1 / 4
 // A reader gets at most this many at once, so that what it holds and what is buffered meanwhile stay near the bound.
 export const maxBatch = 4096
 
-interface Waiting {
+/** Who takes arrays. */
+export interface Reader {
+  /** At most so many messages at once. */
   readonly limit: number
+  /** Is told of each array that it is given. */
+  readonly took?: ((batch: Batch) => void) | undefined
+}
+
+interface Waiting {
+  readonly reader: Reader
   readonly resume: (exit: Exit.Exit<Batch, End>) => void
 }
 
@@ -122,25 +130,23 @@ export class Subscription implements Delivery {
   private readonly wake = (): void => {
     this.waking = false
     while (this.waiting.length > 0 && (this.buffer.length > this.head || this.ended !== undefined)) {
-      const { limit, resume } = this.waiting.shift()!
-      resume(this.buffer.length > this.head ? Exit.succeed(this.take(limit)) : Exit.fail(this.ended!))
+      const { reader, resume } = this.waiting.shift()!
+      resume(this.buffer.length > this.head ? Exit.succeed(this.take(reader)) : Exit.fail(this.ended!))
     }
     // What they left.
     this.settle()
   }
 
   /** The next array for a reader that `read` counts. Waits while there is none; ends or fails after the last. */
-  pull(limit: number): Effect.Effect<Batch, End> {
-    return Effect.suspend(() => {
-      if (this.buffer.length > this.head) return Exit.succeed(this.take(limit))
-      if (this.ended !== undefined) return Exit.fail(this.ended)
-      return Effect.callback<Batch, End>((resume) => {
-        const waiting: Waiting = { limit, resume }
-        this.waiting.push(waiting)
-        return Effect.sync(() => {
-          const index = this.waiting.indexOf(waiting)
-          if (index >= 0) this.waiting.splice(index, 1)
-        })
+  next(reader: Reader): Effect.Effect<Batch, End> {
+    if (this.buffer.length > this.head) return Exit.succeed(this.take(reader))
+    if (this.ended !== undefined) return Exit.fail(this.ended)
+    return Effect.callback<Batch, End>((resume) => {
+      const waiting: Waiting = { reader, resume }
+      this.waiting.push(waiting)
+      return Effect.sync(() => {
+        const index = this.waiting.indexOf(waiting)
+        if (index >= 0) this.waiting.splice(index, 1)
       })
     })
   }
@@ -150,6 +156,7 @@ export class Subscription implements Delivery {
    * everything it took is handled.
    */
   read(limit: number = maxBatch): Effect.Effect<Effect.Effect<Batch, End>, never, Scope.Scope> {
+    const reader: Reader = { limit }
     return Effect.as(
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -161,7 +168,7 @@ export class Subscription implements Delivery {
             this.settleFinishers()
           })
       ),
-      this.pull(limit)
+      Effect.suspend(() => this.next(reader))
     )
   }
 
@@ -190,7 +197,7 @@ export class Subscription implements Delivery {
 
   /** Takes everything that nobody has read. */
   rest(): ReadonlyArray<Message> {
-    return this.buffer.length > this.head ? this.take(Infinity) : []
+    return this.buffer.length > this.head ? this.take({ limit: Infinity }) : []
   }
 
   /** Calls back when the server has the SUB, or with the error when it refused or the subscription ended first. */
@@ -261,7 +268,7 @@ export class Subscription implements Delivery {
     for (const resume of finishers) resume()
   }
 
-  private take(limit: number): Batch {
+  private take({ limit, took }: Reader): Batch {
     let batch: Array<Message | undefined>
     if (this.head === 0 && this.buffer.length <= limit) {
       batch = this.buffer
@@ -276,6 +283,7 @@ export class Subscription implements Delivery {
       this.cutFront()
     }
     if (this.buffer.length === 0) this.full = false
+    took?.(batch as [Message, ...Array<Message>])
     return batch as [Message, ...Array<Message>]
   }
 
