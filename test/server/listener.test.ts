@@ -200,16 +200,17 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
 
   it.effect("a handler that does not end is interrupted at the deadline of the stop, and its caller is told", () =>
     Effect.gen(function*() {
-      const nats = yield* client()
       const scope = yield* Scope.make()
       const began = yield* Deferred.make<void>()
       const asking = yield* Effect.gen(function*() {
+        // The time of a stop is by the clock of the client, and at most that of the client.
+        const nats = yield* client({ drainTimeout: "2 minutes", pingInterval: "1 hour" })
         yield* NatsListener.make(
           "endless",
           NatsListener.replying(() => Effect.andThen(Deferred.succeed(began, undefined), Effect.never)),
           { drainTimeout: "1 minute" }
         ).pipe(Effect.provideService(NatsClient.NatsClient, nats), Scope.provide(scope))
-        const asking = yield* Effect.forkScoped(nats.request("endless"))
+        const asking = yield* Effect.forkScoped(nats.request("endless", "", { timeout: "1 hour" }))
         yield* Deferred.await(began)
         const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
         yield* nats.flush

@@ -30,11 +30,12 @@ const patienceOf = (connection: Connection, own: Duration.Input | undefined, isC
     wait: (effect) =>
       Effect.suspend(() => {
         const { heard } = connection
-        return Effect.map(inTime(connection, isCounted ? Math.min(most, budget.remaining) : most, effect), (isDone) => {
+        const all = isCounted ? budget.remaining : whole
+        return Effect.map(inTime(connection, Math.min(most, all), effect), (isDone) => {
           if (isDone) return true
-          const isSilent = isCounted ? budget.late(connection.heard) : connection.heard === heard && most === whole
+          const isSilent = isCounted ? budget.late(connection.heard) : connection.heard === heard
           // Whoever waits for the server next would wait for nothing.
-          if (isSilent) connection.stoodStillAt = connection.heard
+          if (isSilent && most >= all) connection.stoodStillAt = connection.heard
           return false
         })
       }),
@@ -43,10 +44,8 @@ const patienceOf = (connection: Connection, own: Duration.Input | undefined, isC
 }
 
 const inTime = (connection: Connection, millis: number, effect: Effect.Effect<unknown>): Effect.Effect<boolean> =>
-  Effect.raceFirst(Effect.as(effect, true), Effect.as(millis > 0 ? sleep(connection, millis) : turns, false))
-
-/** Without any time: for what ends at once when it is interrupted, and answers. */
-const turns = Effect.forEach([1, 2, 3, 4], () => Effect.yieldNow, { discard: true })
+  // Without any time there is a turn, for what ends at once.
+  Effect.raceFirst(Effect.as(effect, true), Effect.as(millis > 0 ? sleep(connection, millis) : Effect.yieldNow, false))
 
 const counted = <A>(connection: Connection, wait: Effect.Effect<A>): Effect.Effect<A> =>
   Effect.suspend(() => {
@@ -94,16 +93,14 @@ export const stopOnce = (
         return started
       })
     })
-  const done = (isCounted: boolean): Effect.Effect<void> =>
-    Effect.flatMap(start(isCounted), (started) => Effect.asVoid(Fiber.await(started)))
-  const finalizer = counted(connection, done(true))
-  return {
-    finalizer,
-    stop: Effect.withFiber((fiber) => {
+  const stopWith = (isFinalizer: boolean): Effect.Effect<void> =>
+    Effect.withFiber((fiber) => {
       if (fiber.getRef(Within).includes(part)) return Effect.asVoid(start(false))
-      return isUninterruptible(fiber) ? finalizer : done(false)
+      const isCounted = isFinalizer || isUninterruptible(fiber)
+      const done = Effect.flatMap(start(isCounted), (started) => Effect.asVoid(Fiber.await(started)))
+      return isCounted ? counted(connection, done) : done
     })
-  }
+  return { stop: stopWith(false), finalizer: stopWith(true) }
 }
 
 /** Takes no more messages of a subscription. What was received can still be read. */
