@@ -4,8 +4,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { Subscription } from "../../src/internal/delivery/subscription.ts"
 import { publish } from "../../src/internal/operations/publish.ts"
 import { request, requestMany } from "../../src/internal/operations/request.ts"
+import { settingsOf } from "../../src/internal/operations/subscribe.ts"
 import { turn, type Wired, wired } from "../fixtures/wired.ts"
 
 const ask = (wire: Wired, subject = "a") =>
@@ -105,6 +107,30 @@ describe("the last chunk of a session", () => {
     }))
 })
 
+describe("before a session", () => {
+  it.live("an error that leaves the connection open is no event of the client", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach("-ERR 'odd'\r\nPONG\r\n")
+      assert.deepStrictEqual(wire.events.map(({ _tag }) => _tag), ["Connected"])
+    }))
+})
+
+describe("a ping", () => {
+  it.live("is called back once: with its PONG, or with the end of the session", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      const told: Array<string> = []
+      for (const name of ["first", "second"]) {
+        wire.connection.session!.ping((reason) => told.push(`${name} ${reason?._tag}`))
+      }
+      wire.receive("PONG\r\n")
+      wire.end()
+      assert.deepStrictEqual(told, ["first undefined", "second ConnectionReset"])
+    }))
+})
+
 describe("the first chunk of a session", () => {
   const held = (wire: Wired) =>
     Effect.andThen(publish(wire.connection, "held", "x"), publish(wire.connection, "held", "y".repeat(200)))
@@ -169,6 +195,24 @@ describe("a limit that is lowered while connected", () => {
     }))
 })
 
+describe("PING after PING", () => {
+  it.live("is answered up to a bound; one PONG more when those are gone answers the rest, and the next PING has its own", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      const pongs = () => wire.lines.filter((line) => line === "PONG").length
+      wire.receive("PING\r\n".repeat(2_000))
+      const most = pongs()
+      assert.isBelow(most, 2_000)
+      wire.drained()
+      assert.strictEqual(pongs(), most + 1)
+      wire.receive("PING\r\n")
+      assert.strictEqual(pongs(), most + 2)
+      wire.drained()
+      assert.strictEqual(pongs(), most + 2)
+    }))
+})
+
 describe("what a server refuses", () => {
   const refused = "-ERR 'maximum subscriptions exceeded'\r\n"
 
@@ -176,12 +220,50 @@ describe("what a server refuses", () => {
     Effect.gen(function*() {
       const wire = yield* wired()
       wire.attach()
-      const [first, second, third] = ["a", "b", "c"].map((subject) => wire.subscribe(subject))
-      wire.receive(`PONG\r\n${refused}PONG\r\nPONG\r\n`)
-      assert.deepStrictEqual([first, second, third].map(({ confirmed }) => confirmed), [true, true, true])
-      assert.deepStrictEqual([...wire.connection.subscriptions.values()], [first, third])
+      const [first, second, third, fourth] = ["a", "b", "c", "d"].map((subject) => wire.subscribe(subject))
+      wire.receive(`PONG\r\n${refused}PONG\r\n${refused}PONG\r\nPONG\r\n`)
+      assert.isTrue([first, second, third, fourth].every(({ confirmed }) => confirmed))
+      assert.deepStrictEqual([...wire.connection.subscriptions.values()], [first, fourth])
       yield* turn
       assert.isDefined(wire.connection.session)
+    }))
+
+  it.live("of something else before the PONG of a SUB is no subscription's", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      const subscription = wire.subscribe("a")
+      wire.receive("-ERR 'Invalid Publish Subject'\r\n-ERR 'odd'\r\nPONG\r\n")
+      assert.isTrue(wire.connection.subscriptions.has(subscription.sid))
+      assert.deepStrictEqual(wire.events.slice(1).map((event) => "text" in event ? event.text : event._tag), [
+        "Invalid Publish Subject",
+        "odd"
+      ])
+    }))
+
+  it.live("of a subscription's subject: the one whose SUB it is, the one with its number, or all of its subject", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      const denial = (more = "") => `-ERR 'Permissions Violation for Subscription to "a"${more}'\r\n`
+      const open = () => [...wire.connection.subscriptions.values()]
+      const [first, second, third, other] = ["a", "a", "a", "b"].map((subject) => wire.subscribe(subject))
+      const group = wire.connection.subscribe((sid, owner) =>
+        new Subscription(sid, settingsOf("a", { queue: "workers" }), owner)
+      )
+      wire.receive(`PONG\r\n${denial()}PONG\r\nPONG\r\nPONG\r\nPONG\r\n`)
+      assert.deepStrictEqual(open(), [first, third, other, group])
+      wire.receive(denial(` (sid "${third.sid}")`))
+      assert.deepStrictEqual(open(), [first, other, group])
+      // Up to 2.10 without the group, which it has to be told with.
+      wire.receive(denial(` (sid "${group.sid}")`))
+      assert.deepStrictEqual(open(), [first, other])
+      assert.deepInclude(wire.events.at(-1), { _tag: "PermissionDenied" })
+      assert.include(JSON.stringify(wire.events.at(-1)), "workers")
+      const [again, later] = [wire.subscribe("a"), wire.subscribe("c")]
+      wire.receive(`PONG\r\nPONG\r\n${denial()}`)
+      assert.deepStrictEqual(open(), [other, later])
+      assert.isTrue(second.confirmed && again.confirmed)
     }))
 
   it.live("while a flush stands before the SUB is none's: its limit was lowered, and it ends with those words", () =>
@@ -191,14 +273,30 @@ describe("what a server refuses", () => {
       const subscription = wire.subscribe("a")
       wire.receive("PONG\r\n")
       wire.connection.session!.ping(() => {})
+      const later = wire.subscribe("b")
       // Pings that are answered in the meantime do not take it away.
-      wire.receive(`${refused}PONG\r\nPING\r\n`)
-      assert.isTrue(wire.connection.subscriptions.has(subscription.sid))
+      wire.receive(`${refused}PONG\r\nPONG\r\nPING\r\n`)
+      assert.deepStrictEqual([...wire.connection.subscriptions.values()], [subscription, later])
       wire.end()
       assert.deepInclude(wire.connection.lostReason, {
         _tag: "ServerRejected",
         text: "maximum subscriptions exceeded"
       })
+    }))
+
+  it.live("of a SUB says nothing of an end that follows, nor does a lowered limit of one that comes long after", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      wire.subscribe("a")
+      wire.receive(`${refused}PONG\r\n`)
+      wire.end()
+      assert.strictEqual(wire.connection.lostReason?._tag, "ConnectionReset")
+      wire.attach()
+      wire.receive(refused)
+      yield* Effect.sleep("1100 millis")
+      wire.end()
+      assert.strictEqual(wire.connection.lostReason?._tag, "ConnectionReset")
     }))
 
   it.live("of the inbox fails the requests that wait for it, and the next one asks for it again", () =>
@@ -259,9 +357,25 @@ describe("what a server refuses", () => {
       wire.receive(Array.from({ length: 5_000 }, (_, i) => `-ERR 'other ${i}'\r\n`).join(""))
       wire.receive(`-ERR '${long}'\r\n`)
       yield* turn
-      assert.isBelow(wire.events.length, 200)
+      assert.isBelow(wire.events.length, 100)
+      const before = wire.events.length
+      wire.receive("-ERR 'one'\r\n-ERR 'two'\r\n".repeat(20))
+      assert.strictEqual(wire.events.length - before, 2)
       wire.receive("-ERR 'last'\r\n")
       wire.end()
       assert.deepInclude(wire.connection.lostReason, { _tag: "ServerRejected", text: "same; last" })
+    }))
+
+  it.live("in a flood: its last word is told with an end, and what ends the session is heard behind what is repeated", () =>
+    Effect.gen(function*() {
+      const flooded = yield* wired()
+      flooded.attach()
+      flooded.receive(Array.from({ length: 500 }, (_, i) => `-ERR 'other ${i}'\r\n`).join(""))
+      flooded.end()
+      assert.deepInclude(flooded.connection.lostReason, { _tag: "ServerRejected", text: "other 0; other 499" })
+      const repeated = yield* wired()
+      repeated.attach()
+      repeated.receive(`${"-ERR 'odd'\r\n".repeat(500)}-ERR 'User Authentication Expired'\r\n`)
+      assert.deepInclude(repeated.connection.lostReason, { _tag: "AuthenticationExpired" })
     }))
 })

@@ -114,9 +114,8 @@ export class Refusals {
     const isMeant = ({ settings }: Delivery): boolean => settings.subject === subject && settings.queue === queue
     const opened = opening === undefined ? undefined : subscriptions.get(opening.sid)
     if (subject === mux.pattern) this.inboxRefused(error)
-    else if (withdrawn !== undefined) {
-      if (isMeant(withdrawn)) this.connection.refused(withdrawn, error)
-    } else if (opened !== undefined && isMeant(opened)) this.connection.refused(opened, error)
+    else if (withdrawn !== undefined) this.connection.refused(withdrawn, error)
+    else if (opened !== undefined && isMeant(opened)) this.connection.refused(opened, error)
     else {
       // Without a number, and of no SUB on its way, every one with this subject and queue group is meant.
       for (const each of subscriptions.values()) if (isMeant(each)) this.connection.refused(each, error)

@@ -285,7 +285,7 @@ export class WireSession implements Session {
   }
 
   private emptied(): void {
-    if (this.pongs > 0 && this.backlog === 0) {
+    if (this.pongs > 0) {
       this.pongs = 0
       this.answerOwed()
     }
@@ -312,12 +312,9 @@ export class WireSession implements Session {
     this.parser.stop()
     this.writer.detach()
     this.transport.destroy()
-    const pings = this.pings.slice(this.nextPing)
     const waiting = this.waiting
-    this.pings = []
-    this.nextPing = 0
     this.waiting = []
-    for (const ping of pings) {
+    for (const ping of this.pings.slice(this.nextPing)) {
       if (typeof ping === "function") ping(reason)
     }
     for (const resume of waiting) {
