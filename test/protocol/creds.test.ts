@@ -35,6 +35,11 @@ const forms: ReadonlyArray<readonly [string, string]> = [
       "USER NKEY SEED"
     )
   ],
+  [
+    "with something else under the titles of both before it",
+    text.replace(jwt, "an-old-one").replace(john.seed, "another") + text.replaceAll("NATS USER JWT", "NATS TOKEN")
+  ],
+  ["followed by empty blocks", text + text.replace(jwt, "").replace(john.seed, "")],
   ["without titles, a line each", `# john\n${jwt}\n${john.seed}\n`]
 ]
 
@@ -58,6 +63,7 @@ describe("creds text", () => {
   it("that is a seed alone is a seed, below a comment, too", () => {
     assert.deepInclude(parseCreds(`\n${john.seed}\n`), { seed: john.seed, seedLine: 2 })
     assert.deepInclude(parseCreds(`# an nkey\n${john.seed}\n`), { seed: john.seed, seedLine: 2 })
+    assert.deepInclude(parseCreds(`"${john.seed}"`), { seed: john.seed })
   })
 
   const faults: ReadonlyArray<readonly [string, string, number | undefined, RegExp]> = [

@@ -51,7 +51,7 @@ export const wrappedForm = (text: string): string | undefined => {
     return "it is UTF-16 text, as PowerShell writes with >: save it as UTF-8 (Set-Content -Encoding utf8)"
   }
   const word = text.replace(/["'\s]/g, "")
-  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(word) || isSeed(word)) return undefined
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(word)) return undefined
   const decoded = Buffer.from(word, "base64").toString("latin1").trim()
   return findMarker(decoded, "BEGIN ", 0) === undefined && !isSeed(decoded)
     ? undefined
