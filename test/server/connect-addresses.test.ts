@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import type { Session } from "../../src/internal/wire/session.ts"
 import { type DialTestOptions, dialTo, password, pinged, Recorder, refusal, timed } from "../fixtures/dialling.ts"
-import { until } from "../fixtures/following.ts"
+import { oneTurn, until } from "../fixtures/following.ts"
 import { listenAt, names } from "../fixtures/names.ts"
 
 const name = "nats.example.test"
@@ -41,6 +41,35 @@ describe("a name with several addresses", () => {
         assert.include(session.server, name)
         yield* until(Effect.sync(() => hung.size === 0))
       }
+    }))
+
+  it.effect("is dialled at the next one after exactly a second, by the Clock", () =>
+    Effect.gen(function*() {
+      const { port } = yield* TestFakeServer.make([])
+      yield* names({ [name]: ["127.0.0.2", "127.0.0.3"] })
+      const first = yield* listenAt("127.0.0.2", port)
+      const second = yield* listenAt("127.0.0.3", port)
+      const dialled = yield* Effect.forkChild(refusal(`nats://${name}:${port}`, { connectTimeout: 60_000 }))
+      yield* until(Effect.sync(() => first.size === 1))
+      yield* oneTurn
+      yield* TestClock.adjust("999 millis")
+      yield* oneTurn
+      assert.strictEqual(second.size, 0)
+      yield* TestClock.adjust("1 milli")
+      yield* until(Effect.sync(() => second.size === 1))
+      yield* Fiber.interrupt(dialled)
+    }))
+
+  it.effect("is waited for at the last one, however long the others are refused what may pass", () =>
+    Effect.gen(function*() {
+      const { port } = yield* TestFakeServer.make([])
+      yield* names({ [name]: [nobody, "127.0.0.3"] })
+      const slow = yield* listenAt("127.0.0.3", port)
+      const dialled = yield* Effect.forkChild(dialTo(`nats://${name}:${port}`, { connectTimeout: 60_000 }))
+      yield* until(Effect.sync(() => slow.size === 1))
+      yield* TestClock.adjust("50 seconds")
+      for (const socket of slow) socket.write(`${TestFakeServer.info()}PONG\r\n`)
+      assert.include((yield* Fiber.join(dialled)).server, name)
     }))
 
   it.live("is reached at the next one at once, when one refuses the connection or is full", () =>
@@ -75,6 +104,12 @@ describe("a name with several addresses", () => {
         ["nats://127.0.0.2:9", "nats://[::1]:9", "nats://127.0.0.3:9"]
       )
       for (const { error: each } of error.attempts ?? []) assert.include(each, { server: `nats://${name}:9` })
+      yield* names({ [name]: ["::1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] })
+      const other = yield* refusal(`nats://${name}:9`)
+      assert.deepStrictEqual(
+        other.attempts?.map(({ server }) => server),
+        ["nats://[::1]:9", "nats://127.0.0.2:9", "nats://127.0.0.3:9", "nats://127.0.0.4:9"]
+      )
     }))
 
   it.live("of which one refuses the credentials is that refusal, and nobody waits long for the others", () =>
@@ -116,6 +151,27 @@ describe("a name with several addresses", () => {
       assert(second?._tag === "ConnectTimedOut")
       assert.isBelow(second.timeoutMillis, 1100)
       assert.include(second.message, `within ${second.timeoutMillis} ms`)
+    }))
+
+  it.effect("has ended then, also where the lookup has left no time to begin them all", () =>
+    Effect.gen(function*() {
+      const { port } = yield* TestFakeServer.make([])
+      let know = (_: ReadonlyArray<string>): void => {}
+      const asked = yield* names({
+        [name]: new Promise((resume) => {
+          know = resume
+        })
+      })
+      const first = yield* listenAt("127.0.0.2", port)
+      const second = yield* listenAt("127.0.0.3", port)
+      const dialled = yield* Effect.forkChild(refusal(`nats://${name}:${port}`, { connectTimeout: 60_000 }))
+      yield* until(Effect.sync(() => asked() === 1))
+      yield* TestClock.adjust("59900 millis")
+      know(["127.0.0.2", "127.0.0.3"])
+      yield* until(Effect.sync(() => first.size === 1))
+      yield* TestClock.adjust("100 millis")
+      assert.deepInclude(yield* Fiber.join(dialled), { _tag: "ConnectTimedOut", timeoutMillis: 60_000 })
+      assert.strictEqual(second.size, 0)
     }))
 
   it.live("is verified as the name, whatever its addresses", () =>

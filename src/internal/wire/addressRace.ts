@@ -21,7 +21,7 @@ export interface AddressDial {
   start(outcome: AddressOutcome): void
   /** Most of the time is over. */
   poke(): void
-  /** Fails for the time that was waited. */
+  /** Fails for the time that was waited, if it has not failed. */
   expire(): void
   /** Lets go, without an outcome. */
   abort(): void
@@ -163,9 +163,7 @@ export class AddressRace {
   private giveUp(): void {
     if (this.over) return
     this.more = false
-    for (const { dial, error } of this.runs) {
-      if (error === undefined) dial.expire()
-    }
+    for (const { dial } of this.runs) dial.expire()
     this.conclude()
   }
 
