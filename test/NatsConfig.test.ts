@@ -203,6 +203,12 @@ describe("a configuration", () => {
     ["a wildcard in its inbox prefix", { inboxPrefix: "a.*" }, [["inboxPrefix", /without wildcards/]]],
     ["an empty token in its inbox prefix", { inboxPrefix: "a..b" }, [["inboxPrefix", /without wildcards/]]],
     ["headers that are none", { webSocket: { headers: "cookie: a" } }, [["webSocket.headers", /value for each name/]]],
+    ["headers that are one secret", { webSocket: { headers: Redacted.make("cookie: a") } }, [
+      ["webSocket.headers", /value for each name/]
+    ]],
+    ["more headers than anybody needs", {
+      webSocket: { headers: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`a${i}`, "b"])) }
+    }, [["webSocket.headers", /at most 100/]]],
     ["a header in the wrong place", { webSocket: { cookie: "a=b" } }, [[
       "webSocket.cookie",
       /`headers: \{ cookie \}`/

@@ -173,3 +173,37 @@ describe("a path that hangs", () => {
       assert.deepStrictEqual(hanging, [file, file])
     }))
 })
+
+describe("a path that many read", () => {
+  it.live("is open once at a time, also where one who has read it reads it again, and is closed each time", () =>
+    Effect.gen(function*() {
+      const file = `${yield* folder}/it`
+      fs.writeFileSync(file, "text")
+      const promises = process.getBuiltinModule("node:fs/promises")
+      const open = { now: 0, most: 0, ever: 0 }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const { open: before } = promises
+          promises.open = async (...args) => {
+            open.now++
+            open.ever++
+            open.most = Math.max(open.most, open.now)
+            const handle = await before(...args)
+            const { close } = handle
+            handle.close = () => {
+              open.now--
+              return Reflect.apply(close, handle, [])
+            }
+            return handle
+          }
+          return before
+        }),
+        (before) => Effect.sync(() => Object.assign(promises, { open: before }))
+      )
+      const read = readSecretFile(file, { secret: false, option: "it", timeout: Duration.seconds(20) })
+      yield* Effect.forEach([1, 2, 3, 4], () => Effect.repeat(read, { times: 5 }), { concurrency: "unbounded" })
+      assert.deepInclude(open, { now: 0, most: 1 })
+      // Those that ask while it is being read share the next one.
+      assert.isBelow(open.ever, 24)
+    }))
+})

@@ -145,6 +145,44 @@ describe("what does not count", () => {
       assert.strictEqual(before + (yield* pass(status)), first + 30_000)
     }))
 
+  it.effect("nor is that a reason to dial sooner, when little of their time is left", () =>
+    Effect.gen(function*() {
+      const { server, status, vault } = yield* setUp({ maxDelay: "2 seconds" })
+      yield* server.reload(john("changed"))
+      yield* pass(status, 29_500)
+      assert.isBelow(pending(status), 2_000)
+      vault.down = true
+      yield* pass(status, pending(status))
+      const before = status.all("Reconnecting").length
+      yield* pass(status, 20_000)
+      assert.deepStrictEqual(
+        new Set(status.all("Reconnecting").slice(before).map((event) => event.delayMillis)),
+        new Set([2_000])
+      )
+    }))
+
+  it.effect("what one server says of credentials that another, which is away, may know; and it is not dialled sooner", () =>
+    Effect.gen(function*() {
+      // It knows no NKeys, and sends nothing to sign.
+      const server = yield* TestNatsServer.make()
+      const { seed } = yield* TestOperator.nkey()
+      const nats = yield* NatsClient.make({
+        servers: [server.url, "nats://127.0.0.1:9"],
+        auth: { _tag: "NKey", seed },
+        reconnect: {
+          jitter: false,
+          initialDelay: "1 second",
+          maxDelay: "1 second",
+          refusalTimeout: "3 seconds",
+          onFirstConnect: "background"
+        }
+      })
+      const status = yield* follow(nats)
+      assert.isAtLeast(yield* pass(status, 20_000), 19_000)
+      assert.strictEqual(reasonOf(status), "CredentialsInvalid")
+      assert.deepStrictEqual(new Set(status.all("Reconnecting").map((event) => event.delayMillis)), new Set([1_000]))
+    }))
+
   it.effect("the time in which a vault is down that nothing can stand in for", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make(john("p1"))

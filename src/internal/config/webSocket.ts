@@ -43,7 +43,6 @@ const readHeaders = (problems: Problems, path: Path, input: unknown): WebSocket[
   }
   const entries = Object.entries(input).filter(([, value]) => value !== undefined)
   if (entries.length > most) return problems.add(path, `must have at most ${most} headers`)
-  const before = problems.count
   const headers = new Map<string, Redacted.Redacted>()
   for (const [index, [name, given]] of entries.entries()) {
     const at = [...path, isPlain(name) ? name : index]
@@ -62,7 +61,7 @@ const readHeaders = (problems: Problems, path: Path, input: unknown): WebSocket[
       }
     }
   }
-  return problems.count > before ? undefined : Object.fromEntries(headers)
+  return Object.fromEntries(headers)
 }
 
 export const decodeWebSocket = (problems: Problems, path: Path, input: unknown): WebSocket | undefined => {
