@@ -6,17 +6,11 @@ import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
-import * as os from "node:os"
-import * as path from "node:path"
 import { resolveCredentials } from "../src/internal/wire/credentials.ts"
 import { readSecretFile } from "../src/internal/wire/secretFile.ts"
 import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
+import { directory } from "./fixtures/directory.ts"
 import { until } from "./fixtures/following.ts"
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-files-"))),
-  (made) => Effect.sync(() => fs.rmSync(made, { recursive: true }))
-)
 
 const tls = { mode: "require", handshakeFirst: false, dangerouslyDisableVerification: false } as const
 const creds = (file: string) => resolveCredentials({ _tag: "CredsFile", path: file }, Duration.millis(300))
@@ -60,7 +54,7 @@ describe("a path that leads to no regular file", () => {
   for (const [what, [make, words]] of Object.entries(irregular)) {
     it.live(`is refused at once, by name, and is not waited for: ${what}`, () =>
       Effect.gen(function*() {
-        const file = `${yield* folder}/it`
+        const file = `${yield* directory}/it`
         yield* make(file)
         for (const [option, [read, beginning]] of Object.entries(readers)) {
           const error = yield* Effect.flip(read(file))
@@ -101,7 +95,7 @@ const stall = (away: string) =>
 describe("a path that hangs", () => {
   it.live("fails in its time, naming path and option, and is not opened again while it hangs", () =>
     Effect.gen(function*() {
-      const away = yield* folder
+      const away = yield* directory
       const { hanging } = yield* stall(away)
       for (let i = 0; i < 3; i++) {
         for (const option of ["auth.path", "tls.caFile"]) {
@@ -118,7 +112,7 @@ describe("a path that hangs", () => {
 
   it.live("leaves threads for others, however many hang, and those that wait behind it say so", () =>
     Effect.gen(function*() {
-      const away = yield* folder
+      const away = yield* directory
       const { hanging } = yield* stall(away)
       const names = ["a", "b", "c", "d", "e"]
       const errors = yield* Effect.forEach(names, (name) => Effect.flip(creds(`${away}/${name}`)), {
@@ -131,7 +125,7 @@ describe("a path that hangs", () => {
 
   it.live("fails the connect after connectTimeout: CredentialsUnavailable or TlsConfigInvalid", () =>
     Effect.gen(function*() {
-      const away = yield* folder
+      const away = yield* directory
       yield* stall(away)
       const options = { servers: "nats://127.0.0.1:1", connectTimeout: "200 millis", reconnect: false } as const
       const source = Effect.succeed({ _tag: "CredsFile", path: `${away}/a` } as const)
@@ -147,7 +141,7 @@ describe("a path that hangs", () => {
 
   it.effect("fails NatsConfig.fromFile after five seconds", () =>
     Effect.gen(function*() {
-      const away = yield* folder
+      const away = yield* directory
       const { hanging } = yield* stall(away)
       const reading = yield* Effect.forkChild(Effect.flip(NatsConfig.fromFile(`${away}/config.json`)))
       yield* until(Effect.sync(() => hanging.length === 1))
@@ -159,7 +153,7 @@ describe("a path that hangs", () => {
 
   it.live("is read when it answers again, by who has asked last, too, and anew", () =>
     Effect.gen(function*() {
-      const away = yield* folder
+      const away = yield* directory
       const { back, hanging } = yield* stall(away)
       const file = `${away}/it`
       fs.writeFileSync(file, "old")

@@ -6,18 +6,12 @@ import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorde
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization } from "effect/rpc"
-import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
+import { directory } from "../fixtures/directory.ts"
 import { follow, until } from "../fixtures/following.ts"
-import { auth, errors, Group, Handlers, parts, user } from "../fixtures/losing.ts"
+import { auth, buildPart, Group, Handlers, parts, user } from "../fixtures/losing.ts"
 
 const reconnect = { initialDelay: "20 millis", maxDelay: "50 millis", onFirstConnect: "background" } as const
-
-const directory = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
-  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
-)
 
 /** Of each kind one, with the recorder, which needs a file. */
 const all = Effect.map(directory, (directory) => {
@@ -67,14 +61,8 @@ it.live("are refused by the server that comes: that ends a launched program, and
       yield* server.kill
       const App = Layer.provide(layer, NatsClient.layer({ servers: server.url, auth, reconnect }))
       const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
-      const { lines, logger } = errors()
       const nats = yield* NatsClient.make({ servers: server.url, auth, reconnect })
-      const scope = yield* Scope.make()
-      yield* Layer.build(Layer.fresh(layer)).pipe(
-        Effect.provideService(NatsClient.NatsClient, nats),
-        Effect.provide(logger),
-        Scope.provide(scope)
-      )
+      const { lines, scope } = yield* buildPart(layer, nats)
       yield* server.restart
       const error = yield* Effect.flip(Fiber.join(launched))
       assert.instanceOf(error, NatsError.BackgroundEnded)

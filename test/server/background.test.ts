@@ -5,16 +5,12 @@ import { Cause, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Scope, Stream 
 import { NatsClient, NatsError, NatsHealth, NatsLayer, NatsListener, NatsRecorder } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
-import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
+import { directory } from "../fixtures/directory.ts"
 import { oneTurn, until } from "../fixtures/following.ts"
-import { Asked, auth, errors, Group, Handlers, parts, user } from "../fixtures/losing.ts"
+import { Asked, auth, buildPart, errors, Group, Handlers, parts, user } from "../fixtures/losing.ts"
 
-const scopedFile = Effect.acquireRelease(
-  Effect.sync(() => path.join(fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-")), "recording.jsonl")),
-  (file) => Effect.sync(() => fs.rmSync(path.dirname(file), { recursive: true, force: true }))
-)
+const scopedFile = Effect.map(directory, (made) => path.join(made, "recording.jsonl"))
 
 for (const [kind, name, denied, layer] of parts) {
   it.live(`a ${kind} (${name}) that loses its right ends a launched program, and is one log elsewhere`, () =>
@@ -28,14 +24,8 @@ for (const [kind, name, denied, layer] of parts) {
       )
       const launched = yield* Effect.forkChild(NatsLayer.launch(App), { startImmediately: true })
       yield* Deferred.await(built)
-      const { lines, logger } = errors()
       const nats = yield* NatsClient.make({ servers: server.url, auth })
-      const scope = yield* Scope.make()
-      yield* Layer.build(Layer.fresh(layer)).pipe(
-        Effect.provideService(NatsClient.NatsClient, nats),
-        Effect.provide(logger),
-        Scope.provide(scope)
-      )
+      const { lines, scope } = yield* buildPart(layer, nats)
       assert.isTrue((yield* NatsHealth.check(nats)).ready)
       yield* server.reload(user([denied]))
       const error = yield* Effect.flip(Fiber.join(launched))

@@ -5,9 +5,9 @@ import { NatsClient } from "effect-nats"
 import { TestAuthCallout, TestNatsServer, TestOperator } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import { makeAheadClock } from "../fixtures/aheadClock.ts"
+import { directory } from "../fixtures/directory.ts"
 import { follow, oneTurn } from "../fixtures/following.ts"
 import { withTimes } from "../fixtures/jwtTimes.ts"
 
@@ -64,11 +64,7 @@ describe.concurrent("a JWT, by a clock that is off", () => {
     Effect.gen(function*() {
       const { account, server } = yield* operatorMode
       const nkey = yield* TestOperator.nkey()
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
-        (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
-      )
-      const file = path.join(directory, "app.creds")
+      const file = path.join(yield* directory, "app.creds")
       const write = (creds: string): void => fs.writeFileSync(file, creds, { mode: 0o600 })
       write((yield* account.user("app", { nkey, expiresIn: "2 seconds" })).creds)
       const nats = yield* atClock(-10_800_000, {

@@ -8,8 +8,9 @@ import { NatsClient, type NatsConfig } from "effect-nats"
 import { TestAuthCallout, TestNatsServer, TestOperator } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
+import { makeAheadClock } from "../fixtures/aheadClock.ts"
+import { directory } from "../fixtures/directory.ts"
 import { follow, type Following, oneTurn } from "../fixtures/following.ts"
 
 const fast = { initialDelay: "10 millis", maxDelay: "40 millis" } as const
@@ -121,6 +122,16 @@ describe("the same credentials, refused", () => {
     }))
 })
 
+/** Credentials are refused for 30 seconds in all, and what lies between, when the vault is down, does not count. */
+const downMeanwhile = Effect.fnUntraced(function*(vault: { down: boolean }, status: Following) {
+  const before = yield* pass(status, 10_000)
+  vault.down = true
+  assert.isAbove(yield* pass(status, 120_000), 100_000)
+  vault.down = false
+  const first = pending(status)
+  assert.strictEqual(before + (yield* pass(status)), first + 30_000)
+})
+
 describe("what does not count", () => {
   it.effect("the time of other credentials: they have all of theirs", () =>
     Effect.gen(function*() {
@@ -137,12 +148,7 @@ describe("what does not count", () => {
     Effect.gen(function*() {
       const { server, status, vault } = yield* setUp()
       yield* server.reload(john("changed"))
-      const before = yield* pass(status, 10_000)
-      vault.down = true
-      assert.isAbove(yield* pass(status, 120_000), 100_000)
-      vault.down = false
-      const first = pending(status)
-      assert.strictEqual(before + (yield* pass(status)), first + 30_000)
+      yield* downMeanwhile(vault, status)
     }))
 
   it.effect("nor is that a reason to dial sooner, when little of their time is left", () =>
@@ -196,36 +202,22 @@ describe("what does not count", () => {
         reconnect: { jitter: false, onFirstConnect: "background" }
       })
       const status = yield* follow(nats)
-      const before = yield* pass(status, 10_000)
-      vault.down = true
-      assert.isAbove(yield* pass(status, 120_000), 100_000)
-      vault.down = false
-      const first = pending(status)
-      assert.strictEqual(before + (yield* pass(status)), first + 30_000)
+      yield* downMeanwhile(vault, status)
     }))
 
   it.live("the wall clock, which somebody sets", () =>
     Effect.gen(function*() {
-      const clock = yield* Clock.Clock
-      let ahead = 0
-      const set: Clock.Clock = {
-        ...clock,
-        sleep: (duration) => clock.sleep(duration),
-        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-        monotonicTimeNanos: clock.monotonicTimeNanos,
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + ahead,
-        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + ahead)
-      }
+      const clock = yield* makeAheadClock
       const { server, status } = yield* Effect.provideService(
         setUp({ ...fast, maxElapsed: "1 hour" }),
         Clock.Clock,
-        set
+        clock
       )
       yield* server.reload(john("changed"))
       yield* status.seen("Reconnecting", 3)
-      ahead = 7_200_000
+      yield* clock.setWall(7_200_000)
       yield* status.seen("Reconnecting", 8)
-      ahead = -7_200_000
+      yield* clock.setWall(-14_400_000)
       yield* status.seen("Reconnecting", 12)
       yield* server.reload(john("p0"))
       yield* status.connected(2)
@@ -259,11 +251,7 @@ describe("the first connect", () => {
       const operator = yield* TestOperator.make()
       const account = yield* operator.account("app")
       const { creds } = yield* account.user("john")
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-"))),
-        (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
-      )
-      const file = path.join(directory, "john.creds")
+      const file = path.join(yield* directory, "john.creds")
       fs.writeFileSync(file, creds, { mode: 0o600 })
       const servers = [(yield* TestNatsServer.make(john("p1"))).url, (yield* TestNatsServer.make(john("p2"))).url]
       const forms: ReadonlyArray<NatsClient.Options["auth"]> = [
