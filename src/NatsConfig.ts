@@ -119,8 +119,8 @@ export interface NatsConfig extends Input {
  */
 export interface ReconnectInput {
   /**
-   * How long to wait before the second attempt of an outage. The first is made at once; an attempt tries every server. A
-   * number is milliseconds; more than 0, at most 24 days. Default 100 ms (or `maxDelay`, if that is less).
+   * How long to wait before the second attempt of an outage. The first is made at once, but for `jitter`; an attempt tries
+   * every server. A number is milliseconds; more than 0, at most 24 days. Default 100 ms (or `maxDelay`, if that is less).
    */
   readonly initialDelay?: Duration.Input | undefined
   /**
@@ -130,7 +130,10 @@ export interface ReconnectInput {
   readonly maxDelay?: Duration.Input | undefined
   /** What each delay is multiplied with for the next: a number from 1 (all the same) to 100. Default 2. */
   readonly factor?: number | undefined
-  /** Each delay is between its half and its whole, so that clients do not come back all at once. Default `true`. */
+  /**
+   * Each delay is between its half and its whole, and the first attempt after a loss waits for up to `initialDelay`, at most
+   * 100 ms, so that clients do not come back all at once. Default `true`.
+   */
   readonly jitter?: boolean | undefined
   /**
    * Attempts in one outage after which the client gives up: a whole number from 1 to 1,000,000,000, or `"forever"`. An
