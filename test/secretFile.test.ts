@@ -171,7 +171,7 @@ describe("a path that hangs", () => {
 describe("a path that many read", () => {
   it.live("is open once at a time, also where one who has read it reads it again, and is closed each time", () =>
     Effect.gen(function*() {
-      const file = `${yield* folder}/it`
+      const file = `${yield* directory}/it`
       fs.writeFileSync(file, "text")
       const promises = process.getBuiltinModule("node:fs/promises")
       const open = { now: 0, most: 0, ever: 0 }

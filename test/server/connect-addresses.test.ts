@@ -156,7 +156,7 @@ describe("a name with several addresses", () => {
   it.effect("has ended then, also where the lookup has left no time to begin them all", () =>
     Effect.gen(function*() {
       const { port } = yield* TestFakeServer.make([])
-      let know = (_: ReadonlyArray<string>): void => {}
+      let know: (addresses: ReadonlyArray<string>) => void = () => {}
       const asked = yield* names({
         [name]: new Promise((resume) => {
           know = resume
