@@ -45,6 +45,7 @@ describe("the first write", () => {
     const transport: Transport = {
       listener: { data: () => {}, drained: () => {}, ended: () => {} },
       backlog: 0,
+      writing: 0,
       write: (bytes) => writes.push(Buffer.from(bytes).toString()),
       destroy: () => {}
     }

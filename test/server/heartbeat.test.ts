@@ -42,12 +42,14 @@ describe.concurrent("half open, with pings every 30 seconds", () => {
       Effect.gen(function*() {
         const { nats, proxy, status } = yield* setUp({ connectTimeout: "600 millis" })
         yield* proxy.swallow("toClient")
+        const began = performance.now()
         yield* Effect.ignore(operation(nats))
         yield* Effect.timeoutOrElse(status.seen("Disconnected"), {
           duration: "10 seconds",
           orElse: () => Effect.die("the session goes on")
         })
         assert.deepStrictEqual(status.losses, ["StaleConnection"])
+        assert.isAtLeast(performance.now() - began, 780)
         yield* proxy.heal
         yield* status.connected(2)
       }))
@@ -78,6 +80,16 @@ describe("a healthy connection", () => {
       yield* nats.flush
       // The flush's own.
       assert.strictEqual((yield* pings) - quiet, 1)
+      assert.deepStrictEqual(status.losses, [])
+    }))
+
+  it.live("on which a request times out is left alone where the way is long", () =>
+    Effect.gen(function*() {
+      const { nats, proxy, status } = yield* setUp({ connectTimeout: "2 seconds" })
+      yield* nats.flush
+      yield* proxy.delay("300 millis")
+      yield* Effect.flip(nats.request("silent", "", { timeout: "50 millis" }))
+      yield* nats.flush
       assert.deepStrictEqual(status.losses, [])
     }))
 

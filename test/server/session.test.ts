@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestCertificates, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ConnectionReset, StaleConnection } from "../../src/ConnectError.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
 import type { Session } from "../../src/internal/wire/session.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
+import { until } from "../fixtures/following.ts"
 
 /** Keeps the texts of its messages. */
 class Texts implements MessageTarget {
@@ -83,6 +84,34 @@ describe("a session", () => {
       yield* Fiber.join(fiber)
       assert.strictEqual(session.backlog, 0)
       yield* pinged(session)
+    }))
+
+  it.live("tells how much is left of a long write, with TLS too", () =>
+    Effect.gen(function*() {
+      const authority = yield* TestCertificates.authority()
+      const certificate = yield* authority.issue({ names: ["localhost"] })
+      const payload = new Uint8Array(32 * 1024 * 1024)
+      const tcp = yield* TestNatsServer.make({ maxPayload: payload.length })
+      const tls = yield* TestNatsServer.make({ maxPayload: payload.length, tls: certificate })
+      const ca = { tls: { ca: authority.cert } }
+      for (
+        const [server, url, options] of [[tcp, tcp.url, {}], [tls, `tls://localhost:${tls.port}`, ca]] as const
+      ) {
+        const session = yield* dialTo(url, options)
+        yield* drained(session)
+        assert.isFalse(session.isFull)
+        yield* server.pause
+        session.writer.publish("large", "", undefined, payload)
+        // Past the small write before it.
+        yield* until(Effect.sync(() => session.writing > payload.length / 2))
+        assert.isTrue(session.isFull)
+        // The system has taken a part of it, and the backlog has all of it.
+        assert.isBelow(session.writing, payload.length)
+        assert.isAbove(session.backlog, payload.length)
+        yield* server.resume
+        yield* drained(session)
+        assert.strictEqual(session.writing, 0)
+      }
     }))
 
   it.live("a small write that is all taken calls back too", () =>

@@ -52,21 +52,23 @@ class Heartbeat {
   /** Pings at once, and gives the session up when nothing at all has come within `connectTimeout`. */
   readonly probe: Effect.Effect<void> = Effect.suspend(() => {
     const { session } = this
-    let { backlog, heard } = session
-    let gone = taken(session)
-    // What is taken from a full buffer was received on the other side: the ping is still on its way.
-    const moves = (): boolean => {
-      const before = { backlog, gone }
-      backlog = session.backlog
-      gone = taken(session)
-      return before.backlog > 0 && before.gone !== gone
+    const { heard } = session
+    let lives = false
+    let wasFull = false
+    let [gone, left] = [0, 0]
+    // What is taken from a socket that was full was received on the other side: the ping is still on its way. What leaves
+    // into one that has room says nothing: the ping itself does.
+    const isAlive = (): boolean => {
+      const { isFull, writing } = session
+      const now = taken(session)
+      lives ||= session.heard !== heard || (wasFull && (now > gone || writing < left))
+      wasFull = isFull
+      gone = now
+      left = writing
+      return lives
     }
     session.ping(() => {})
-    const isAlive = (): boolean => session.heard !== heard || moves()
-    return Effect.andThen(
-      this.wait(this.patience, isAlive),
-      () => this.unlessHeard(() => session.heard !== heard || moves())
-    )
+    return Effect.andThen(this.wait(this.patience, isAlive), () => this.unlessHeard(isAlive))
   })
 
   private readonly beat: Effect.Effect<void> = Effect.suspend(() => {

@@ -80,6 +80,10 @@ export interface Session {
   readonly heard: number
   /** Bytes handed to the writer that the operating system has not taken yet. */
   readonly backlog: number
+  /** Whether its buffer is full: it has not taken all that was given to it. */
+  readonly isFull: boolean
+  /** What is left of the write that is under way, where the runtime tells. `backlog` has all of it until it is done. */
+  readonly writing: number
   /** Calls back once, when `backlog` is zero or the session has ended. */
   drained(resume: () => void): void
   /**

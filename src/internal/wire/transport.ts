@@ -22,6 +22,8 @@ export interface Transport {
   listener: TransportListener
   /** Bytes written that the operating system has not taken yet. */
   readonly backlog: number
+  /** What is left of the write that is under way, where the runtime tells. `backlog` has all of it until it is done. */
+  readonly writing: number
   /** The bytes must not change until they have been taken. Ignored after the end. */
   write(bytes: Uint8Array): void
   /** Releases the socket at once. Idempotent; the listener is not called any more. */

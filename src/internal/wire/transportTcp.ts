@@ -8,6 +8,12 @@ import { lazyTls } from "./lazyTls.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { afterLastWord, watchWrites } from "./transportLastWord.ts"
 
+/** Of Node's sockets: by this they tell for their own timeouts whether a long write moves. TLS has that of TCP below it. */
+interface Handle {
+  readonly writeQueueSize?: number
+  readonly _parent?: Handle | null
+}
+
 export class TcpTransport implements Transport {
   listener: TransportListener
   private socket: Net.Socket
@@ -52,6 +58,11 @@ export class TcpTransport implements Transport {
 
   get backlog(): number {
     return this.over ? 0 : this.socket.writableLength
+  }
+
+  get writing(): number {
+    const { _handle } = this.socket as { readonly _handle?: Handle | null }
+    return (_handle?._parent ?? _handle)?.writeQueueSize ?? 0
   }
 
   write(bytes: Uint8Array): void {

@@ -73,6 +73,10 @@ export class WebSocketTransport implements Transport, FrameSink {
     return this.inner.backlog
   }
 
+  get writing(): number {
+    return this.inner.writing
+  }
+
   write(bytes: Uint8Array): void {
     if (!this.over) {
       this.payPong()

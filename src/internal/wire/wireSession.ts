@@ -125,6 +125,14 @@ export class WireSession implements Session {
     return this.isOpen ? this.writer.bytesOut - this.sent + this.transport.backlog : 0
   }
 
+  get isFull(): boolean {
+    return this.transport.backlog > 0
+  }
+
+  get writing(): number {
+    return this.transport.writing
+  }
+
   drained(resume: () => void): void {
     if (this.backlog === 0) {
       resume()
