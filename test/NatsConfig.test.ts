@@ -170,6 +170,16 @@ describe("a configuration", () => {
       assert.strictEqual(fast.reconnect && Duration.toMillis(fast.reconnect.initialDelay), 50)
     }))
 
+  it.effect("has the headers that have a value", () =>
+    Effect.gen(function*() {
+      const { webSocket } = yield* NatsConfig.decode({ webSocket: { headers: { cookie: undefined, origin: "a" } } })
+      assert.deepStrictEqual(Object.keys(webSocket?.headers ?? {}), ["origin"])
+    }))
+
+  const ofHandshake = (
+    "host upgrade connection keep-alive proxy-connection te trailer expect transfer-encoding content-length " +
+    "Sec-WebSocket-Protocol Sec-WebSocket-Extensions"
+  ).split(" ")
   const faults: ReadonlyArray<readonly [string, unknown, ReadonlyArray<readonly [string, RegExp]>]> = [
     ["no object", 5, [["", /must be an object.*a number/]]],
     ["no server", { servers: [] }, [["servers", /at least one/]]],
@@ -206,6 +216,9 @@ describe("a configuration", () => {
     ["headers that are one secret", { webSocket: { headers: Redacted.make("cookie: a") } }, [
       ["webSocket.headers", /value for each name/]
     ]],
+    ["the headers that the handshake writes, or that give it a body", {
+      webSocket: { headers: Object.fromEntries(ofHandshake.map((name) => [name, "a"])) }
+    }, ofHandshake.map((name) => [`webSocket.headers.${name}`, /handshake/] as const)],
     ["more headers than anybody needs", {
       webSocket: { headers: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`a${i}`, "b"])) }
     }, [["webSocket.headers", /at most 100/]]],
@@ -311,6 +324,9 @@ describe("a configuration of the environment", () => {
     ]],
     ["a header without its value", { NATS_WEBSOCKET_HEADERS: "cookie: a=b\\nauthorization" }, [
       "NATS_WEBSOCKET_HEADERS: must have a value for each name"
+    ]],
+    ["a header twice", { NATS_WEBSOCKET_HEADERS: "cookie: a=b\ncookie: c=d" }, [
+      "each name once, and is text"
     ]],
     ["a header of the handshake", { NATS_WEBSOCKET_HEADERS: "upgrade: a" }, [
       "NATS_WEBSOCKET_HEADERS.upgrade: is written by the handshake"

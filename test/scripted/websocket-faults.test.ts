@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import * as net from "node:net"
 import { type DialTestOptions, dialTo, Recorder, refusal } from "../fixtures/dialling.ts"
 import { until } from "../fixtures/following.ts"
+import { listenAt } from "../fixtures/names.ts"
 
 /** A frame as servers send it, of at most 65,535 bytes. */
 const fromServer = (first: number, payload: Uint8Array | string, mask = 0): Buffer => {
@@ -164,5 +165,19 @@ describe("pings of a WebSocket", () => {
       yield* until(Effect.sync(() => received().at(-1)?.payload === latest))
       const pongs = received().filter(({ opcode }) => opcode === 10)
       assert.isBelow(pongs.length, many)
+    }))
+})
+
+describe("a listener that does not answer the request for a WebSocket", () => {
+  it.live("is not spoken to besides, and is a ConnectTimedOut", () =>
+    Effect.gen(function*() {
+      const received: Array<Buffer> = []
+      const { port } = yield* TestFakeServer.make([])
+      yield* listenAt("127.0.0.2", port, (socket) => {
+        socket.on("data", (chunk) => received.push(chunk))
+      })
+      const error = yield* refusal(`ws://127.0.0.2:${port}`, { connectTimeout: 400 })
+      assert.deepInclude(error, { _tag: "ConnectTimedOut", stage: "info" })
+      assert.match(Buffer.concat(received).toString("latin1"), /^GET [^]*\r\n\r\n$/)
     }))
 })

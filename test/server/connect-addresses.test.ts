@@ -174,6 +174,18 @@ describe("a name with several addresses", () => {
       assert.strictEqual(second.size, 0)
     }))
 
+  it.live("is spoken to at each of them that keeps silent: one that waits for that is no NATS server", () =>
+    Effect.gen(function*() {
+      const { port } = yield* TestFakeServer.make([])
+      yield* names({ [name]: ["127.0.0.2", "127.0.0.3"] })
+      yield* listenAt("127.0.0.2", port)
+      yield* listenAt("127.0.0.3", port, (socket) => {
+        socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))
+      })
+      const error = yield* refusal(`nats://${name}:${port}`, { connectTimeout: 1000 })
+      assert.deepStrictEqual(error.attempts?.map((each) => each.error._tag), ["ConnectTimedOut", "NotANatsServer"])
+    }))
+
   it.live("is verified as the name, whatever its addresses", () =>
     Effect.gen(function*() {
       const authority = yield* TestCertificates.authority()
@@ -268,6 +280,19 @@ describe("a name", () => {
       const error = yield* refusal(`nats://${name}:4222`)
       assert.strictEqual(error._tag, "ServerNotFound")
       assert.propertyVal(error.cause, "code", "ENOTFOUND")
+    }))
+
+  it.live("that cannot even be looked up is one, too", () =>
+    Effect.gen(function*() {
+      const cause = new Error("no threads")
+      yield* names({
+        get [name](): never {
+          throw cause
+        }
+      })
+      const error = yield* refusal(`nats://${name}:4222`)
+      assert.strictEqual(error._tag, "ServerNotFound")
+      assert.strictEqual(error.cause, cause)
     }))
 
   it.effect("that the name service does not answer for is a ConnectTimedOut at stage lookup, by the Clock", () =>

@@ -140,18 +140,23 @@ describe("a static JWT that is not valid yet", () => {
       const nats = yield* NatsClient.make({
         servers: server.url,
         auth: { _tag: "Jwt", jwt, seed },
-        reconnect: { onFirstConnect: "background" }
+        reconnect: { jitter: false, initialDelay: "7 seconds", maxDelay: "7 seconds", onFirstConnect: "background" }
       })
       const status = yield* follow(nats)
       for (let round = 1; round <= 30; round++) {
         yield* status.until(({ last }) => last._tag === "Closed" || status.all("Reconnecting").length >= round)
         yield* oneTurn
-        yield* TestClock.adjust("5 seconds")
+        yield* TestClock.adjust("7 seconds")
       }
       assert.deepInclude(status.last, { _tag: "Reconnecting" })
       for (const { reason } of status.all("Reconnecting")) {
         assert.deepInclude(reason, { _tag: "CredentialsExpired", notYetValid: true })
       }
+      // Each by the schedule: there is no last dial to hurry to.
+      assert.deepStrictEqual(
+        new Set(status.all("Reconnecting").map(({ delayMillis }) => delayMillis)),
+        new Set([7_000])
+      )
       assert.strictEqual((yield* nats.stats).dials, 0)
     }))
 

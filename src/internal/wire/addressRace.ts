@@ -89,7 +89,6 @@ export class AddressRace {
 
   /** The time of all is over. */
   expire(): void {
-    if (this.over) return
     this.timeIsUp = true
     if (this.runs.length === 0) {
       const { server, timeoutMillis } = this.options
