@@ -296,6 +296,17 @@ describe("a configuration of the environment", () => {
       assert.strictEqual(config.servers[0].host, "a")
     }))
 
+  it.effect("has a header for each line of one, of blanks and colons those of the value", () =>
+    Effect.gen(function*() {
+      const { webSocket } = yield* fromEnv({
+        NATS_WEBSOCKET_HEADERS: "\n authorization :  Bearer a:b \n\ncookie: c=d\n"
+      })
+      assert.deepStrictEqual(
+        Object.entries(webSocket?.headers ?? {}).map(([name, value]) => [name, Redacted.value(value)]),
+        [["authorization", "Bearer a:b"], ["cookie", "c=d"]]
+      )
+    }))
+
   it.effect("with a variable whose name goes on in another one reads both", () =>
     Effect.gen(function*() {
       const config = yield* fromEnv({ NATS_TLS_CA_FILE: "/ca.pem", NATS_CREDS_FILE: "/john.creds" })

@@ -7,6 +7,7 @@ import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
+import { fromTcp } from "../../src/internal/wire/connectFailure.ts"
 import { type DialTestOptions, dialTo, inTime, password, refusal } from "../fixtures/dialling.ts"
 
 const repeats = 10
@@ -70,6 +71,17 @@ describe("a server that stalls", () => {
       const error = yield* row([{ expect: "PING" }, { end: "FIN" }], "ConnectTimedOut info", { connectTimeout: 3000 })
       assert.include(error.message, "handshakeFirst")
     }))
+
+  it("a connect that the system has given up is a ConnectTimedOut with what was waited, and its error", () => {
+    const cause = Object.assign(new Error("connect ETIMEDOUT"), { code: "ETIMEDOUT" })
+    const peer = { server: "nats://a:4222", hosts: [], method: "Anonymous" } as const
+    assert.deepInclude(fromTcp(peer, cause, 1234), {
+      _tag: "ConnectTimedOut",
+      stage: "tcp",
+      timeoutMillis: 1234,
+      cause
+    })
+  })
 
   it.effect("the deadline is the Clock's", () =>
     Effect.gen(function*() {

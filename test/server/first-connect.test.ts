@@ -151,6 +151,12 @@ describe("background", () => {
           assert.strictEqual((lost.reason as { readonly _tag: string })._tag, reason)
         }
       }
+      // What one server said counts while the next is still dialled.
+      const both = yield* NatsClient.make({ servers: [server.url, silent.url], randomizeServers: false, ...fails })
+      yield* until(Effect.map(both.stats, ({ dials }) => dials === 2))
+      const lost = yield* Effect.flip(both.publish("out", "1"))
+      assert(lost._tag === "ConnectionLost", lost._tag)
+      assert.strictEqual(lost.reason._tag, "ConnectionRefused")
     }))
 
   it.live("a payload is measured by the server's default first, and by what the server takes when it is sent", () =>

@@ -157,6 +157,11 @@ describe("a reconnect that is asked for", () => {
       assert.deepStrictEqual(putOff(), [200])
       yield* app.reconnect
       assert.deepStrictEqual(putOff(), [200])
+      // One that is kept for a second ends their row.
+      yield* Effect.sleep("1100 millis")
+      yield* proxy.drop("RST")
+      yield* status.connected(9)
+      assert.deepStrictEqual(putOff(), [200])
     }))
 })
 
