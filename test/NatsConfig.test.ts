@@ -189,6 +189,14 @@ describe("a configuration", () => {
     ["a comma in a password", { servers: "nats://john:12,34@a" }, [["servers", /%2C/]]],
     ["an unknown key", { conectTimeout: 5 }, [["conectTimeout", /did you mean `connectTimeout`/]]],
     ["a key of another client", { url: "nats://a" }, [["url", /use `servers`/]]],
+    ["keys of nats.js and of others for a WebSocket", { noRandomize: true, headers: {}, wsHeaders: {} }, [
+      ["noRandomize", /use `randomizeServers: false`/],
+      ["headers", /use `webSocket.headers`/],
+      ["wsHeaders", /use `webSocket.headers`/]
+    ]],
+    ["a time that is none", { reconnect: { refusalTimeout: "ever" } }, [
+      ["reconnect.refusalTimeout", /a duration.*, or "forever"/]
+    ]],
     ["delays out of order", { reconnect: { initialDelay: 9, maxDelay: 8 } }, [[
       "reconnect.maxDelay",
       /less than `initialDelay`/

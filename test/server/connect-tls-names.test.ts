@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { TestCertificates, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as tls from "node:tls"
+import { tlsOptions } from "../../src/internal/wire/tlsOptions.ts"
 import { dialTo, pinged, refusal } from "../fixtures/dialling.ts"
 import { names } from "../fixtures/names.ts"
 
@@ -63,4 +64,17 @@ describe("a host with a dot at its end", () => {
       yield* refusal(`tls://127.0.0.1:${port}`, { tls: { ca, serverName: "localhost.", handshakeFirst: true } })
       assert.deepStrictEqual(asked, ["localhost"])
     }))
+
+  it("is asked for without it, the first of several that is a name; an address is asked for by no name", () => {
+    const material = { mode: "require", handshakeFirst: false, dangerouslyDisableVerification: false } as const
+    for (
+      const [hosts, servername] of [
+        [["localhost."], "localhost"],
+        [["127.0.0.1", "a.test."], "a.test"],
+        [["127.0.0.1", "::1"], ""]
+      ] as const
+    ) {
+      assert.propertyVal(tlsOptions(hosts, material), "servername", servername)
+    }
+  })
 })

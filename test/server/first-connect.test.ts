@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NatsClient, NatsHealth, NatsLayer } from "effect-nats"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { follow, keepLedger, until } from "../fixtures/following.ts"
+import { identity } from "../fixtures/identity.ts"
 
 /** Anonymous, and counts how often it was asked, which is once a dial. */
 const counted = () => {
@@ -83,6 +84,20 @@ describe("fail and wait", () => {
       )
       assert.strictEqual(error._tag, "ConnectionRefused")
       assert.strictEqual(asked.times, 4)
+    }))
+})
+
+describe("wait", () => {
+  it.live("fails at once for what is no matter of time: something else that answers, a static JWT that has expired", () =>
+    Effect.gen(function*() {
+      const other = yield* TestFakeServer.make([{ send: "SSH-2.0-OpenSSH_9.2\r\n" }])
+      const slow = { initialDelay: "1 hour", maxDelay: "1 hour", onFirstConnect: "wait" } as const
+      const answered = yield* Effect.flip(NatsClient.make({ servers: other.url, reconnect: slow }))
+      assert.strictEqual(answered._tag, "NotANatsServer")
+      const john = identity(1)
+      const auth = { _tag: "Jwt", jwt: john.jwt({ exp: 60 }), seed: john.seed } as const
+      const refused = yield* Effect.flip(NatsClient.make({ servers: other.url, auth, reconnect: slow }))
+      assert.strictEqual(refused._tag, "CredentialsExpired")
     }))
 })
 

@@ -137,6 +137,15 @@ describe("a reconnect that is asked for", () => {
       assert.notInclude(status.tags, "Reconnecting")
     }))
 
+  it.effect("is dialled at once, without the small wait of a loss", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({ servers: server.url })
+      // By the test's clock no time passes.
+      for (let i = 0; i < 3; i++) yield* app.reconnect
+      assert.strictEqual((yield* app.stats).reconnects, 3)
+    }))
+
   it.live("counts with no sessions that are kicked at once, and is not put off by them", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})

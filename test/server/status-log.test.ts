@@ -4,6 +4,7 @@ import { Deferred, Effect, Fiber, Layer, Logger, References, Stream } from "effe
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { follow, until } from "../fixtures/following.ts"
+import { listenAt } from "../fixtures/names.ts"
 
 const fast = { initialDelay: "10 millis", maxDelay: "40 millis" } as const
 const canary = "canary-9f3b21"
@@ -65,6 +66,24 @@ describe("the log has", () => {
       assert.isAbove(Number(back.annotations["afterMillis"]), 10)
       assert.deepInclude(of("WARN")[1].annotations, { client: "orders", server: server.url })
       assert.notInclude(JSON.stringify(lines), canary)
+    }))
+
+  it.live("no cause of an outage that passes by itself, and each that does not", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make()
+      const { provide, told } = recorded()
+      const nats = yield* provide(NatsClient.make({ servers: server.url, reconnect: fast }))
+      const status = yield* follow(nats)
+      yield* server.kill
+      yield* status.seen("Reconnecting", 3)
+      const lost = `WARN The connection to NATS was lost ${status.losses[0]}`
+      assert.deepStrictEqual(told(), [lost])
+      yield* listenAt("127.0.0.1", server.port, (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"))
+      const before = status.all("Reconnecting").length
+      yield* status.until((seen) =>
+        seen.all("Reconnecting").slice(before).filter(({ reason }) => reason._tag === "NotANatsServer").length > 2
+      )
+      assert.deepStrictEqual(told(), [lost, "WARN Still not connected to NATS NotANatsServer"])
     }))
 
   it.live("at Debug every dial, with server, stage, time and cause", () =>

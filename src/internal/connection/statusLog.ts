@@ -91,7 +91,6 @@ export class StatusLog {
   /** There is a session. `now` is by the clock of `since`. */
   back(server: string, now: number): Effect.Effect<void> {
     const { outage } = this
-    this.outage = undefined
     if (outage === undefined) return Effect.void
     const afterMillis = Math.round(now - outage.since)
     const text = `Connected to NATS${outage.isFirst ? "" : " again"} after ${

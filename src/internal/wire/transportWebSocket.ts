@@ -161,7 +161,7 @@ export class WebSocketTransport implements Transport, FrameSink {
   private refuse(text: string): void {
     this.destroy()
     const [firstLine] = text.split(/\r?\n/, 1)
-    const status = /^HTTP\/1\.[01] (\d{3})(?!\d)/.exec(firstLine)
+    const status = /^HTTP\/1\.[01] (\d{3})/.exec(firstLine)
     this.refused({ firstLine, status: status === null ? undefined : Number(status[1]) })
   }
 
