@@ -80,6 +80,13 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("a reply 
       yield* serve(url, "a", { nats: { auth: any } })
       const { users } = yield* caller(url, { nats: reserved })
       assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "PermissionsViolation")
+      // All at once, each is told, whatever of it are events.
+      const together = yield* Effect.forEach(
+        Array.from({ length: 2_000 }),
+        () => Effect.exit(users.Which()),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(new Set(together.map(failureTag)), new Set(["PermissionsViolation"]))
       assert.strictEqual((yield* Effect.flip(caller(url, { nats: deaf })))._tag, "PermissionsViolation")
     }))
 })

@@ -27,11 +27,16 @@ export interface Refusable {
   emit(event: StatusEvent): void
 }
 
+/** Called outside the read loop, with what gives the error for a subject that may not be published to. */
+export type DeniedListener = (errorFor: (subject: string) => PermissionsViolation | undefined) => void
+
 /** Of the different things that a server says within a turn, so many are told as events. */
 const mostTold = 128
 
 export class Refusals {
   readonly watches = new Set<ConfirmWatch>()
+  /** What waits for answers to messages of its own, beside the requests of the client. Events are bounded, and may not tell. */
+  readonly listeners = new Set<DeniedListener>()
   /** Of this turn: subjects that may not be published to, and what has been told. */
   private denied: Set<string> | undefined
   private readonly told = new Set<string>()
@@ -100,6 +105,7 @@ export class Refusals {
     }
     for (const watch of this.watches) watch.denied ??= errorFor(watch.subject) ?? errorFor(watch.reply)
     this.connection.mux.failEach(errorFor)
+    for (const listener of this.listeners) listener(errorFor)
   }
 
   private subscribeDenied(text: string, { queue: named, subject }: PermissionsViolationText, opening?: Opening): void {

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { asPart } from "../../internal/operations/background.ts"
+import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { rpcServerEndHeader } from "../../internal/protocol/headerNames.ts"
 import { NatsClient } from "../../NatsClient.ts"
 import {
@@ -62,6 +63,11 @@ export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
       const made = client = new Client(nats, yield* nats.inbox, serialization, settings, scope, writeResponse)
       yield* asPart(made.answers.open(made))
       yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
+      const { listeners } = connectionOf(nats).refusals
+      yield* Effect.acquireRelease(
+        Effect.sync(() => listeners.add(made.onDenied)),
+        () => Effect.sync(() => listeners.delete(made.onDenied))
+      )
       yield* Effect.forkScoped(Stream.runForEach(nats.status, (event) => made.onStatus(event)), {
         startImmediately: true
       })
@@ -404,26 +410,21 @@ class Client implements InboxReader {
           }, { discard: true })
         )
       }
-      case "PermissionDenied": {
-        const { error } = event
-        if (error.operation !== "publish") return Effect.void
-        if (error.subject.startsWith(`${this.inbox}.`)) {
-          const call = this.calls.byNumber.get(Number(error.subject.slice(this.inbox.length + 1)))
-          if (call !== undefined) this.fail(call, clientError(error))
-        }
-        if (error.subject !== this.settings.subject) return Effect.void
-        // The server says nothing more of those that it has not passed on.
-        const calls = this.calls.all
-        for (const call of calls) {
-          if (call.isSent && call.link === undefined) this.fail(call, clientError(error))
-        }
-        return Effect.void
-      }
       case "Closed":
         this.failAll(new ConnectionClosed(event.reason === undefined ? {} : { reason: event.reason }))
         return Effect.void
       default:
         return Effect.void
+    }
+  }
+
+  /** The server says nothing more of a message that it has not passed on. */
+  readonly onDenied = (errorFor: (subject: string) => PermissionsViolation | undefined): void => {
+    const ofAll = errorFor(this.settings.subject)
+    for (const call of this.calls.all) {
+      const isUnclaimed = call.isSent && call.link === undefined
+      const error = (isUnclaimed ? ofAll : undefined) ?? errorFor(`${this.inbox}.${call.number}`)
+      if (error !== undefined) this.fail(call, clientError(error))
     }
   }
 
