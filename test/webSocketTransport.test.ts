@@ -19,7 +19,8 @@ const held = () => {
       written.push(Buffer.from(bytes))
       backlog += bytes.length
     },
-    destroy: () => {}
+    destroy: () => {},
+    writing: 0
   }
   const webSocket = new WebSocketTransport(
     inner,
