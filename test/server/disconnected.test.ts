@@ -162,11 +162,18 @@ describe("while there is no connection", () => {
           ["1", "2".padStart(200, "0"), "3"],
           (payload) => Effect.forkChild(Effect.exit(app.publish("out", payload)), { startImmediately: true })
         )
+        const waiting = yield* Effect.forEach(
+          [app.publish("out", "4".padStart(200, "0"), { confirm: true }), app.request("out", "5".padStart(200, "0"))],
+          (each) => Effect.forkChild(Effect.flip(each), { startImmediately: true })
+        )
         yield* proxy.heal
         yield* ledger.until(() => ledger.numbers.length >= 2)
         assert.deepStrictEqual(ledger.numbers, [1, 3])
         const failed = (yield* Effect.forEach(sending, Fiber.join)).map(Exit.isFailure)
         assert.deepStrictEqual(failed, [false, whileDisconnected === "wait", false])
+        for (const each of waiting) {
+          assert.deepInclude(yield* Fiber.join(each), { _tag: "MaxPayloadExceeded", size: 200, limit: 100 })
+        }
         yield* app.flush
         const undelivered = status.all("Undelivered").map(({ messages }) => messages)
         assert.deepStrictEqual(undelivered, whileDisconnected === "wait" ? [] : [1])

@@ -14,6 +14,7 @@ const headers = { a: "b" }
 class SoldOut
   extends Schema.TaggedError<SoldOut>()("SoldOut", { left: Schema.Finite }, { natsServiceErrorCode: 409 })
 {}
+class Large extends Schema.TaggedError<Large>()("Large", { text: Schema.String }, { natsServiceErrorCode: 507 }) {}
 const Shop = RpcGroup.make(
   Rpc.make("buy", { payload: { n: Schema.Finite }, success: Schema.Finite, error: SoldOut }),
   Rpc.make("forget", { error: SoldOut })
@@ -90,6 +91,9 @@ describe("a server that takes no headers", () => {
         yield* nats.publish("out", "1")
         yield* nats.publish("out", "2", { confirm: true })
         assert.strictEqual((yield* nats.request("echo", "x")).text, "x")
+        // As large as the server takes it without the trace.
+        const whole = "x".repeat((yield* nats.serverInfo).max_payload)
+        assert.strictEqual((yield* nats.request("echo", whole)).text, whole)
         assert.strictEqual((yield* Stream.runHead(nats.requestMany("echo", "y", { count: 1 })))._tag, "Some")
       }).pipe(Effect.withTracer(tracer))
       for (const message of yield* Fiber.join(heads)) assert.deepStrictEqual({ ...message.headers }, {})
@@ -125,6 +129,36 @@ describe("a server that takes no headers", () => {
         "Nats-Service-Error-Code": "400"
       })
       assert.strictEqual((yield* nats.request("good")).text, "x")
+      // A failure that does not fit is told without itself.
+      yield* given(NatsListener.make(
+        "big",
+        NatsListener.replying(() => Effect.fail(new Large({ text: "x".repeat(1_100_000) })))
+      ))
+      assert.deepStrictEqual(JSON.parse((yield* nats.request("big")).text), {
+        "Nats-Service-Error": "Large",
+        "Nats-Service-Error-Code": "507"
+      })
+    }))
+
+  it.live("has results that only begin like a failure, which stay results", () =>
+    Effect.gen(function*() {
+      const { given, nats } = yield* connect
+      const results = [
+        `{"Nats-Service-Error":"x","more":5}`,
+        `{"Nats-Service-Error":"x"`,
+        `{"Nats-Service-Error-Code":"1"}`
+      ]
+      const left = [...results]
+      yield* Effect.forkScoped(nats.consume("asked", (message) => message.respond(left.shift() ?? "")))
+      yield* nats.flush
+      const Asked = SubjectSchema.makeRequest("asked", { payload: Schema.String, success: Schema.Unknown })
+      for (const result of results) {
+        const answer = yield* Effect.result(given(Asked.request("")))
+        assert.strictEqual(
+          answer._tag === "Success" ? JSON.stringify(answer.success) : answer.failure._tag,
+          result.endsWith("}") ? result : "MessageDecodeError"
+        )
+      }
     }))
 })
 

@@ -68,10 +68,11 @@ describe.concurrent("several servers", () => {
 
 describe.concurrent("the first dial after a loss", () => {
   for (
-    const [title, jitter, requested, waited] of [
-      ["waits for a part of initialDelay that is drawn, 100 ms at most", true, false, [90]],
-      ["is made at once without jitter", false, false, []],
-      ["is made at once where it was asked for", true, true, []]
+    const [title, initialDelay, jitter, requested, waited] of [
+      ["waits for a part of initialDelay that is drawn, 100 ms at most", 5_000, true, false, [90]],
+      ["waits for a part of an initialDelay that is less than that", 50, true, false, [45]],
+      ["is made at once without jitter", 5_000, false, false, []],
+      ["is made at once where it was asked for", 5_000, true, true, []]
     ] as const
   ) {
     it.live(title, () =>
@@ -92,7 +93,7 @@ describe.concurrent("the first dial after a loss", () => {
         }
         const nats = yield* NatsClient.make({
           servers: `nats://127.0.0.1:${middle.port}`,
-          reconnect: { initialDelay: "5 seconds", jitter }
+          reconnect: { initialDelay, jitter }
         }).pipe(withChance(0.9), Effect.provideService(Clock.Clock, noting))
         const status = yield* follow(nats)
         slept.length = 0

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Logger, References, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { follow, until } from "../fixtures/following.ts"
 import { listenAt } from "../fixtures/names.ts"
 
@@ -84,6 +84,26 @@ describe("the log has", () => {
         seen.all("Reconnecting").slice(before).filter(({ reason }) => reason._tag === "NotANatsServer").length > 2
       )
       assert.deepStrictEqual(told(), [lost, "WARN Still not connected to NATS NotANatsServer"])
+    }))
+
+  it.live("what each server of a list says, where it does not pass by itself", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [{ user: "john", password: canary }] })
+      const other = yield* TestFakeServer.make([{ send: "SSH-2.0-OpenSSH_9.2\r\n" }, { end: "FIN" }])
+      const { provide, told } = recorded()
+      const nats = yield* provide(NatsClient.make({
+        servers: [server.url, other.url],
+        randomizeServers: false,
+        auth: { user: "john", password: canary },
+        reconnect: fast
+      }))
+      const status = yield* follow(nats)
+      yield* server.reload({ users: [{ user: "jane", password: "pw" }] })
+      yield* status.seen("Reconnecting", 3)
+      assert.deepStrictEqual(told().slice(1), [
+        "WARN Still not connected to NATS NotANatsServer",
+        "WARN Still not connected to NATS AuthorizationViolation"
+      ])
     }))
 
   it.live("at Debug every dial, with server, stage, time and cause", () =>

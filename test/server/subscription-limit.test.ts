@@ -184,7 +184,26 @@ describe("a limit that is lower when the client comes back", () => {
       yield* serve(again.url, "a")
       assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "SubscriptionLimitExceeded")
       yield* first.unsubscribe
-      assert.strictEqual(yield* users.Which(), "a")
+      // Several that open it again at once open one.
+      const answers = yield* Effect.all([users.Which(), users.Which(), users.Which()], { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers, ["a", "a", "a"])
+      assert.strictEqual((yield* nats.stats).subscriptions, 2)
+    }))
+
+  it.live("fails a call that has waited for the session on which its inbox is refused", () =>
+    Effect.gen(function*() {
+      const { lower, server } = yield* lowered(10, 2)
+      const nats = yield* NatsClient.make({ servers: server.url, ...patient })
+      const status = yield* follow(nats)
+      yield* nats.subscription("first")
+      yield* nats.subscription("second")
+      const users = yield* rpcClient(nats)
+      const waiting = yield* Effect.forkChild(
+        Effect.andThen(status.seen("Reconnecting"), Effect.exit(users.Which())),
+        { startImmediately: true }
+      )
+      yield* lower
+      assert.strictEqual(failureTag(yield* Fiber.join(waiting)), "SubscriptionLimitExceeded")
     }))
 })
 

@@ -35,18 +35,18 @@ export class Deadlines {
 
   add(entry: Expiring, timeoutMillis: number): void {
     entry.deadline = monotonicMillis(this.clock) + timeoutMillis
-    let list = this.lists.get(timeoutMillis)
-    if (list === undefined) {
-      list = new DeadlineList()
-      this.lists.set(timeoutMillis, list)
-      this.fork(this.watch(timeoutMillis, list))
-    }
+    const known = this.lists.get(timeoutMillis)
+    const list = known ?? new DeadlineList()
     entry.list = list
     entry.previous = list.tail
     entry.next = undefined
     if (list.tail === undefined) list.head = entry
     else list.tail.next = entry
     list.tail = entry
+    if (known !== undefined) return
+    this.lists.set(timeoutMillis, list)
+    // Last: who is forked may look at once.
+    this.fork(this.watch(timeoutMillis, list))
   }
 
   remove(entry: Expiring): void {
