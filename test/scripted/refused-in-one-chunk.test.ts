@@ -146,6 +146,16 @@ describe("what a server refuses", () => {
       assert.isBelow(wire.events.length, 1_000)
     }))
 
+  it.live("of a request that has its reply in the same chunk is nothing: the reply counts", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired()
+      wire.attach()
+      const [answered, other] = [yield* ask(wire), yield* ask(wire)]
+      wire.receive(`PONG\r\n-ERR 'Permissions Violation for Publish to "a"'\r\n${wire.reply(1, "x")}`)
+      assert.strictEqual(textOf(yield* Fiber.join(answered)), "x")
+      assert.include(textOf(yield* Fiber.join(other)), "may not publish")
+    }))
+
   it.live("is the cause of an end that follows, also behind a PING", () =>
     Effect.gen(function*() {
       const wire = yield* wired()

@@ -243,7 +243,10 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         })
       const plain = yield* answer(undefined)
       assert.isTrue(Exit.isFailure(plain) && Cause.hasInterrupts(plain.cause))
-      assert.strictEqual(failureTag(yield* answer({ "Rpc-Server-End": "maintenance" })), "RpcServerLost")
+      assert.deepInclude(failureIn(yield* answer({ "Rpc-Server-End": "maintenance" })), {
+        _tag: "RpcServerLost",
+        reason: "shutdown"
+      })
     }))
 
   it.effect("a handler that interrupts itself is an interruption for its caller, also while the server is shut down", () =>
