@@ -53,7 +53,7 @@ import * as RpcServer from "effect/rpc/RpcServer"
 import type * as Scope from "effect/Scope"
 import type { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
-import * as Client from "./internal/rpcClient.ts"
+import * as Client from "./internal/rpcClientProtocol.ts"
 import { isRpcFailure, type RpcFailure } from "./internal/rpcFailure.ts"
 import * as Server from "./internal/rpcServer.ts"
 

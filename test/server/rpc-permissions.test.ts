@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import { TestNatsServer } from "effect-nats/testing"
 import { auth, user } from "../fixtures/losing.ts"
 import { caller, failureIn, failureTag, serve } from "../fixtures/rpcRigs.ts"
@@ -70,5 +70,23 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
       yield* seen.until("Wait 1 started", 1)
       yield* broker.reload(user(["users"]))
       assert.deepInclude(failureIn(yield* Fiber.join(call)), { _tag: "RpcServerLost", reason: "ended" })
+    }))
+
+  it.effect("a client whose user loses its inbox tells the server that nobody waits any more", () =>
+    Effect.gen(function*() {
+      const users = (deny: ReadonlyArray<string>) => ({
+        users: [...user(deny).users, { user: "server", password }]
+      })
+      const broker = yield* TestNatsServer.make(users([]))
+      const { seen } = yield* serve(broker.url, "a", as("server"))
+      const { users: calls } = yield* caller(broker.url, { nats: { auth }, pingInterval: "1 hour" })
+      const begun = yield* Deferred.make<void>()
+      const reading = yield* Effect.forkChild(
+        Effect.exit(Stream.runForEach(calls.WhichStream(), () => Deferred.succeed(begun, undefined)))
+      )
+      yield* Deferred.await(begun)
+      yield* broker.reload(users(["_INBOX.>"]))
+      assert.strictEqual(failureTag(yield* Fiber.join(reading)), "PermissionsViolation")
+      yield* seen.until("WhichStream ended", 1)
     }))
 })

@@ -1,26 +1,21 @@
 /**
- * The client's side of the transport: see `rpcWire.ts` for what is sent.
+ * The client's side of the transport: its calls, and the servers that have them. See `rpcWire.ts` for what is sent.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as RpcClient from "effect/rpc/RpcClient"
 import type { RpcClientError } from "effect/rpc/RpcClientError"
 import { constEof, type FromClientEncoded, type FromServerEncoded, type RequestEncoded } from "effect/rpc/RpcMessage"
-import * as RpcSerialization from "effect/rpc/RpcSerialization"
+import type * as RpcSerialization from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import { asPart } from "../../internal/operations/background.ts"
-import { connectionOf } from "../../internal/operations/connectionOf.ts"
+import type * as Scope from "effect/Scope"
 import { rpcServerEndHeader } from "../../internal/protocol/headerNames.ts"
-import { NatsClient } from "../../NatsClient.ts"
+import type { NatsClient } from "../../NatsClient.ts"
 import {
   ConnectionClosed,
   ConnectionLost,
   NoResponders,
   type PermissionsViolation,
-  type SubscribeError,
   type SubscriptionLimitExceeded
 } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
@@ -38,7 +33,7 @@ import {
 import { Frames, withoutSpans } from "./rpcFrames.ts"
 import { Inbox, type InboxReader } from "./rpcInbox.ts"
 import { type Call, Calls, type Link } from "./rpcLinks.ts"
-import { callsPerPing, checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
+import { callsPerPing, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
 
 export interface ClientSettings {
   readonly subject: string
@@ -46,47 +41,9 @@ export interface ClientSettings {
   readonly maxPingOut: number
 }
 
-type WriteResponse = (clientId: number, response: FromServerEncoded) => Effect.Effect<void>
+export type WriteResponse = (clientId: number, response: FromServerEncoded) => Effect.Effect<void>
 
-export const makeClientProtocol = (settings: ClientSettings): Effect.Effect<
-  RpcClient.Protocol["Service"],
-  SubscribeError,
-  NatsClient | RpcSerialization.RpcSerialization | Scope.Scope
-> =>
-  Effect.gen(function*() {
-    yield* checkSubject(settings.subject)
-    const nats = yield* NatsClient
-    const serialization = yield* RpcSerialization.RpcSerialization
-    let client: Client | undefined
-    const protocol = yield* RpcClient.Protocol.make(Effect.fnUntraced(function*(writeResponse: WriteResponse) {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const made = client = new Client(nats, yield* nats.inbox, serialization, settings, scope, writeResponse)
-      yield* asPart(made.answers.open(made))
-      yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(made.leave, "1 second")))
-      const { listeners } = connectionOf(nats).refusals
-      yield* Effect.acquireRelease(
-        Effect.sync(() => listeners.add(made.onDenied)),
-        () => Effect.sync(() => listeners.delete(made.onDenied))
-      )
-      yield* Effect.forkScoped(Stream.runForEach(nats.status, (event) => made.onStatus(event)), {
-        startImmediately: true
-      })
-      yield* Effect.forkScoped(Effect.forever(Effect.delay(made.beat, settings.pingInterval)))
-      return {
-        send: (clientId: number, message: FromClientEncoded) => made.send(clientId, message),
-        supportsAck: true,
-        supportsTransferables: false,
-        codecFor: neverThrowingCodecs(serialization.codecFor)
-      }
-    }))
-    return RpcClient.Protocol.of({
-      ...protocol,
-      run: (clientId, onResponse) =>
-        Effect.onExit(protocol.run(clientId, onResponse), () => client?.forget(clientId) ?? Effect.void)
-    })
-  })
-
-class Client implements InboxReader {
+export class Client implements InboxReader {
   readonly inbox: string
   readonly answers: Inbox
   private readonly nats: NatsClient
