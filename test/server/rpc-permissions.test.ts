@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { TestNatsServer } from "effect-nats/testing"
+import { until } from "../fixtures/following.ts"
 import { auth, user } from "../fixtures/losing.ts"
 import { caller, failureIn, failureTag, serve } from "../fixtures/rpcRigs.ts"
 
@@ -72,21 +73,35 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
       assert.deepInclude(failureIn(yield* Fiber.join(call)), { _tag: "RpcServerLost", reason: "ended" })
     }))
 
+  /** A server, and a client of a user that can lose rights, with a call that the client knows to be at the server. */
+  const inFlight = Effect.fnUntraced(function*(allowed: ReturnType<typeof user>) {
+    const server = { user: "server", password }
+    const broker = yield* TestNatsServer.make({ users: [...allowed.users, server] })
+    const { seen } = yield* serve(broker.url, "a", as("server"))
+    const { nats, users } = yield* caller(broker.url, { nats: { auth }, pingInterval: "1 hour" })
+    const waiting = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })), { startImmediately: true })
+    yield* seen.until("Wait 1 started", 1)
+    // It is announced.
+    yield* until(Effect.map(nats.stats, ({ messagesIn }) => messagesIn === 1))
+    const reload = (less: ReturnType<typeof user>) => broker.reload({ users: [...less.users, server] })
+    return { reload, seen, users, waiting }
+  })
+
   it.effect("a client whose user loses its inbox tells the server that nobody waits any more", () =>
     Effect.gen(function*() {
-      const users = (deny: ReadonlyArray<string>) => ({
-        users: [...user(deny).users, { user: "server", password }]
-      })
-      const broker = yield* TestNatsServer.make(users([]))
-      const { seen } = yield* serve(broker.url, "a", as("server"))
-      const { users: calls } = yield* caller(broker.url, { nats: { auth }, pingInterval: "1 hour" })
-      const begun = yield* Deferred.make<void>()
-      const reading = yield* Effect.forkChild(
-        Effect.exit(Stream.runForEach(calls.WhichStream(), () => Deferred.succeed(begun, undefined)))
-      )
-      yield* Deferred.await(begun)
-      yield* broker.reload(users(["_INBOX.>"]))
-      assert.strictEqual(failureTag(yield* Fiber.join(reading)), "PermissionsViolation")
-      yield* seen.until("WhichStream ended", 1)
+      const { reload, seen, waiting } = yield* inFlight(user([]))
+      yield* reload(user(["_INBOX.>"]))
+      assert.strictEqual(failureTag(yield* Fiber.join(waiting)), "PermissionsViolation")
+      yield* seen.until("Wait 1 interrupted", 1)
+    }))
+
+  it.effect("a client whose user loses the right to call keeps the calls that a server has", () =>
+    Effect.gen(function*() {
+      const { reload, seen, users, waiting } = yield* inFlight(user([]))
+      const [{ permissions, ...rest }] = user([]).users
+      yield* reload({ users: [{ ...rest, permissions: { ...permissions, publish: ["users.>"] } }] })
+      assert.strictEqual(failureTag(yield* Effect.exit(users.Which())), "PermissionsViolation")
+      yield* Deferred.succeed(seen.gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(waiting), Exit.succeed("a 1"))
     }))
 })

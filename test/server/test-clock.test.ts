@@ -1,8 +1,9 @@
 /** A test clock stands still until the test moves it. A client of a real server does not wait for that. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { NatsClient, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
+import { until } from "../fixtures/following.ts"
 
 const withClient = Effect.provide(TestNatsServer.layerClient({}, { drainTimeout: "200 millis" }))
 
@@ -50,6 +51,17 @@ describe("a client of TestNatsServer.layerClient, under a test clock", () => {
       yield* server.restart
       yield* nats.flush
     }).pipe(withClient))
+
+  it.effect("lets go of a session whose server is silent, where that is asked for", () =>
+    Effect.gen(function*() {
+      const nats = yield* NatsClient.NatsClient
+      const server = yield* TestNatsServer.TestNatsServer
+      yield* server.pause
+      const asked = yield* Effect.forkChild(nats.reconnect, { startImmediately: true })
+      yield* until(Effect.map(nats.state, ({ _tag }) => _tag !== "Connected"))
+      yield* server.resume
+      yield* Fiber.join(asked)
+    }).pipe(Effect.provide(TestNatsServer.layerClient({}, { connectTimeout: "500 millis" }))))
 
   it.effect("stops what does not end: a listener, and the client", () =>
     Effect.gen(function*() {
