@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -168,6 +169,13 @@ describe("a configuration", () => {
       const fast = yield* NatsConfig.decode({ reconnect: { maxDelay: "50 millis" } })
       assert.strictEqual(slow.reconnect && Duration.toSeconds(slow.reconnect.maxDelay), 10)
       assert.strictEqual(fast.reconnect && Duration.toMillis(fast.reconnect.initialDelay), 50)
+    }))
+
+  it.effect("is encoded with the path and the query of its servers", () =>
+    Effect.gen(function*() {
+      const config = yield* NatsConfig.decode({ servers: "wss://a/b?c=d" })
+      const encoded = yield* Schema.encodeEffect(NatsConfig.NatsConfig)(config)
+      assert.deepStrictEqual(encoded.servers, ["wss://a:443/b?c=d"])
     }))
 
   it.effect("has the headers that have a value", () =>

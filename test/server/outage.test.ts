@@ -137,6 +137,16 @@ describe("a reconnect that is asked for", () => {
       assert.notInclude(status.tags, "Reconnecting")
     }))
 
+  it.live("is dialled once where nothing else is: reconnect: false ends with a loss, and with what that dial says", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const app = yield* NatsClient.make({ servers: server.url, reconnect: false })
+      yield* app.reconnect
+      assert.strictEqual((yield* app.stats).reconnects, 1)
+      yield* server.kill
+      assert.strictEqual((yield* Effect.flip(app.closed))._tag, "ConnectionClosed")
+    }))
+
   it.effect("is dialled at once, without the small wait of a loss", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})

@@ -77,7 +77,8 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
   const inFlight = Effect.fnUntraced(function*(allowed: ReturnType<typeof user>) {
     const server = { user: "server", password }
     const broker = yield* TestNatsServer.make({ users: [...allowed.users, server] })
-    const { seen } = yield* serve(broker.url, "a", as("server"))
+    // It does not find out by itself who is gone.
+    const { seen } = yield* serve(broker.url, "a", { ...as("server"), clientTimeout: "1 hour" })
     const { nats, users } = yield* caller(broker.url, { nats: { auth }, pingInterval: "1 hour" })
     const waiting = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "1" })), { startImmediately: true })
     yield* seen.until("Wait 1 started", 1)
