@@ -33,10 +33,7 @@ describe("a service of 2,000 endpoints", () => {
         const nats = yield* NatsClient.NatsClient
         assert.strictEqual((yield* nats.request("many.e1999")).header("Nats-Service-Error"), undefined)
         assert.lengthOf((yield* service.info).endpoints, 2000)
-      }).pipe(
-        Effect.provide(group.toLayer(handlers)),
-        Effect.provide(NatsClient.layer({ servers: server.url }))
-      )
+      }).pipe(Effect.provide([group.toLayer(handlers), NatsClient.layer({ servers: server.url })]))
     }))
 })
 
