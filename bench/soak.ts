@@ -37,6 +37,7 @@ interface Rig {
   readonly proxies: ReadonlyArray<TestNatsProxy.TestNatsProxy>
   readonly writers: ReadonlyArray<Client>
   readonly reader: Client
+  readonly responder: Client
   readonly ledger: Ledger
   /** Where the writers take their password from, and what the server takes. */
   readonly password: { source: string; server: string }
@@ -96,7 +97,7 @@ const makeRig: Effect.Effect<Rig, unknown, Scope.Scope> = Effect.gen(function*()
     running = yield* instance
     yield* Scope.close(before, Exit.void)
   })
-  return { server, proxies, writers, reader, ledger, password, deploy }
+  return { server, proxies, writers, reader, responder, ledger, password, deploy }
 })
 
 const publishing = ({ ledger }: Rig, writer: Client, name: string): Effect.Effect<never> =>
@@ -138,16 +139,18 @@ const link = (act: (proxy: TestNatsProxy.TestNatsProxy) => Effect.Effect<void>, 
   return Effect.andThen(act(proxy), Effect.andThen(Effect.sleep(millis), proxy.heal))
 }
 
-/** A fault of the server. What was promised before has reached the reader. */
-const outage = (act: (server: Rig["server"]) => Effect.Effect<void, unknown>): Fault => ({ ledger, reader, server }) =>
-  Effect.gen(function*() {
-    yield* ledger.outageBegins
-    // Twice: the server reads its clients side by side.
-    yield* Effect.andThen(Effect.ignore(reader.flush), Effect.ignore(reader.flush))
-    yield* act(server)
-    yield* Effect.andThen(Effect.ignore(reader.flush), reader.flush)
-    ledger.outageEnds()
-  })
+/** A fault of the server. What was promised before has reached the reader; after it reader and responder are back. */
+const outage =
+  (act: (server: Rig["server"]) => Effect.Effect<void, unknown>): Fault => ({ ledger, reader, responder, server }) =>
+    Effect.gen(function*() {
+      yield* ledger.outageBegins
+      // Twice: the server reads its clients side by side.
+      yield* Effect.andThen(Effect.ignore(reader.flush), Effect.ignore(reader.flush))
+      yield* act(server)
+      // A flush can end with the session that the fault ends.
+      yield* Effect.forEach([reader, responder], (client) => Effect.eventually(client.flush))
+      ledger.outageEnds()
+    })
 
 let rotations = 0
 
