@@ -45,7 +45,8 @@ const doors = {
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
   "identity/randomToken.ts": "names that must not be guessed",
-  "protocol/headerNames.ts": "the names of the headers that are read or written"
+  "protocol/headerNames.ts": "the names of the headers that are read or written",
+  "protocol/printable.ts": "text from outside, as it may be shown"
 }
 
 /** Core from the top down: root modules, and the rooms of `src/internal` with a slash. */
