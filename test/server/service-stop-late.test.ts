@@ -4,6 +4,7 @@ import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
+import { Rpc, RpcGroup } from "effect/rpc"
 import { until } from "../fixtures/following.ts"
 import { Slow } from "../fixtures/slow.ts"
 
@@ -56,6 +57,43 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
       yield* service.ended
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual((yield* Fiber.join(first)).header("Nats-Service-Error-Code"), "503")
+    }))
+
+  it.effect("begins no handler once its time is over, and turns away what waits at every endpoint for a slot", () =>
+    Effect.gen(function*() {
+      const nats = yield* connect
+      const own = yield* connect
+      const tags = ["a", "b", "c", "d"] as const
+      const begun: Array<string> = []
+      const Several = RpcGroup.make(Rpc.make("a"), Rpc.make("b"), Rpc.make("c"), Rpc.make("d"))
+      const handler = (tag: string) => () =>
+        Effect.suspend(() => {
+          begun.push(tag)
+          return Effect.never
+        })
+      const options = { name: "several", version: "1.0.0", drainTimeout: "20 millis", concurrency: 1 } as const
+      const service = yield* NatsService.make(Several, options).pipe(
+        Effect.provide(Several.toLayer({ a: handler("a"), b: handler("b"), c: handler("c"), d: handler("d") })),
+        Effect.provideService(NatsClient.NatsClient, own)
+      )
+      const ask = (tag: string) =>
+        Effect.forkChild(nats.request(`several.${tag}`, "", { timeout: "4 seconds" }), { startImmediately: true })
+      const first = yield* ask("b")
+      yield* until(Effect.sync(() => begun.length === 1))
+      const queued = yield* Effect.forEach([...tags, ...tags], ask)
+      yield* nats.flush
+      yield* own.flush
+      yield* service.stop
+      const replies = yield* Effect.forEach([first, ...queued], Fiber.join)
+      assert.deepStrictEqual(replies.map((reply) => reply.header("Nats-Service-Error-Code")), replies.map(() => "503"))
+      assert.deepStrictEqual(begun, ["b"])
+      const { endpoints } = yield* service.stats
+      assert.deepStrictEqual(endpoints.map(({ num_errors, num_requests }) => [num_requests, num_errors]), [
+        [2, 2],
+        [3, 3],
+        [2, 2],
+        [2, 2]
+      ])
     }))
 
   it.effect("has its answers at the server when it has stopped", () =>

@@ -162,9 +162,13 @@ export class Endpoint implements CountedEndpoint {
       })
   )
 
-  /** Interrupts what runs and turns away what comes. Both are answered. */
-  abandon(): void {
+  /** Begins no other handler: what is here and what comes is turned away. Who waits for a slot is to be let on then. */
+  turnAway(): void {
     this.giveUp = true
+  }
+
+  /** Interrupts what runs. It is answered. */
+  interrupt(): void {
     for (const fiber of this.fibers) fiber.interruptUnsafe()
   }
 
@@ -215,11 +219,10 @@ export class Endpoint implements CountedEndpoint {
   ): Effect.Effect<void> {
     const slots = isFork ? undefined : this.slots
     if (slots === undefined || slots.take()) return this.fork(message, run, started, slots, uninterruptible)
-    return Effect.flatMap(slots.wait, () => {
-      if (!this.giveUp) return this.fork(message, run, started, slots, uninterruptible)
-      slots.release()
-      return this.turnDown(message, stopping, started)
-    })
+    return Effect.flatMap(slots.wait, () =>
+      this.giveUp
+        ? this.turnDown(message, stopping, started)
+        : this.fork(message, run, started, slots, uninterruptible))
   }
 
   private fork(

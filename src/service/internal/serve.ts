@@ -221,9 +221,11 @@ const open = (
           discard: true
         })
         if (!(yield* patience.wait(Effect.andThen(left, done)))) {
-          for (const endpoint of endpoints) endpoint.abandon()
-          // A handler that does not let itself be interrupted keeps its slot: who waits for it would never be answered.
+          for (const endpoint of endpoints) endpoint.turnAway()
+          // Who waits for a slot is turned away now, before one that is freed begins another handler. One that does not let
+          // itself be interrupted would keep its slot, and who waits for it would never be answered.
           slots?.open()
+          for (const endpoint of endpoints) endpoint.interrupt()
           if (!(yield* patience.linger(done))) {
             const stuck = endpoints.filter((endpoint) => endpoint.isHandling)
             if (stuck.length > 0) yield* logStuck(options.name, stuck)
