@@ -49,21 +49,39 @@ export const sendRefusal = (
   own?: Input,
   timeout?: RespondOptions["timeout"]
 ): Effect.Effect<void, RespondError> => {
-  // The caller must not wait, whatever else there was to tell: what cannot be sent is left out, the body before the headers.
+  // The caller must not wait, whatever else there was to tell: what cannot be sent is left out, the body before the
+  // headers, and of the description what is too much in the end.
   return Effect.catch(message.respond(refusal.body, { headers: headersOf(refusal, own), timeout }), (error) => {
     const bare: Refusal = { ...refusal, body: "" }
-    if (error._tag === "HeadersNotSupported") {
-      return Effect.catchTag(
-        message.respond(withoutHeaders(refusal), { timeout }),
-        "MaxPayloadExceeded",
-        () => message.respond(withoutHeaders(bare), { timeout })
-      )
-    }
+    if (error._tag === "HeadersNotSupported") return sendBare(message, refusal, timeout)
     if (error._tag === "MaxPayloadExceeded" && refusal.body !== "") return sendRefusal(message, bare, own, timeout)
-    return (error._tag === "MaxPayloadExceeded" || error._tag === "InvalidHeader") && own !== undefined
-      ? sendRefusal(message, bare, undefined, timeout)
-      : Effect.fail(error)
+    if ((error._tag === "MaxPayloadExceeded" || error._tag === "InvalidHeader") && own !== undefined) {
+      return sendRefusal(message, bare, undefined, timeout)
+    }
+    const less = shorter(bare, error)
+    return less === undefined ? Effect.fail(error) : sendRefusal(message, less, undefined, timeout)
   })
+}
+
+/** As a payload alone. */
+const sendBare = (
+  message: NatsMessage,
+  refusal: Refusal,
+  timeout: RespondOptions["timeout"]
+): Effect.Effect<void, RespondError> =>
+  Effect.catch(message.respond(withoutHeaders(refusal), { timeout }), (error) => {
+    const less = refusal.body !== "" && error._tag === "MaxPayloadExceeded"
+      ? { ...refusal, body: "" }
+      : shorter(refusal, error)
+    return less === undefined ? Effect.fail(error) : sendBare(message, less, timeout)
+  })
+
+/** With as much less of its description as was too much, by half at a time where its characters are several bytes. */
+const shorter = (refusal: Refusal, error: RespondError): Refusal | undefined => {
+  const { description } = refusal
+  if (error._tag !== "MaxPayloadExceeded" || description.length < 2) return undefined
+  const left = Math.max(description.length - (error.size - error.limit), description.length >> 1)
+  return { ...refusal, description: description.slice(0, left).toWellFormed() }
 }
 
 /** Sends a result. Where the server takes no headers it goes without them: who asked must not wait. */
