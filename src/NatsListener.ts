@@ -104,10 +104,10 @@ export interface Options extends ServeOptions {
  */
 export interface Listener {
   /**
-   * Leaves without losing a message: the server sends no more, what it sent is handled. What is not done within
-   * `drainTimeout` is interrupted, and a warning tells how many messages no handler had begun. Closing the scope does the
-   * same. Never fails; a second stop waits for the first. A handler that stops its own listener does not wait for itself:
-   * the stop begins, and the handler goes on.
+   * Leaves without losing a message: the server sends no more, what it sent is handled, and the server has the answers.
+   * What is not done within `drainTimeout` is interrupted, and a warning tells how many messages no handler had begun.
+   * Closing the scope does the same. Never fails; a second stop waits for the first. A handler that stops its own listener
+   * does not wait for itself: the stop begins, and the handler goes on.
    */
   readonly stop: Effect.Effect<void>
   /**

@@ -5,10 +5,13 @@
 import { assert, it } from "@effect/vitest"
 import { Svcm } from "@nats-io/services"
 import { connect as connectNatsJs } from "@nats-io/transport-node"
-import { Effect, Layer, Logger, Stream } from "effect"
+import { Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { TestClock } from "effect/testing"
+import { until } from "../fixtures/following.ts"
 import { order, OrderNotFound, Orders } from "../fixtures/orders.ts"
 
 const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
@@ -262,3 +265,67 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       ])
     }))
 })
+
+it.effect("the time of a request is from its reading to its answer, whatever that is: a refusal, a fault, a 503", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    // The clock that stands still is that of the service alone.
+    const [nats, own] = yield* TestClock.withLive(
+      Effect.all([NatsClient.make({ servers: server.url }), NatsClient.make({ servers: server.url })])
+    )
+    class No extends Schema.TaggedError<No>()("No", {}, { natsServiceErrorCode: 429 }) {}
+    const Timed = RpcGroup.make(Rpc.make("work", { payload: Schema.Finite, success: Schema.Finite, error: No }))
+    const ends: ReadonlyArray<Effect.Effect<number, No>> = [
+      Effect.succeed(1),
+      Effect.fail(new No()),
+      Effect.die("no"),
+      Effect.interrupt,
+      Effect.never
+    ]
+    let begun = 0
+    const service = yield* NatsService.make(Timed, {
+      name: "timed",
+      version: "1.0.0",
+      concurrency: 1,
+      drainTimeout: "1 milli"
+    }).pipe(
+      Effect.provide(Timed.toLayer({
+        work: (n) =>
+          Effect.suspend(() => {
+            begun++
+            return Effect.delay(ends[n], "10 millis")
+          })
+      })),
+      Effect.provideService(NatsClient.NatsClient, own)
+    )
+    const ask = (payload: string) =>
+      Effect.forkChild(
+        Effect.map(nats.request("timed.work", payload), (reply) => reply.header("Nats-Service-Error-Code")),
+        { startImmediately: true }
+      )
+    const seen = Effect.map(service.stats, ({ endpoints: [{ num_errors, num_requests, processing_time }] }) => [
+      num_requests,
+      num_errors,
+      processing_time
+    ])
+    const codes = [undefined, "429", "500", "503"]
+    for (const [i, code] of codes.entries()) {
+      const asked = yield* ask(String(i))
+      yield* until(Effect.sync(() => begun === i + 1))
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(yield* Fiber.join(asked), code)
+      assert.deepStrictEqual(yield* seen, [i + 1, i, (i + 1) * 10_000_000])
+    }
+    // What does not fit is answered at once. One that is never begun has waited, and so has the one before it.
+    assert.strictEqual(yield* Fiber.join(yield* ask("{")), "400")
+    assert.deepStrictEqual(yield* seen, [5, 4, 40_000_000])
+    const running = yield* ask("4")
+    yield* until(Effect.sync(() => begun === 5))
+    const queued = yield* ask("4")
+    yield* until(Effect.map(service.stats, ({ endpoints: [{ num_requests }] }) => num_requests === 7))
+    yield* TestClock.adjust("7 millis")
+    yield* service.stop
+    assert.deepStrictEqual([yield* Fiber.join(running), yield* Fiber.join(queued)], ["503", "503"])
+    assert.deepStrictEqual(yield* seen, [7, 6, 54_000_000])
+    assert.strictEqual((yield* service.stats).endpoints[0].average_processing_time, Math.trunc(54_000_000 / 7))
+  }))

@@ -305,6 +305,10 @@ export class Connection implements DeliveryOwner, Refusable {
     return true
   }
 
+  get isHolding(): boolean {
+    return this.held.length > 0
+  }
+
   /** Sends the SUB of the inbox with the first request of a session. */
   ensureInbox(session: Session): void {
     if (this.mux.subscribed) return

@@ -138,6 +138,22 @@ const roundTripOrEnd = (connection: Connection): Effect.Effect<void> =>
       : Effect.ignore(untilStandstill(connection, roundTrip(connection, connection.session)))
   )
 
+/**
+ * What a part has written is at the server: its program may end without another word. Without a session that is what waits
+ * for one.
+ */
+export const handOver = (connection: Connection, patience: Patience): Effect.Effect<void> => {
+  const over = Effect.suspend(() =>
+    connection.isComing || (connection.session === undefined && !connection.isHolding)
+      ? Effect.void
+      : Effect.ignore(untilStandstill(
+        connection,
+        Effect.flatMap(connection.awaitSession, (session) => roundTrip(connection, session))
+      ))
+  )
+  return Effect.asVoid(patience.linger(over))
+}
+
 /** A close that somebody asks for. */
 export const drain = (connection: Connection): Effect.Effect<void> =>
   Effect.withFiber((fiber) =>

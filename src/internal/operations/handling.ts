@@ -17,7 +17,7 @@ import type { Message } from "../delivery/message.ts"
 import { refuseUnhandled } from "../payload/answering.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { asPart, logEnd, noteEnd, noteStopping, Within } from "./background.ts"
-import { allOrNothing, leave, stopOnce, unsubscribe } from "./closing.ts"
+import { allOrNothing, handOver, leave, stopOnce, unsubscribe } from "./closing.ts"
 import { concurrencyProblem } from "./ranges.ts"
 import { subscribe } from "./subscribe.ts"
 import { Worker } from "./worker.ts"
@@ -123,6 +123,7 @@ export const handle = <E, R>(
               for (const { subscription } of workers) connection.unfinished.delete(subscription)
             }
           }
+          yield* handOver(connection, patience)
           if (noted !== undefined) connection.parts.leave(noted)
         })
       )

@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { RpcSerialization } from "effect/rpc/RpcSerialization"
 import * as Schema from "effect/Schema"
-import { finalizing } from "../../internal/operations/closing.ts"
-import type { connectionOf } from "../../internal/operations/connectionOf.ts"
+import { finalizing, handOver } from "../../internal/operations/closing.ts"
+import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { rpcServerEndHeader } from "../../internal/protocol/headerNames.ts"
+import type { NatsClient } from "../../NatsClient.ts"
 import type { Input } from "../../NatsHeaders.ts"
 
 /**
@@ -56,3 +57,12 @@ export const finishing = (
       const watching = Effect.flatMap(patience.linger(idle), (isIdle) => isIdle ? Effect.void : stuck)
       return Effect.asVoid(Effect.forkDetach(watching))
     }))
+
+/** What was answered last is at the server. */
+export const handedOver = (
+  nats: NatsClient,
+  settings: { readonly drainTimeout: Duration.Input | undefined }
+): Effect.Effect<void> => {
+  const connection = connectionOf(nats)
+  return finalizing(connection, settings.drainTimeout, (patience) => handOver(connection, patience))
+}

@@ -25,7 +25,7 @@ import type { PublishError, SubscribeError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { neverThrowingCodecs } from "./rpcCodec.ts"
-import { finishing, makeMark } from "./rpcEnds.ts"
+import { finishing, handedOver, makeMark } from "./rpcEnds.ts"
 import { Frames, handleEach, MalformedFrame, survive, withoutSpans } from "./rpcFrames.ts"
 import { HeldCall, type RemoteClient, RemoteClients } from "./rpcRemote.ts"
 import { checkSubject, decodeBeat, encodeBeat, pingToken } from "./rpcWire.ts"
@@ -62,7 +62,8 @@ const openServer = Effect.fnUntraced(function*(settings: ServerSettings): Effect
   const scope = yield* Effect.scope
   const disconnects = yield* Queue.make<number>()
   const server = new Server(nats, serialization, settings, disconnects)
-  yield* Effect.addFinalizer(() => Effect.sync(() => server.leave()))
+  // It runs when RpcServer has answered for all, those whom it interrupted too.
+  yield* Effect.addFinalizer(() => Effect.andThen(handedOver(nats, settings), Effect.sync(() => server.leave())))
 
   // What must not wait is open before the first call can come. A full buffer loses messages, which the beats find out.
   const follows = yield* asPart(nats.subscription(`${server.base}.>`, { overflow: "dropNewest" }))

@@ -15,7 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { asPart, describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
-import { allOrNothing, stopOnce } from "../../internal/operations/closing.ts"
+import { allOrNothing, handOver, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
@@ -233,8 +233,7 @@ const open = (
             yield* Fiber.interruptAll(readers)
           }
         }
-        // Where no server has come nothing was answered.
-        if (!connection.isComing) yield* patience.linger(Effect.ignore(nats.flush))
+        yield* handOver(connection, patience)
         yield* Deferred.succeed(ended, undefined)
         yield* leaveAll
       })
