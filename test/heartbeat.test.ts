@@ -83,6 +83,45 @@ describe("a session whose answer is late by the clock", () => {
     }))
 })
 
+describe("a session on which nothing is answered", () => {
+  it.live("is given up after maxPingOut pings, whatever the session before it had left", () =>
+    Effect.gen(function*() {
+      const connection = { suspicion: Latch.makeUnsafe(false) } as unknown as Connection
+      const clock: Clock.Clock = {
+        ...Clock.Clock.defaultValue(),
+        currentTimeMillisUnsafe: () => 0,
+        currentTimeNanosUnsafe: () => 0n,
+        monotonicTimeNanosUnsafe: () => 0n,
+        sleep: () => Effect.void
+      }
+      /** The pings of a session until it is given up, or until there are so many. */
+      const pings = (most: number) =>
+        Effect.callback<number>((resume) => {
+          let sent = 0
+          const session = {
+            server: "nats://a:4222",
+            heard: 0,
+            backlog: 0,
+            writer: { bytesOut: 0 },
+            ping: () => {
+              sent++
+              if (sent === most) resume(Effect.succeed(sent))
+            },
+            fail: () => resume(Effect.succeed(sent))
+          } as unknown as Session
+          const beating = Effect.runFork(
+            Effect.provideService(
+              heartbeat(connection, session, { ...Defaults.config, maxPingOut: 3 }),
+              Clock.Clock,
+              clock
+            )
+          )
+          return Fiber.interrupt(beating)
+        })
+      assert.deepStrictEqual([yield* pings(2), yield* pings(99), yield* pings(99)], [2, 3, 3])
+    }))
+})
+
 /** What a session is like after so many eighths of `connectTimeout`, since something was not answered in its time. */
 interface Seen {
   readonly heard?: number

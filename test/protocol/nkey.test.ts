@@ -13,6 +13,8 @@ const bytes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maxim
 const position = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 57 }))
 const digit = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 31 }))
 
+const base32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
 const text = (seed: Uint8Array): string => new TextDecoder().decode(seed)
 
 describe("a user seed", () => {
@@ -26,9 +28,21 @@ describe("a user seed", () => {
 
   it.prop("with one changed character is refused", { bytes, position, digit }, ({ bytes, digit, position }) => {
     const seed = encodeUserSeed(Uint8Array.from(bytes))
-    const other = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[digit]
+    const other = base32[digit]
     if (seed[position] !== other) {
       assert.isString(decodeUserSeed(seed.slice(0, position) + other + seed.slice(position + 1)))
+    }
+  })
+
+  it("ends in a character whose two spare bits are zero: of the four that give its bytes, one", () => {
+    for (let byte = 0; byte < 64; byte++) {
+      const seed = encodeUserSeed(new Uint8Array(32).fill(byte))
+      const at = base32.indexOf(seed[57])
+      const taken = Array.from(base32).filter((last) => typeof decodeUserSeed(seed.slice(0, 57) + last) !== "string")
+      assert.strictEqual(at & 3, 0)
+      assert.deepStrictEqual(taken, [seed[57]])
+      // Nor is padding taken, which would make it longer.
+      for (const more of ["=", "======", " ", "\n", "A"]) assert.isString(decodeUserSeed(seed + more))
     }
   })
 
