@@ -168,19 +168,43 @@ export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("Invali
 }
 
 /**
- * A header name or value that cannot be sent. Nothing was sent.
+ * Headers that cannot be sent: a name or value that NATS does not allow, or what is no record of names and values. Nothing
+ * was sent.
  *
  * @category errors
  * @since 0.1.0
  */
 export class InvalidHeader extends Schema.TaggedError<InvalidHeader>()("InvalidHeader", {
-  /** The header's name, cut at 128 characters. Its value is not kept. */
+  /** The header's name, cut at 128 characters. Empty where it is the headers as a whole. Its value is not kept. */
   header: Schema.String,
   /** Why it is not allowed. */
   problem: Schema.String
 }) {
   override get message(): string {
     return `The header ${JSON.stringify(this.header)} is invalid: ${this.problem}.`
+  }
+  get isRetryable(): boolean {
+    return false
+  }
+}
+
+/**
+ * A payload that is neither a text nor a `Uint8Array`, which no type allows: an object, an array, a number, a `String`
+ * object, a typed array of another width. Nothing was sent.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
+  subject: Schema.String,
+  /** What it was instead, such as `an array`. Nothing of the value. */
+  given: Schema.String
+}) {
+  override get message(): string {
+    const hint = /Array$|ArrayBuffer|DataView/.test(this.given)
+      ? "make a Uint8Array of its bytes"
+      : "JSON.stringify the value, or bind a schema (SubjectSchema, RequestSchema)"
+    return `The payload for "${this.subject}" is ${this.given}. Payloads are text or bytes: ${hint}.`
   }
   get isRetryable(): boolean {
     return false
@@ -448,6 +472,7 @@ export type PublishError = RespondError | PermissionsViolation
  */
 export type RespondError =
   | InvalidSubject
+  | InvalidPayload
   | InvalidHeader
   | HeadersNotSupported
   | MaxPayloadExceeded

@@ -12,6 +12,7 @@ import type * as Brand from "effect/Brand"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { getHeader, headerNameProblem, headerValueProblem } from "./internal/protocol/headers.ts"
+import { kindOf } from "./internal/protocol/kindOf.ts"
 import { invalidHeader } from "./internal/subject/invalid.ts"
 import type { InvalidHeader } from "./NatsError.ts"
 
@@ -85,7 +86,7 @@ export const Value: Schema.brand<Schema.String, "effect-nats/HeaderValue"> = tex
  * @since 0.2.0
  */
 export const makeName = (header: string): Effect.Effect<Name, InvalidHeader> => {
-  const problem = headerNameProblem(header)
+  const problem = typeof header === "string" ? headerNameProblem(header) : `its name is ${kindOf(header)}`
   return problem === undefined ? Effect.succeed(header as Name) : Effect.fail(invalidHeader({ header, problem }))
 }
 
@@ -96,7 +97,7 @@ export const makeName = (header: string): Effect.Effect<Name, InvalidHeader> => 
  * @since 0.2.0
  */
 export const makeValue = (header: string, value: string): Effect.Effect<Value, InvalidHeader> => {
-  const problem = headerValueProblem(value)
+  const problem = typeof value === "string" ? headerValueProblem(value) : `its value is ${kindOf(value)}`
   return problem === undefined ? Effect.succeed(value as Value) : Effect.fail(invalidHeader({ header, problem }))
 }
 

@@ -37,8 +37,9 @@ import { type PartName, watchEnd } from "./internal/operations/background.ts"
 import { connectionOf } from "./internal/operations/connectionOf.ts"
 import { handle } from "./internal/operations/handling.ts"
 import { patternsOf, settingsOf } from "./internal/operations/subscribe.ts"
-import { answering, answeringAll } from "./internal/payload/answering.ts"
+import { type Answer as Reply, answering, answeringAll } from "./internal/payload/answering.ts"
 import { refuseWithoutSchema } from "./internal/payload/serviceReply.ts"
+import { isBytes } from "./internal/protocol/kindOf.ts"
 import { NatsClient, type SubscribeOptions } from "./NatsClient.ts"
 import type { HandleError, PublishError, RespondError, SubscriptionError } from "./NatsError.ts"
 import type { Input } from "./NatsHeaders.ts"
@@ -166,7 +167,7 @@ export const layer = <Handled extends Effect.Effect<unknown, unknown, unknown>>(
  * - the code of an error whose class is annotated with one (`natsServiceErrorCode`, else `httpApiStatus`), with the error
  *   as JSON;
  * - 500 without details for any other failure or defect, and for an answer that cannot be sent: one over `max_payload`,
- *   whose description has the sizes, or with a header that NATS does not allow;
+ *   whose description has the sizes, or with a header that NATS does not allow, or no answer at all;
  * - 503 when the handler was interrupted, and for what a stop of the listener had no time to begin.
  *
  * Give it to the listener as it is, and put what is around handlers inside of it: a function around it is another handler,
@@ -184,10 +185,7 @@ export const replying = <Handled extends Effect.Effect<Answer, unknown, unknown>
   ): Effect.Effect<void, Effect.Error<Handled> | RespondError, Effect.Services<Handled>> => {
     const handled = Effect.map(
       Effect.suspend(() => handler(message) as Effect.Effect<Answer, Effect.Error<Handled>, Effect.Services<Handled>>),
-      (answer) =>
-        typeof answer === "object" && !(answer instanceof Uint8Array)
-          ? { payload: answer.payload ?? "", headers: answer.headers }
-          : { payload: answer ?? "" }
+      toAnswer
     )
     return answering(message, handled, refuseWithoutSchema, { keepsRefused: true }) as Effect.Effect<
       void,
@@ -231,6 +229,20 @@ export const withStartedEvent: {
 )
 
 // internal
+
+/** Without types, anything can come here: what is no answer stays what it is, and is refused where it is sent. */
+const toAnswer = (answer: Answer): Reply => {
+  if (answer === undefined) return { payload: "" }
+  if (typeof answer !== "object" || isBytes(answer)) return { payload: answer }
+  try {
+    const { headers, payload } = answer
+    if (payload !== undefined) return { payload, headers }
+    if (headers !== undefined) return { payload: "", headers }
+  } catch {
+    // `null`, a getter that throws, a Proxy.
+  }
+  return { payload: answer as never }
+}
 
 const partOf = (patterns: ReadonlyArray<string>): PartName => ({ kind: "listener", name: patterns.join(", ") })
 

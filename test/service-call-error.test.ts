@@ -11,6 +11,7 @@ const Group = RpcGroup.make(Rpc.make("get", { success: Schema.Int, error: Missin
 
 const failures: ReadonlyArray<NatsService.CallError> = [
   new NatsError.InvalidSubject({ what: "subject", subject: "a b", problem: "it has a space" }),
+  new NatsError.InvalidPayload({ subject: "a", given: "an array" }),
   new NatsError.InvalidHeader({ header: "a", problem: "it is empty" }),
   new NatsError.MaxPayloadExceeded({ subject: "a", size: 2, limit: 1 }),
   new NatsError.ConnectionClosed({}),

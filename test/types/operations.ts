@@ -12,6 +12,7 @@ declare const confirm: boolean
 type ErrorOf<E extends Effect.Effect<unknown, unknown, unknown>> = Effect.Error<E>
 type Unconfirmed =
   | NatsError.InvalidSubject
+  | NatsError.InvalidPayload
   | NatsError.InvalidHeader
   | NatsError.HeadersNotSupported
   | NatsError.MaxPayloadExceeded

@@ -55,6 +55,7 @@ holds<
     | "PermissionsViolation"
     | "SubscriptionLimitExceeded"
     | "InvalidSubject"
+    | "InvalidPayload"
     | "InvalidHeader"
   >
 >()

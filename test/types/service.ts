@@ -78,6 +78,7 @@ holds<
     Effect.Error<typeof got>,
     | Missing
     | Opening
+    | NatsError.InvalidPayload
     | NatsError.InvalidHeader
     | NatsError.HeadersNotSupported
     | NatsError.MaxPayloadExceeded
@@ -120,6 +121,7 @@ holds<
   Same<
     Stream.Error<typeof found>,
     | Opening
+    | NatsError.InvalidPayload
     | NatsError.InvalidHeader
     | NatsError.HeadersNotSupported
     | NatsError.MaxPayloadExceeded

@@ -9,7 +9,7 @@ export interface Outgoing {
   readonly subject: string
   readonly reply: string
   readonly headers: Uint8Array | undefined
-  /** The headers that the caller gave: `headers` can have a trace besides. */
+  /** The headers that the caller gave, where they make a block: `headers` can have a trace besides. */
   readonly given: object | undefined
   readonly payload: string | Uint8Array
 }

@@ -15,7 +15,17 @@ import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
-import { available, checkTypes, drained, empty, headerBlock, roundTrip, within } from "./sending.ts"
+import {
+  available,
+  checkSubject,
+  drained,
+  empty,
+  headerBlock,
+  payloadProblem,
+  roundTrip,
+  sizeable,
+  within
+} from "./sending.ts"
 
 export interface PublishOptions {
   readonly headers?: Input | undefined
@@ -32,12 +42,12 @@ export const publish = (
   options?: PublishOptions | undefined
 ): Effect.Effect<void, PublishError> =>
   Effect.withFiber((fiber) => {
-    checkTypes(subject, payload)
+    checkSubject(subject)
     const { tracing } = connection.settings
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
       return publishNow(connection, subject, payload, options, undefined)
     }
-    const sent = { subject, payload, template: options?.subjectTemplate }
+    const sent = { subject, payload: sizeable(payload), template: options?.subjectTemplate }
     return tracing.send(
       fiber,
       "publish",
@@ -55,7 +65,7 @@ export const respond = (
 ): Effect.Effect<void, RespondError> =>
   // Without `confirm` a refusal has no operation to fail.
   Effect.suspend(() => {
-    checkTypes(subject, payload)
+    checkSubject(subject)
     return publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
   })
 
@@ -68,31 +78,36 @@ const publishNow = (
 ): Effect.Effect<void, PublishError> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  const unfit = payloadProblem(subject, payload)
+  if (unfit !== undefined) return Exit.fail(unfit)
   let reply = ""
   let headers: Uint8Array | undefined
+  let given: Input | undefined
   if (options !== undefined) {
     if (options.reply !== undefined) {
       reply = options.reply
       const replyProblem = subjectProblem(reply)
       if (replyProblem !== undefined) return Exit.fail(invalidSubject("reply", reply, replyProblem))
     }
-    const block = headerBlock(options.headers)
+    const own = options.headers
+    const block = headerBlock(own)
     if (block instanceof InvalidHeader) return Exit.fail(block)
     headers = block
+    if (block !== undefined) given = own
   }
-  if (span !== undefined) headers = withTrace(headers, span, options?.headers)
+  if (span !== undefined) headers = withTrace(headers, span)
   const session = connection.session
   if (headers !== undefined && session !== undefined && !session.takesHeaders) {
-    if (!isDispensable(options?.headers)) return Exit.fail(new HeadersNotSupported({ server: session.server }))
+    if (!isDispensable(given)) return Exit.fail(new HeadersNotSupported({ server: session.server }))
     headers = undefined
   }
   const tooLarge = connection.oversize(subject, headers, payload)
   if (tooLarge !== undefined) return Exit.fail(tooLarge)
   if (options?.confirm === true) {
-    return confirmed(connection, { subject, reply, headers, given: options.headers, payload }, options.timeout)
+    return confirmed(connection, { subject, reply, headers, given, payload }, options.timeout)
   }
   if (session === undefined || connection.isCongested(session)) {
-    const outgoing: Outgoing = { subject, reply, headers, given: options?.headers, payload }
+    const outgoing: Outgoing = { subject, reply, headers, given, payload }
     return within(connection, options?.timeout, whenPossible(connection, outgoing))
   }
   session.writer.publish(subject, reply, headers, payload)

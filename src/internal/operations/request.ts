@@ -10,6 +10,7 @@ import {
   type ConnectionLost,
   type HeadersNotSupported,
   InvalidHeader,
+  type InvalidPayload,
   type InvalidSubject,
   type MaxPayloadExceeded,
   type RequestError,
@@ -28,7 +29,7 @@ import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
 import type { Session } from "../wire/session.ts"
 import { atLeastOne } from "./ranges.ts"
-import { available, checkTypes, drained, empty, headerBlock, within } from "./sending.ts"
+import { available, checkSubject, drained, empty, headerBlock, payloadProblem, sizeable, within } from "./sending.ts"
 
 export interface RequestOptions {
   readonly headers?: Input | undefined
@@ -41,13 +42,21 @@ const prepare = (
   payload: string | Uint8Array,
   headers: Input | undefined,
   span: Tracer.Span | undefined
-): Exit.Exit<Outgoing, InvalidSubject | InvalidHeader> => {
+): Exit.Exit<Outgoing, InvalidSubject | InvalidPayload | InvalidHeader> => {
   const problem = subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
+  const unfit = payloadProblem(subject, payload)
+  if (unfit !== undefined) return Exit.fail(unfit)
   const own = headerBlock(headers)
   if (own instanceof InvalidHeader) return Exit.fail(own)
-  const block = span === undefined ? own : withTrace(own, span, headers)
-  return Exit.succeed({ subject, reply: "", headers: block, given: headers, payload })
+  const block = span === undefined ? own : withTrace(own, span)
+  return Exit.succeed({
+    subject,
+    reply: "",
+    headers: block,
+    given: own === undefined ? undefined : headers,
+    payload
+  })
 }
 
 export const request = (
@@ -58,7 +67,7 @@ export const request = (
   options: RequestOptions | undefined
 ): Effect.Effect<NatsMessage, RequestError> =>
   Effect.withFiber((fiber) => {
-    checkTypes(subject, payload)
+    checkSubject(subject)
     const { tracing } = connection.settings
     const headers = options?.headers
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
@@ -67,7 +76,7 @@ export const request = (
     return tracing.send(
       fiber,
       "request",
-      { subject, payload, template: options?.subjectTemplate },
+      { subject, payload: sizeable(payload), template: options?.subjectTemplate },
       (span) => requestNow(connection, subject, payload, timeoutMillis, headers, span)
     )
   })
@@ -157,13 +166,13 @@ export const requestMany = (
         })
     )
   return Stream.unwrap(Effect.withFiber((fiber) => {
-    checkTypes(subject, payload)
+    checkSubject(subject)
     atLeastOne("count", limit.count)
     const { tracing } = connection.settings
     if (tracing === undefined || !isTraced(fiber)) return replies(undefined)
     return tracing.requestScoped(
       fiber,
-      { subject, payload, template: options?.subjectTemplate },
+      { subject, payload: sizeable(payload), template: options?.subjectTemplate },
       replies
     )
   }))

@@ -6,11 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
-import { type ConnectionClosed, ConnectionLost, type FlushError, type InvalidHeader } from "../../NatsError.ts"
+import {
+  type ConnectionClosed,
+  ConnectionLost,
+  type FlushError,
+  type InvalidHeader,
+  InvalidPayload
+} from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { Connection } from "../connection/connection.ts"
 import { afterReadLoop } from "../delivery/afterReadLoop.ts"
 import { encodeHeaders } from "../protocol/headers.ts"
+import { isBytes, kindOf } from "../protocol/kindOf.ts"
 import { invalidHeader } from "../subject/invalid.ts"
 import type { Session } from "../wire/session.ts"
 
@@ -24,23 +31,22 @@ export const headerBlock = (headers: Input | undefined): Uint8Array | undefined 
   return encoded.length === 0 ? undefined : encoded
 }
 
+/** Without types, anything can come here. */
+export const checkSubject = (subject: string): void => {
+  if (typeof subject !== "string") throw new TypeError("a subject must be a string")
+}
+
+const isPayload = (payload: unknown): boolean => typeof payload === "string" || isBytes(payload)
+
 /**
  * Without types, anything can come here. On the wire it would be other bytes than were meant, or break the connection: a
  * String object has a length and no bytes.
  */
-export const checkTypes = (subject: string, payload: string | Uint8Array): void => {
-  if (typeof subject !== "string") throw new TypeError("a subject must be a string")
-  if (typeof payload === "string" || payload instanceof Uint8Array || isBytes(payload)) return
-  throw new TypeError("a payload must be a string or a Uint8Array")
-}
+export const payloadProblem = (subject: string, payload: string | Uint8Array): InvalidPayload | undefined =>
+  isPayload(payload) ? undefined : new InvalidPayload({ subject, given: kindOf(payload) })
 
-/** Whether it is a `Uint8Array` also where it is one of another realm, as those of a `node:vm` context are. */
-const isBytes = (value: unknown): boolean => ArrayBuffer.isView(value) && nameOf.call(value) === "Uint8Array"
-
-const nameOf: (this: unknown) => unknown = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype),
-  Symbol.toStringTag
-)!.get!
+/** What a span takes for the payload, before that is checked. */
+export const sizeable = (payload: string | Uint8Array): string | Uint8Array => isPayload(payload) ? payload : empty
 
 /** Effect does not type it: whether the fiber is where an interruption has to wait, as in a finalizer. */
 export const isUninterruptible = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>

@@ -135,7 +135,7 @@ export const answering = <E, R, R2>(
         (error) =>
           error._tag === "MaxPayloadExceeded"
             ? send(tooLarge(error.size, error.limit))
-            : error._tag === "InvalidHeader"
+            : error._tag === "InvalidHeader" || error._tag === "InvalidPayload"
             ? send(internalError)
             : Effect.void
       )

@@ -11,7 +11,7 @@ import { MessageDecodeError, ServiceError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import { contentTypeHeader, serviceErrorCodeHeader, serviceErrorHeader } from "../protocol/headerNames.ts"
-import { getHeader } from "../protocol/headers.ts"
+import { getHeader, joinHeaders } from "../protocol/headers.ts"
 import { keepReply, keptBody } from "../protocol/keptReply.ts"
 import type { Problem } from "./decodeProblem.ts"
 import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
@@ -60,8 +60,10 @@ export const stopping: Refusal = refusal(503, "the service is stopping")
 /** Headers with more of the handler's own: none that is there already, in whatever case. */
 export const withOwn = (headers: Input, own: Input | undefined): Input => {
   if (own === undefined) return headers
-  const taken = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
-  return { ...Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(name.toLowerCase()))), ...headers }
+  return joinHeaders(headers, (headers) => {
+    const taken = new Set(Object.keys(headers).map((name) => name.toLowerCase()))
+    return { ...Object.fromEntries(Object.entries(own).filter(([name]) => !taken.has(name.toLowerCase()))), ...headers }
+  })
 }
 
 /** With headers of the handler's own, such as `Retry-After`. */

@@ -4,6 +4,7 @@
  * As in nats.js, a name's letter case is kept and names are told apart by it, and the blanks around a value do not count.
  */
 import { CR, LF, readNumber, SPACE, TAB } from "./bytes.ts"
+import { kindOf } from "./kindOf.ts"
 
 export interface DecodedHeaders {
   /** Of a message from the server itself, such as 503 without responders. */
@@ -15,6 +16,7 @@ export interface DecodedHeaders {
 
 /** Why a header cannot be sent. Its value is not told. */
 export interface HeaderProblem {
+  /** Its name. Empty where the headers as a whole are at fault, and where the name is. */
   readonly header: string
   readonly problem: string
 }
@@ -37,13 +39,15 @@ export const markDispensable = <H extends object>(headers: H): H => {
   return headers
 }
 
-/** Whether a message goes without these where the server takes no headers. */
-export const isDispensable = (headers: object | undefined): boolean =>
-  headers === undefined || dispensable.has(headers) || Object.keys(headers).length === 0
+/** Whether a message goes without these where the server takes no headers. They are none that make no block. */
+export const isDispensable = (headers: object | undefined): boolean => headers === undefined || dispensable.has(headers)
+
+/** The problem of a header without a name. */
+export const noName = "its name is empty"
 
 /** Why a name cannot stand in a header line. */
 export const headerNameProblem = (name: string): string | undefined => {
-  if (name === "") return "its name is empty"
+  if (name === "") return noName
   return validName.test(name) ? undefined : "its name has a character other than printable ASCII without colon"
 }
 
@@ -53,28 +57,65 @@ export const headerValueProblem = (value: string): string | undefined => {
   return value.isWellFormed() ? undefined : "its value has half of a surrogate pair"
 }
 
-/** The block, without bytes if there is nothing in the record, or the first problem found. */
-export const encodeHeaders = (
-  record: Readonly<Record<string, string | ReadonlyArray<string>>>
-): Uint8Array | HeaderProblem => {
-  let text = version
-  for (const name of Object.keys(record)) {
-    const inName = headerNameProblem(name)
-    if (inName !== undefined) return { header: name, problem: inName }
-    const given = record[name]
-    if (typeof given !== "string" && !Array.isArray(given)) throw notText()
-    for (const value of typeof given === "string" ? [given] : given) {
-      if (typeof value !== "string") throw notText()
-      const inValue = headerValueProblem(value)
-      if (inValue !== undefined) return { header: name, problem: inValue }
-      text += `\r\n${name}: ${trim(value)}`
-    }
-  }
-  return text === version ? empty : Buffer.from(`${text}\r\n\r\n`, "utf8")
+/**
+ * Whether it is a record, of this realm or another. Without types, anything can come here: a text or an array would be a
+ * header for each of its characters or elements, and a `Map` would be none. Throws where looking at it does.
+ */
+const isRecord = (headers: unknown): boolean => {
+  if (typeof headers !== "object" || headers === null || Array.isArray(headers)) return false
+  const prototype: unknown = Object.getPrototypeOf(headers)
+  return prototype === Object.prototype || prototype === null ||
+    (Object.prototype.toString.call(headers) === "[object Object]" && !(Symbol.iterator in headers))
 }
 
-/** Without types, anything can come here: a String object would be a header for each of its characters. */
-const notText = (): TypeError => new TypeError("the value of a header must be a string or an array of strings")
+type Input = Readonly<Record<string, string | ReadonlyArray<string>>>
+
+/**
+ * The headers as `join` makes them from these. What is no record, or throws when it is read, stays what it is: it is
+ * refused where it is sent.
+ */
+export const joinHeaders = (headers: Input, join: (headers: Input) => Input): Input => {
+  try {
+    return isRecord(headers) ? join(headers) : headers
+  } catch {
+    return headers
+  }
+}
+
+/** The block, without bytes if there is nothing in the record, or the first problem found. Reads each value once. */
+export const encodeHeaders = (record: Input): Uint8Array | HeaderProblem => {
+  let header = ""
+  try {
+    if (!isRecord(record)) {
+      return {
+        header,
+        problem: `they are ${kindOf(record)}, and have to be a record from name to text or list of texts`
+      }
+    }
+    let text = version
+    for (const name of Object.keys(record)) {
+      header = name
+      const inName = headerNameProblem(name)
+      if (inName !== undefined) return { header, problem: inName }
+      const given = record[name]
+      const values = typeof given === "string" ? [given] : given
+      if (!Array.isArray(values)) return { header, problem: `its value is ${kindOf(given)}, ${asText}` }
+      for (let i = 0; i < values.length; i++) {
+        const value: unknown = values[i]
+        if (typeof value !== "string") return { header, problem: `value ${i + 1} of it is ${kindOf(value)}, ${asText}` }
+        const inValue = headerValueProblem(value)
+        if (inValue !== undefined) return { header, problem: inValue }
+        text += `\r\n${name}: ${trim(value)}`
+      }
+    }
+    return text === version ? empty : Buffer.from(`${text}\r\n\r\n`, "utf8")
+  } catch {
+    // A getter, a Proxy: what it throws is the program's own.
+    return { header, problem: header === "" ? "they throw when they are read" : "its value throws when it is read" }
+  }
+}
+
+const asText = "and has to be a string or an array of strings"
 
 /** Reads what it can: a line without a colon is skipped, a broken status counts as none. */
 export const decodeHeaders = (bytes: Uint8Array): DecodedHeaders => {

@@ -21,4 +21,4 @@ export const invalidSubject = (
   })
 
 export const invalidHeader = ({ header, problem }: HeaderProblem): InvalidHeader =>
-  new InvalidHeader({ header: header.slice(0, shown), problem })
+  new InvalidHeader({ header: typeof header === "string" ? header.slice(0, shown) : "", problem })

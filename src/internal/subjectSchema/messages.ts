@@ -13,7 +13,7 @@ import { Message } from "../delivery/message.ts"
 import type { Codec } from "../payload/codec.ts"
 import { neverThrowing, type Problem } from "../payload/decodeProblem.ts"
 import { contentTypeHeader } from "../protocol/headerNames.ts"
-import { markDispensable } from "../protocol/headers.ts"
+import { joinHeaders, markDispensable } from "../protocol/headers.ts"
 import type { Address, Values } from "./address.ts"
 
 const contentTypeLower = contentTypeHeader.toLowerCase()
@@ -110,6 +110,8 @@ const contentTypeAlone = (contentType: string): Input => {
 /** The caller's headers, and the content type where there is none among them. */
 export const withContentType = (contentType: string, headers: Input | undefined): Input => {
   if (headers === undefined) return contentTypeAlone(contentType)
-  const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === contentTypeLower)
-  return isGiven ? headers : { ...headers, [contentTypeHeader]: contentType }
+  return joinHeaders(headers, (headers) => {
+    const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === contentTypeLower)
+    return isGiven ? headers : { ...headers, [contentTypeHeader]: contentType }
+  })
 }

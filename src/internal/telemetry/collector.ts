@@ -40,6 +40,7 @@ const outcomes: Record<Outcome, true> = {
   success: true,
   interrupted: true,
   InvalidSubject: true,
+  InvalidPayload: true,
   InvalidHeader: true,
   HeadersNotSupported: true,
   MaxPayloadExceeded: true,

@@ -3,7 +3,6 @@
  */
 import * as Context from "effect/Context"
 import * as Tracer from "effect/Tracer"
-import type { Input } from "../../NatsHeaders.ts"
 import { CR, LF, SPACE, TAB, ZERO } from "../protocol/bytes.ts"
 import { traceparentHeader as traceparent, tracestateHeader as tracestate } from "../protocol/headerNames.ts"
 
@@ -25,14 +24,6 @@ const stateOf = (span: Tracer.AnySpan): string => {
     current = current.parent._tag === "Some" ? current.parent.value : undefined
   }
   return ""
-}
-
-const tracedByCaller = (headers: Input | undefined): boolean => {
-  if (headers === undefined) return false
-  for (const name in headers) {
-    if (name.length === traceparent.length && name.toLowerCase() === traceparent) return true
-  }
-  return false
 }
 
 const hexDigit = (unit: number): boolean => (unit >= 0x30 && unit <= 0x39) || (unit >= 0x61 && unit <= 0x66)
@@ -64,10 +55,9 @@ const linesEnd = template.length - 2
  */
 export const withTrace = (
   block: Uint8Array | undefined,
-  span: Tracer.AnySpan,
-  headers: Input | undefined
+  span: Tracer.AnySpan
 ): Uint8Array | undefined => {
-  if (tracedByCaller(headers)) return block
+  if (block !== undefined && hasTraceparent(block)) return block
   const state = stateOf(span)
   const others = block === undefined || block.length === 0 ? undefined : block
   const second = state === "" ? "" : `${tracestate}: ${state}\r\n`
@@ -90,7 +80,7 @@ export const withTrace = (
 const lower = (byte: number): number => byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte
 
 /** Where the value of the line begins if it has this name, else -1. */
-const valueOf = (bytes: Buffer, line: number, end: number, name: string): number => {
+const valueOf = (bytes: Uint8Array, line: number, end: number, name: string): number => {
   let at = line + name.length
   if (at >= end || bytes[at] !== COLON) return -1
   for (let i = 0; i < name.length; i++) if (lower(bytes[line + i]) !== name.charCodeAt(i)) return -1
@@ -99,10 +89,19 @@ const valueOf = (bytes: Buffer, line: number, end: number, name: string): number
   return at
 }
 
-const nextLine = (bytes: Buffer, at: number, end: number): number => {
+const nextLine = (bytes: Uint8Array, at: number, end: number): number => {
   let next = at
   while (next < end && bytes[next] !== LF) next++
   return next + 1
+}
+
+/** Read from the bytes, which are what is sent: the record of a caller can be a Proxy. */
+const hasTraceparent = (block: Uint8Array): boolean => {
+  const end = block.length
+  for (let line = nextLine(block, 0, end); line < end && block[line] !== CR; line = nextLine(block, line, end)) {
+    if (lower(block[line]) === 0x74 && valueOf(block, line, end, traceparent) >= 0) return true
+  }
+  return false
 }
 
 const zeroTrace = "0".repeat(32)

@@ -8,6 +8,7 @@ import {
   ConnectionLost,
   type HeadersNotSupported,
   InvalidHeader,
+  InvalidPayload,
   InvalidSubject,
   MaxPayloadExceeded,
   NoResponders,
@@ -79,6 +80,7 @@ export type RpcFailure =
   | PermissionsViolation
   | SubscriptionLimitExceeded
   | InvalidSubject
+  | InvalidPayload
   | InvalidHeader
 
 /** What keeps a message of this transport, which has no headers, from being sent. */
@@ -102,6 +104,7 @@ const classes = [
   PermissionsViolation,
   SubscriptionLimitExceeded,
   InvalidSubject,
+  InvalidPayload,
   InvalidHeader
 ]
 

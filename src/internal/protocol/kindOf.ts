@@ -1,0 +1,43 @@
+/**
+ * What a value is, in words that show nothing of it. For what programs without types give.
+ */
+
+const getter = (of: object, property: PropertyKey): (this: unknown) => unknown =>
+  Object.getOwnPropertyDescriptor(of, property)!.get!
+
+// The one of all typed arrays. It looks at what a value is made of, where `instanceof` believes its prototype, and gives
+// `undefined` for what is none: also for a Proxy of one, which has no bytes that can be read.
+const arrayName = getter(Object.getPrototypeOf(Uint8Array.prototype) as object, Symbol.toStringTag)
+
+/** Whether it is a `Uint8Array`: a `Buffer` and that of another realm, as of a `node:vm` context, are, too. */
+export const isBytes = (value: unknown): value is Uint8Array => arrayName.call(value) === "Uint8Array"
+
+/** Kinds by the tag that a value has: a closed list, since a tag can be any text. */
+const tagged: Readonly<Record<string, string>> = {
+  "[object Array]": "an array",
+  "[object ArrayBuffer]": "an ArrayBuffer",
+  "[object SharedArrayBuffer]": "a SharedArrayBuffer",
+  "[object DataView]": "a DataView",
+  "[object String]": "a String object",
+  "[object Number]": "a Number object",
+  "[object Boolean]": "a Boolean object",
+  "[object Map]": "a Map",
+  "[object Set]": "a Set",
+  "[object Date]": "a Date",
+  "[object Promise]": "a Promise",
+  "[object Headers]": "a Headers object"
+}
+
+/** Such as `an array`, `null`, `a Uint16Array`. Never throws. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  const name = arrayName.call(value)
+  if (typeof name === "string") return `${name.startsWith("I") ? "an" : "a"} ${name}`
+  try {
+    const tag = Object.prototype.toString.call(value)
+    return Object.hasOwn(tagged, tag) ? tagged[tag] : "an object"
+  } catch {
+    return "an object that throws when it is looked at"
+  }
+}
