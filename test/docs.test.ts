@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { options } from "../src/internal/config/keys.ts"
 import * as environment from "../src/internal/config/environment.ts"
 import { connectErrorTags, errorClasses, errorTags, natsErrorTags } from "./fixtures/errorTags.ts"
 
@@ -68,6 +69,19 @@ describe("docs/getting-started.md", () => {
       cell.match(/NATS_[A-Z_]+/g) ?? []
     )
     assert.deepStrictEqual(variables.toSorted(), environment.names.map((name) => `NATS_${name}`).toSorted())
+  })
+
+  it("has every option beside its variable", () => {
+    const documented = new Map(
+      rows("docs/getting-started.md", /^Every option/).flatMap(([names, variables]) => {
+        const found = variables.match(/NATS_[A-Z_]+/g) ?? []
+        return [...names.matchAll(/`([\w.]+)`/g)].map(([, name], index) => [name, found[index]] as const)
+      })
+    )
+    const expected = Object.entries(options).filter(([option]) => !option.startsWith("auth."))
+      .map(([option, [variable]]) => [option, `NATS_${variable}`])
+    documented.delete("auth")
+    assert.deepStrictEqual(Object.fromEntries(documented), Object.fromEntries(expected))
   })
 })
 

@@ -8,6 +8,7 @@ import { parseCreds, wrappedForm } from "../identity/creds.ts"
 import { decodeJwt, type JwtClaims } from "../identity/jwt.ts"
 import { decodeUserSeed, userKey } from "../identity/nkey.ts"
 import { has, readPath, readSecret, readText } from "./fields.ts"
+import { keysOf } from "./keys.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { type Fields, nearest, readRecord, type Section } from "./record.ts"
 
@@ -36,45 +37,9 @@ const untagged: ReadonlyMap<string, NatsAuth["_tag"]> = new Map([
 
 const section: Section = {
   what: "`auth`",
-  keys: [
-    "_tag",
-    "user",
-    "password",
-    "token",
-    "seed",
-    "jwt",
-    "creds",
-    "path",
-    "user_credentials",
-    "nkeys_seed",
-    "nkeys_seed_str"
-  ],
-  secretive: true,
-  hints: new Map([
-    ["username", "use `user`"],
-    ["login", "use `user`"],
-    ["pass", "use `password`"],
-    ["pwd", "use `password`"],
-    ["nkey", "use `{ _tag: \"NKey\", seed }`"],
-    ["authtoken", "use `token`"],
-    ["credentials", "use `{ _tag: \"CredsFile\", path }`"],
-    ["credsfile", "use `{ _tag: \"CredsFile\", path }`"],
-    ["userjwtcb", "give `auth` as an Effect that yields `{ _tag: \"Jwt\", jwt, seed }`"],
-    ["signaturecb", "give `auth` as an Effect that yields `{ _tag: \"Jwt\", jwt, seed }`"],
-    ["authenticator", "give `auth` as an Effect that yields one of the forms"],
-    ["tls", "it belongs beside `auth`, as `tls`"],
-    ["tlshostname", "use `tls.serverName`"],
-    ["tlshandshakefirst", "use `tls.handshakeFirst`"],
-    ["inboxprefix", "it belongs beside `auth`, as `inboxPrefix`"],
-    ["connecttimeout", "it belongs beside `auth`, as `connectTimeout`"],
-    ["allowreconnect", "it belongs beside `auth`, as `reconnect`"],
-    ["maxreconnectattempts", "it belongs beside `auth`, as `reconnect.maxAttempts`"],
-    ["reconnecttimewait", "it belongs beside `auth`, as `reconnect.initialDelay`"],
-    ["errorcb", "use the `status` stream of the client"],
-    ["disconnectedcb", "use the `status` stream of the client"],
-    ["reconnectedcb", "use the `status` stream of the client"],
-    ["closedcb", "use `closed` of the client"]
-  ])
+  section: "auth",
+  keys: [...new Set(["_tag", ...keysOf("auth"), ...untagged.keys()])],
+  secretive: true
 }
 
 const redacted = (text: string, label: string): Redacted.Redacted => Redacted.make(text, { label })

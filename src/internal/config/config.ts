@@ -10,77 +10,28 @@ import { inboxPrefixProblem, maxInboxPrefixBytes } from "../subject/rules.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
 import * as Defaults from "./defaults.ts"
 import { has, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
+import { keysOf } from "./keys.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { type DecodedServers, decodeServers } from "./servers.ts"
 import { decodeTls, encodeTls, meaningTls } from "./tls.ts"
 import { decodeWebSocket, encodeWebSocket } from "./webSocket.ts"
 
-const section: Section = {
-  what: "the configuration",
-  keys: [
-    "servers",
-    "randomizeServers",
-    "discoverServers",
-    "name",
-    "auth",
-    "tls",
-    "webSocket",
-    "connectTimeout",
-    "requestTimeout",
-    "pingInterval",
-    "maxPingOut",
-    "inboxPrefix",
-    "noEcho",
-    "drainTimeout",
-    "banner",
-    "logStatus",
-    "reconnect",
-    "whileDisconnected"
-  ],
-  secretive: false,
-  hints: new Map([
-    ["url", "use `servers`"],
-    ["urls", "use `servers`"],
-    ["uri", "use `servers`"],
-    ["host", "use `servers`, such as \"nats://127.0.0.1:4222\""],
-    ["port", "use `servers`, such as \"nats://127.0.0.1:4222\""],
-    ["servicename", "use `name`"],
-    ["user", "use `auth: { user, password }`"],
-    ["username", "use `auth: { user, password }`"],
-    ["pass", "use `auth: { user, password }`"],
-    ["password", "use `auth: { user, password }`"],
-    ["token", "use `auth: { token }`"],
-    ["authenticator", "use `auth`"],
-    ["timeout", "use `connectTimeout`"],
-    ["allowreconnect", "use `reconnect`"],
-    ["maxreconnectattempts", "use `reconnect.maxAttempts`"],
-    ["reconnecttimewait", "use `reconnect.initialDelay`"],
-    ["waitonfirstconnect", "use `reconnect.onFirstConnect`: \"wait\""],
-    ["headers", "use `webSocket.headers`"],
-    ["wsheaders", "use `webSocket.headers`"],
-    ["ignoreclusterupdates", "use `discoverServers: false`"],
-    ["norandomize", "use `randomizeServers: false`"]
-  ])
-}
+const section: Section = { what: "the configuration", section: "", keys: keysOf(""), secretive: false }
 
 const reconnectSection: Section = {
   what: "`reconnect`",
-  keys: [
-    "initialDelay",
-    "maxDelay",
-    "factor",
-    "jitter",
-    "maxAttempts",
-    "maxElapsed",
-    "refusalTimeout",
-    "onFirstConnect"
-  ],
-  secretive: false,
-  hints: new Map()
+  section: "reconnect",
+  keys: keysOf("reconnect"),
+  secretive: false
 }
 
-const bufferSection: Section = { what: "`whileDisconnected`", keys: ["buffer"], secretive: false, hints: new Map() }
+const bufferSection: Section = {
+  what: "`whileDisconnected`",
+  section: "whileDisconnected",
+  keys: keysOf("whileDisconnected"),
+  secretive: false
+}
 
 /** A prefix is a subject without wildcards; the rest of an inbox follows it after a dot. */
 const readInboxPrefix = (problems: Problems, path: Path, value: unknown): string | undefined => {

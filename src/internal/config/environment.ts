@@ -2,57 +2,13 @@
  * The environment form of a configuration: which variable is which option, and how its text becomes a value.
  */
 import * as Option from "effect/Option"
+import { type Kind, options } from "./keys.ts"
 import type { Problem } from "./problems.ts"
 
-type Kind = "text" | "pem" | "headers" | "number" | "boolean"
-
-/** Name without prefix, option, and how the text is read. Durations and literals are decoded as text. */
-const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kind]> = [
-  ["URL", "servers", "text"],
-  ["RANDOMIZE_SERVERS", "randomizeServers", "boolean"],
-  ["DISCOVER_SERVERS", "discoverServers", "boolean"],
-  ["NAME", "name", "text"],
-  ["USER", "auth.user", "text"],
-  ["PASSWORD", "auth.password", "text"],
-  ["TOKEN", "auth.token", "text"],
-  ["NKEY_SEED", "auth.seed", "text"],
-  ["JWT", "auth.jwt", "text"],
-  ["CREDS", "auth.creds", "text"],
-  ["CREDS_FILE", "auth.path", "text"],
-  ["TLS_MODE", "tls.mode", "text"],
-  ["TLS_HANDSHAKE_FIRST", "tls.handshakeFirst", "boolean"],
-  ["TLS_SERVER_NAME", "tls.serverName", "text"],
-  ["TLS_CA", "tls.ca", "pem"],
-  ["TLS_CERT", "tls.cert", "pem"],
-  ["TLS_KEY", "tls.key", "pem"],
-  ["TLS_CA_FILE", "tls.caFile", "text"],
-  ["TLS_CERT_FILE", "tls.certFile", "text"],
-  ["TLS_KEY_FILE", "tls.keyFile", "text"],
-  ["TLS_PASSPHRASE", "tls.passphrase", "text"],
-  ["TLS_DANGEROUSLY_DISABLE_VERIFICATION", "tls.dangerouslyDisableVerification", "boolean"],
-  ["WEBSOCKET_HEADERS", "webSocket.headers", "headers"],
-  ["CONNECT_TIMEOUT", "connectTimeout", "text"],
-  ["REQUEST_TIMEOUT", "requestTimeout", "text"],
-  ["PING_INTERVAL", "pingInterval", "text"],
-  ["MAX_PING_OUT", "maxPingOut", "number"],
-  ["INBOX_PREFIX", "inboxPrefix", "text"],
-  ["NO_ECHO", "noEcho", "boolean"],
-  ["DRAIN_TIMEOUT", "drainTimeout", "text"],
-  ["BANNER", "banner", "boolean"],
-  ["LOG_STATUS", "logStatus", "boolean"],
-  ["RECONNECT", "reconnect", "boolean"],
-  ["RECONNECT_INITIAL_DELAY", "reconnect.initialDelay", "text"],
-  ["RECONNECT_MAX_DELAY", "reconnect.maxDelay", "text"],
-  ["RECONNECT_FACTOR", "reconnect.factor", "number"],
-  ["RECONNECT_JITTER", "reconnect.jitter", "boolean"],
-  ["RECONNECT_MAX_ATTEMPTS", "reconnect.maxAttempts", "number"],
-  ["RECONNECT_MAX_ELAPSED", "reconnect.maxElapsed", "text"],
-  ["RECONNECT_REFUSAL_TIMEOUT", "reconnect.refusalTimeout", "text"],
-  // A word. What was a boolean up to 0.1 is told as one.
-  ["RECONNECT_ON_FIRST_CONNECT", "reconnect.onFirstConnect", "boolean"],
-  ["WHILE_DISCONNECTED", "whileDisconnected", "text"],
-  ["WHILE_DISCONNECTED_BUFFER", "whileDisconnected.buffer", "number"]
-]
+/** Name without prefix, option, and how the text is read. */
+const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kind]> = Object.entries(options).map((
+  [option, [name, kind]]
+) => [name, option, kind])
 
 /** All names without their prefix. */
 export const names: ReadonlyArray<string> = variables.map(([name]) => name)

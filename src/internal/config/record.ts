@@ -2,19 +2,20 @@
  * Reads an object whose keys are known, and tells of keys that are not.
  */
 import * as Redacted from "effect/Redacted"
+import { printable } from "../protocol/printable.ts"
+import { hintFor, normal } from "./hints.ts"
+import type { SectionName } from "./keys.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 
 export interface Section {
   /** What it is, for messages: "the configuration", "`tls`". */
   readonly what: string
+  /** Which one it is, for what is said of keys that others have. */
+  readonly section: SectionName
   readonly keys: ReadonlyArray<string>
-  /** What to say of keys that other clients have. */
-  readonly hints: ReadonlyMap<string, string>
   /** Unknown keys are shown only where they resemble a known one, as a secret may be in their place. */
   readonly secretive: boolean
 }
-
-const normal = (key: string): string => key.slice(0, 64).toLowerCase().replace(/[^a-z0-9]/g, "")
 
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
@@ -52,6 +53,13 @@ const toldKeys = 20
 
 const unknownKeys = (problems: Problems, path: Path, keys: ReadonlyArray<string>, section: Section): void => {
   let told = 0
+  let listed = false
+  /** The known keys, once: where several keys are not known, the list would bury what is said of them. */
+  const list = (): string => {
+    if (listed) return ""
+    listed = true
+    return `: ${section.what} has ${quoted(section.keys)}`
+  }
   for (let i = 0; i < keys.length; i++) {
     const key = keys[i]
     if (section.keys.includes(key)) continue
@@ -59,21 +67,16 @@ const unknownKeys = (problems: Problems, path: Path, keys: ReadonlyArray<string>
       problems.add(path, `${section.what} has more than ${toldKeys} keys that are not known`)
       return
     }
-    const hint = section.hints.get(key) ?? section.hints.get(normal(key))
-    const near = nearest(key, section.keys)
+    const hint = hintFor(section.section, key)
+    const near = hint === undefined ? nearest(key, section.keys) : undefined
     if (hint !== undefined) {
-      problems.add([...path, key.slice(0, 64)], `this key is not known: ${hint}`)
+      problems.add([...path, printable(key, 64)], `this key is not known: ${hint}`)
     } else if (near !== undefined) {
-      problems.add([...path, key.slice(0, 64)], `this key is not known: did you mean \`${near}\`?`)
+      problems.add([...path, printable(key, 64)], `this key is not known: did you mean \`${near}\`?`)
     } else if (!section.secretive && plainWord.test(key)) {
-      problems.add([...path, key], `this key is not known: ${section.what} has ${quoted(section.keys)}`)
+      problems.add([...path, key], `this key is not known${list()}`)
     } else {
-      problems.add(
-        path,
-        `key number ${i + 1} is not known and not shown, as it may be a secret: ${section.what} has ${
-          quoted(section.keys)
-        }`
-      )
+      problems.add(path, `key number ${i + 1} is not known and not shown, as it may be a secret${list()}`)
     }
   }
 }

@@ -5,42 +5,16 @@ import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsTls } from "../../NatsTls.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { has, readBoolean, readLiteral, readPath, readSecret, readText } from "./fields.ts"
+import { keysOf } from "./keys.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { normalHost } from "./serverUrl.ts"
 
-const material = [
-  "handshakeFirst",
-  "serverName",
-  "ca",
-  "cert",
-  "key",
-  "caFile",
-  "certFile",
-  "keyFile",
-  "passphrase",
-  "dangerouslyDisableVerification"
-] as const
-
 /** The first setting that is given besides `mode`: whoever gives one means TLS. */
 export const meaningTls = (setting: (key: string) => unknown): string | undefined =>
-  material.find((key) => setting(key) !== undefined && setting(key) !== false)
+  keysOf("tls").find((key) => key !== "mode" && setting(key) !== undefined && setting(key) !== false)
 
-const section: Section = {
-  what: "`tls`",
-  keys: ["mode", ...material],
-  secretive: true,
-  hints: new Map([
-    ["rejectunauthorized", "the server is always verified; what turns that off is `dangerouslyDisableVerification`"],
-    ["insecure", "the server is always verified; what turns that off is `dangerouslyDisableVerification`"],
-    ["hostname", "use `serverName`"],
-    ["servername", "use `serverName`"],
-    ["tlshostname", "use `serverName`"],
-    ["keypassphrase", "use `passphrase`"],
-    ["enabled", "use `mode`: \"disable\", \"prefer\" or \"require\""],
-    ["required", "use `mode`: \"require\""]
-  ])
-}
+const section: Section = { what: "`tls`", section: "tls", keys: keysOf("tls"), secretive: true }
 
 /** `{ key: value }`, or nothing where there is no value. */
 const optional = <K extends string, A>(key: K, value: A | undefined): { readonly [P in K]?: A } =>

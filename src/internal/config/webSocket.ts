@@ -4,21 +4,13 @@
 import * as Redacted from "effect/Redacted"
 import type { Encoded, NatsConfig } from "../../NatsConfig.ts"
 import { has, readSecret } from "./fields.ts"
+import { keysOf } from "./keys.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 
 type WebSocket = NonNullable<NatsConfig["webSocket"]>
 
-const section: Section = {
-  what: "`webSocket`",
-  keys: ["headers"],
-  secretive: false,
-  hints: new Map([
-    ["cookie", "use `headers: { cookie }`"],
-    ["authorization", "use `headers: { authorization }`"],
-    ["path", "write it into the URL of `servers`"]
-  ])
-}
+const section: Section = { what: "`webSocket`", section: "webSocket", keys: keysOf("webSocket"), secretive: false }
 
 /** More headers than this are a mistake; servers and proxies take fewer. */
 const most = 100
