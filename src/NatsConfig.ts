@@ -173,7 +173,7 @@ export interface ReconnectInput {
 // Of its own, since the fields of an `Omit<Input, "auth">` have no text where they are hovered.
 export interface Settings {
   /**
-   * One URL, several separated by commas, or an array. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
+   * One URL, several separated by commas, or an array of such texts. `nats://`, `tls://` (TLS required), `ws://`, `wss://`, or
    * `host:port`. User info becomes `auth`. The path and the query of a WebSocket are sent as they are written; errors and
    * logs leave the query out. Default `nats://127.0.0.1:4222`.
    *

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { options } from "../src/internal/config/keys.ts"
 import * as environment from "../src/internal/config/environment.ts"
+import { options } from "../src/internal/config/keys.ts"
 import { connectErrorTags, errorClasses, errorTags, natsErrorTags } from "./fixtures/errorTags.ts"
 
 const root = path.resolve(import.meta.dirname, "..")

@@ -61,7 +61,7 @@ describe("NatsClient.layerConfig", () => {
     Effect.gen(function*() {
       const layer = NatsClient.layerConfig({ servers: Config.Redacted("BROKER") })
       assert.deepStrictEqual(yield* problems(layer, { BROKER: "http://john:canary@x" }), [
-        "servers has a scheme that is not known: use nats://, tls://, ws:// or wss://"
+        "servers has the scheme http://: use ws:// or wss:// for a WebSocket, nats:// or tls:// for all else"
       ])
     }))
 

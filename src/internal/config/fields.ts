@@ -20,6 +20,15 @@ const control = /[\u0000-\u001f\u007f]/
 // oxlint-disable-next-line no-control-regex
 const documentControl = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/
 
+/** Whether a text begins and ends with the same quote. */
+export const inQuotes = (text: string): boolean => {
+  const trimmed = text.trim()
+  return trimmed.length > 1 && /^["']/.test(trimmed) && trimmed.endsWith(trimmed[0])
+}
+
+/** Docker's env files, for one, keep them. */
+export const quotesProblem = "stands in quotes, which count as a part of it, as some env files keep them: remove them"
+
 export const readText = (
   problems: Problems,
   path: Path,

@@ -3,6 +3,7 @@
  */
 import { domainToASCII, isIPv4, isIPv6 } from "../identity/hostNames.ts"
 import { defaultPort, isWebSocket, type Scheme, type ServerAddress } from "../protocol/serverAddress.ts"
+import { isNothing, schemeProblem, urlProblem } from "./notUrls.ts"
 
 /** What stood before the "@" of a URL. */
 export type UserInfo =
@@ -41,6 +42,12 @@ const parseUserInfo = (text: string): UserInfo | string => {
   if (user === undefined || password === undefined) {
     return "has user info with a \"%\" that is not followed by two hexadecimal digits: write it as %25"
   }
+  if (isNothing(user) || isNothing(password)) {
+    return "has \"undefined\" or \"null\" in its user info: what was to be filled in there is not set"
+  }
+  if (user === "" && password !== "") {
+    return "has user info that begins with a colon: write a token without it, as in nats://token@host"
+  }
   if (user === "" || (colon >= 0 && password === "")) return "has incomplete user info: it is user:password@ or token@"
   return colon < 0 ? { _tag: "Token", token: user } : { _tag: "UserPassword", user, password }
 }
@@ -60,8 +67,8 @@ export const writtenScheme = (input: string): Scheme | undefined => {
 
 const noTarget = (tail: string): string =>
   /[?#]/.test(tail)
-    ? "has a query or a fragment, which a server's URL cannot have"
-    : "has a path that a server's URL cannot have"
+    ? "has a query or a fragment, which a server's URL cannot have: its settings are options of their own"
+    : "has a path that a server's URL cannot have: it ends with its host and port"
 
 /** What is wrong with the path and the query of a WebSocket's URL (RFC 3986), which are sent as they are. */
 const targetProblem = (tail: string): string | undefined => {
@@ -81,9 +88,14 @@ export const parseServer = (input: string, bareScheme: Scheme = "nats"): ParsedS
   const text = input.trim()
   if (text === "") return "is empty"
   if (text.length > 4096) return "must have at most 4096 characters"
+  const parsed = parseUrl(text, bareScheme)
+  return typeof parsed === "string" ? urlProblem(text) ?? parsed : parsed
+}
+
+const parseUrl = (text: string, bareScheme: Scheme): ParsedServer | string => {
   const { name, rest } = splitScheme(text)
   const scheme = name === undefined ? bareScheme : writtenScheme(text)
-  if (scheme === undefined) return "has a scheme that is not known: use nats://, tls://, ws:// or wss://"
+  if (scheme === undefined) return schemeProblem(name ?? "")
   const slash = rest.search(/[/?#]/)
   const authority = slash < 0 ? rest : rest.slice(0, slash)
   const tail = slash < 0 ? "" : rest.slice(slash)
@@ -101,6 +113,10 @@ export const parseServer = (input: string, bareScheme: Scheme = "nats"): ParsedS
   const colon = place.indexOf(":")
   const hostText = bracket !== null ? bracket[1].replace("%25", "%") : colon < 0 ? place : place.slice(0, colon)
   const portText = bracket !== null ? bracket[2] : colon < 0 ? undefined : place.slice(colon + 1)
+  if (isNothing(hostText) || isNothing(portText)) {
+    return "has \"undefined\", \"null\" or \"NaN\" for its host or port: what was to be filled in there is not set"
+  }
+  if (hostText === "" && bracket === null) return "has no host"
   const host = bracket !== null && !isIPv6(hostText) ? undefined : normalHost(hostText)
   if (host === undefined) return "has no valid host name or address"
   const port = portText === undefined ? defaultPort(scheme) : /^\d{1,5}$/.test(portText) ? Number(portText) : 0

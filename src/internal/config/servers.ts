@@ -4,6 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import { requiresTls, type Scheme, type ServerAddress } from "../protocol/serverAddress.ts"
 import { readText } from "./fields.ts"
+import { listProblem } from "./notUrls.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { parseServer, type UserInfo, writtenScheme } from "./serverUrl.ts"
 
@@ -37,37 +38,49 @@ const sameUser = (a: UserInfo, b: UserInfo): boolean =>
 /** All up to the last "@" and with it, as it is written. */
 const userInfoOf = (url: string): string => url.slice(0, url.lastIndexOf("@") + 1)
 
-/** One text may have several URLs, separated by commas; an element of an array is one URL. */
-const urlsOf = (
-  problems: Problems,
-  path: Path,
-  input: unknown
-): ReadonlyArray<readonly [Path, unknown]> | undefined => {
+/**
+ * Whether a comma may be in a password, which it splits in two: the first part may look like a host and a port, and the
+ * second like a token and a host.
+ */
+const splitsUser = ([first, ...others]: ReadonlyArray<string>): boolean => {
+  const userInfo = userInfoOf(first)
+  return others.some((url) => url.includes("@") && !url.includes("://")) &&
+    // The same user info in every part is none that a comma has split.
+    (userInfo === "" || !others.every((url) => userInfoOf(url.trim()) === userInfo))
+}
+
+type Places = ReadonlyArray<readonly [Path, unknown]>
+
+/** An element of an array has several URLs where it is read from a variable. In any doubt its commas are its own. */
+const ofElement = (path: Path, value: unknown): Places => {
+  const text = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  const urls = typeof text === "string" && text.length <= 1_048_576 ? text.split(",", most + 1) : []
+  return urls.length < 2 || splitsUser(urls) ? [[path, value]] : urls.map((url, index) => [[...path, index], url])
+}
+
+/** One text may have several URLs, separated by commas, and so may an element of an array. */
+const urlsOf = (problems: Problems, path: Path, input: unknown): Places | undefined => {
+  const tooMany = `must have at most ${most} servers`
   if (Array.isArray(input)) {
     if (input.length === 0) return problems.add(path, "must have at least one server")
-    if (input.length > most) return problems.add(path, `must have at most ${most} servers`)
-    return Array.from(input, (url: unknown, index) => [[...path, index], url] as const)
+    if (input.length > most) return problems.add(path, tooMany)
+    const all = Array.from(input, (value: unknown, index) => ofElement([...path, index], value)).flat()
+    return all.length > most ? problems.add(path, tooMany) : all
   }
   const value = Redacted.isRedacted(input) ? Redacted.value(input) : input
   if (typeof value === "object" && value !== null && isAddress(value)) return [[path, value]]
   if (typeof value !== "string") return problems.add(path, `must be a URL or an array of URLs, and is ${kindOf(value)}`)
+  const problem = listProblem(value)
+  if (problem !== undefined) return problems.add(path, problem)
   const urls = value.length > 1_048_576 ? [] : value.split(",", most + 1)
-  if (urls.length === 0 || urls.length > most) return problems.add(path, `must have at most ${most} servers`)
-  // A comma in a password splits a URL in two, of which the first may look like a host and a port, and the second like a
-  // token and a host.
-  const [first, ...others] = urls
-  const userInfo = userInfoOf(first)
-  if (
-    others.some((url) => url.includes("@") && !url.includes("://")) &&
-    // The same user info in every part is none that a comma has split.
-    (userInfo === "" || !others.every((url) => userInfoOf(url.trim()) === userInfo))
-  ) {
+  if (urls.length === 0 || urls.length > most) return problems.add(path, tooMany)
+  if (splitsUser(urls)) {
     return problems.add(
       path,
       "has an \"@\" behind a comma in a part without a scheme: percent-encode a comma in user info as %2C, or write the scheme"
     )
   }
-  return urls.map((url, index) => [urls.length === 1 ? path : [...path, index], url] as const)
+  return urls.map((url, index) => [urls.length === 1 ? path : [...path, index], url])
 }
 
 /** One server of the list, as text. */
@@ -78,10 +91,22 @@ interface Written {
   readonly scheme: Scheme | undefined
 }
 
+const readUrl = (problems: Problems, at: Path, text: string): string | undefined => {
+  if (text === "") {
+    return problems.add(at, "must not be empty: a comma is too many, or what was to stand there is not set")
+  }
+  const problem = /[\t\r\n]/.test(text)
+    ? "has a line break or a tab in it: write a comma where another server begins"
+    : listProblem(text)
+  return problem === undefined ? readText(problems, at, text, 4096) : problems.add(at, problem)
+}
+
 const written = (problems: Problems, at: Path, value: unknown): Written => {
   const plain = Redacted.isRedacted(value) ? Redacted.value(value) : value
   const text = typeof plain === "object" && plain !== null && isAddress(plain)
     ? readAddress(plain) ?? problems.add(at, "is no server address")
+    : typeof plain === "string"
+    ? readUrl(problems, at, plain.trim())
     : readText(problems, at, plain, 4096)
   return { at, text, scheme: text === undefined ? undefined : writtenScheme(text) }
 }
