@@ -76,6 +76,14 @@ const plants: ReadonlyArray<unknown> = [
   `nats://127.0.0.1/?password=${canary}`,
   `http://john:${canary}@127.0.0.1`,
   `${canary}://127.0.0.1`,
+  `nats://${canary};nats://${canary}`,
+  `["nats://${canary}"]`,
+  `${canary}=nats://127.0.0.1`,
+  `nats://127.0.0.1:\${${canary}}`,
+  `/run/${canary}.pem`,
+  `~/${canary}`,
+  `file:///${canary}`,
+  `"${canary}"`,
   [`nats://john:${canary}@127.0.0.1`, "nats://john:another@127.0.0.1"],
   Redacted.make(canary),
   Redacted.make({ password: canary }),
@@ -167,7 +175,15 @@ describe("a secret", () => {
         "WHILE_DISCONNECTED",
         "RECONNECT_FACTOR"
       ]
-      const value = [canary, `nats://john:${canary}@127.0.0.1:x`, `-----BEGIN ${canary}`, `${canary}\n`][extra % 4]
+      const values = [
+        canary,
+        `nats://john:${canary}@127.0.0.1:x`,
+        `-----BEGIN ${canary}`,
+        `${canary}\n`,
+        `/run/${canary}`,
+        `"${canary}"`
+      ]
+      const value = values[extra % values.length]
       const provider = ConfigProvider.fromUnknown({
         [`NATS_${names[which % names.length]}`]: value,
         NATS_PING_INTERVAL: canary

@@ -13,15 +13,17 @@ import { decodeConfig } from "./config.ts"
 /** What generated values are made of. The clashes between fields are taken out before it is decoded. */
 const recipe = () => {
   const millis = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 2_147_483_647 }))
+  // None is "null", which is what a template leaves.
   const host = Schema.String.check(
-    Schema.isPattern(/^(?:[a-z]{1,8}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
+    Schema.isPattern(/^(?:[a-mo-z][a-z]{0,7}(?:\.example\.com)?|10\.\d\.\d\.\d|\[fd00::\d{1,4}\])$/)
   )
   const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
   const encodable = Schema.Struct({
     servers: Schema.NonEmptyArray(Schema.Struct({ scheme: Schema.Literals(["nats", "tls", "ws", "wss"]), host, port })),
     randomizeServers: Schema.Boolean,
     discoverServers: Schema.Boolean,
-    name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9 é"\\/_.-]{1,16}$/))),
+    // Nothing that stands in quotes: a variable cannot say it.
+    name: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[A-Za-z0-9é\\/_.-][A-Za-z0-9 é"\\/_.-]{0,15}$/))),
     auth: NatsAuth,
     tls: NatsTls,
     // No optional key: of those hardly one is generated.

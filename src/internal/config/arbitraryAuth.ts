@@ -12,9 +12,11 @@ import * as Defaults from "./defaults.ts"
 
 const recipe = () => {
   const word = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9:@/%,.!"' é-]{1,24}$/))
+  // Nothing that stands in quotes: a variable cannot say it.
+  const user = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9:@/%,.!é-][A-Za-z0-9:@/%,.!"' é-]{0,23}$/))
   return Schema.Struct({
     method: AuthMethod,
-    user: word,
+    user,
     secret: word,
     bearer: Schema.Boolean,
     key: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 }))).check(

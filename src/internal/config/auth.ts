@@ -9,6 +9,7 @@ import { decodeJwt, type JwtClaims } from "../identity/jwt.ts"
 import { decodeUserSeed, userKey } from "../identity/nkey.ts"
 import { has, readPath, readSecret, readText } from "./fields.ts"
 import { keysOf } from "./keys.ts"
+import { contentProblem, isPath } from "./misplaced.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { type Fields, nearest, readRecord, type Section } from "./record.ts"
 
@@ -42,6 +43,26 @@ const section: Section = {
   secretive: true
 }
 
+const ofFile = "use `{ _tag: \"CredsFile\", path }`"
+
+/** What is said of a text that is not what its key is for. */
+const contents: Readonly<Record<string, readonly [what: string, instead: string]>> = {
+  seed: ["the seed itself", `${ofFile}, which takes a file with a seed`],
+  nkeys_seed_str: ["the seed itself", "use `nkeys_seed`"],
+  jwt: ["the JWT itself", `${ofFile} and a file with the JWT and its seed`],
+  creds: ["the text of a creds file", ofFile]
+}
+
+const plainText = (value: unknown): string => {
+  const plain = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  return typeof plain === "string" && plain.length <= has.document ? plain : ""
+}
+
+const misplaced = (key: string, value: unknown): string | undefined => {
+  const content = contents[key]
+  return content === undefined ? undefined : contentProblem(plainText(value), ...content)
+}
+
 const redacted = (text: string, label: string): Redacted.Redacted => Redacted.make(text, { label })
 
 /** The key pair's public key, or a problem told. */
@@ -51,6 +72,8 @@ const checkSeed = (problems: Problems, path: Path, seed: string): string | undef
 }
 
 const readSeed = (problems: Problems, path: Path, value: unknown): { seed: string; publicKey: string } | undefined => {
+  const problem = misplaced(String(path[path.length - 1]), value)
+  if (problem !== undefined) return problems.add(path, problem)
   const seed = readSecret(problems, path, value, has.short)
   const publicKey = seed === undefined ? undefined : checkSeed(problems, path, seed)
   return seed === undefined || publicKey === undefined ? undefined : { seed, publicKey }
@@ -68,7 +91,7 @@ const decodeJwtForm = (problems: Problems, path: Path, fields: Fields): NatsAuth
   const jwt = readSecret(problems, [...path, "jwt"], fields.get("jwt"), has.token)
   const claims = jwt === undefined ? undefined : decodeJwt(jwt)
   if (typeof claims === "string") {
-    problems.add([...path, "jwt"], `is unusable: ${claims}`)
+    problems.add([...path, "jwt"], misplaced("jwt", jwt) ?? `is unusable: ${claims}`)
   }
   const given = fields.has("seed")
   const seed = given ? readSeed(problems, [...path, "seed"], fields.get("seed")) : undefined
@@ -93,7 +116,7 @@ const decodeCreds = (problems: Problems, path: Path, value: unknown): NatsAuth |
   const checked = checkCreds(creds)
   if ("problem" in checked) {
     const at = checked.line === undefined ? "" : ` (line ${checked.line})`
-    return problems.add(path, `is unusable${at}: ${checked.problem}`)
+    return problems.add(path, misplaced("creds", creds) ?? `is unusable${at}: ${checked.problem}`)
   }
   return { _tag: "Creds", creds: redacted(creds, "creds") }
 }
@@ -183,6 +206,9 @@ const decodeUntagged = (problems: Problems, path: Path, fields: Fields): NatsAut
   const keys = [...fields.keys()]
   const needTag = keys.filter((key) => !untagged.has(key))
   if (needTag.length > 0) {
+    const wrong = needTag.find((key) => isPath(plainText(fields.get(key))))
+    const problem = wrong === undefined ? undefined : misplaced(wrong, fields.get(wrong))
+    if (wrong !== undefined && problem !== undefined) return problems.add([...path, wrong], problem)
     const fitting = tags.find((tag) => keys.every((key) => forms[tag].includes(key)))
     return problems.add(
       path,

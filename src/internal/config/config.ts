@@ -9,7 +9,7 @@ import { serverUrl } from "../protocol/serverAddress.ts"
 import { inboxPrefixProblem, maxInboxPrefixBytes } from "../subject/rules.ts"
 import { decodeAuth, encodeAuth } from "./auth.ts"
 import * as Defaults from "./defaults.ts"
-import { has, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
+import { has, isEndless, readBoolean, readDuration, readLiteral, readNumber, readText } from "./fields.ts"
 import { keysOf } from "./keys.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
@@ -51,6 +51,19 @@ const readOnFirstConnect = (problems: Problems, path: Path, value: unknown): OnF
     )
     : readLiteral(problems, path, value, ["fail", "wait", "background"])
 
+/** Where others have -1 for no end and 0 for no attempt, there is a word for each. */
+const readAttempts = (problems: Problems, path: Path, value: unknown): "forever" | number | undefined => {
+  if (value === "forever") return "forever"
+  return isEndless(value)
+    ? problems.add(path, "must be \"forever\" or a whole number from 1: write \"forever\" for no end")
+    : readNumber(problems, path, value, {
+      min: 1,
+      max: 1_000_000_000,
+      whole: true,
+      less: "for no attempt write `reconnect: false`"
+    })
+}
+
 const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnect | false | undefined => {
   if (value === false) return false
   if (typeof value !== "object" || value === null) {
@@ -69,7 +82,10 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
   if (first !== undefined && last !== undefined && Duration.isLessThan(last, first)) {
     problems.add([...path, "maxDelay"], "must not be less than `initialDelay`")
   }
-  const maxElapsed = read("maxElapsed", duration)
+  const maxElapsed = read(
+    "maxElapsed",
+    (at, value) => readDuration(problems, at, value, { endless: "leave it out for no bound" })
+  )
   const { factor, initialDelay, jitter, maxAttempts, maxDelay, onFirstConnect, refusalTimeout } = Defaults.reconnect
   return {
     initialDelay: first ?? Duration.min(initialDelay, last ?? initialDelay),
@@ -77,16 +93,14 @@ const readReconnect = (problems: Problems, path: Path, value: unknown): Reconnec
     factor: read("factor", (at, value) => readNumber(problems, at, value, { min: 1, max: 100, whole: false })) ??
       factor,
     jitter: read("jitter", boolean) ?? jitter,
-    maxAttempts: read("maxAttempts", (at, value) =>
-      value === "forever"
-        ? "forever"
-        : typeof value === "number"
-        ? readNumber(problems, at, value, { min: 1, max: 1_000_000_000, whole: true })
-        : problems.add(at, `must be "forever" or a whole number, and is ${kindOf(value)}`)) ?? maxAttempts,
+    maxAttempts: read("maxAttempts", (at, value) => readAttempts(problems, at, value)) ?? maxAttempts,
     ...(maxElapsed === undefined ? {} : { maxElapsed }),
     refusalTimeout: read(
       "refusalTimeout",
-      (at, value) => value === "forever" ? "forever" : readDuration(problems, at, value, ", or \"forever\"")
+      (at, value) =>
+        value === "forever" ?
+          "forever" :
+          readDuration(problems, at, value, { others: ", or \"forever\"", endless: "write \"forever\" for no end" })
     ) ?? refusalTimeout,
     onFirstConnect: read("onFirstConnect", (at, value) => readOnFirstConnect(problems, at, value)) ?? onFirstConnect
   }
@@ -106,7 +120,8 @@ const readWhileDisconnected = (problems: Problems, path: Path, value: unknown): 
   const buffer = readNumber(problems, [...path, "buffer"], fields.get("buffer"), {
     min: 1,
     max: 10_000_000,
-    whole: true
+    whole: true,
+    less: "for none write `whileDisconnected: \"fail\"`"
   })
   return buffer === undefined ? undefined : { buffer }
 }
@@ -184,7 +199,8 @@ export const decodeWith = <A>(
     pingInterval: read("pingInterval", readDuration) ?? defaults.pingInterval,
     maxPingOut: read(
       "maxPingOut",
-      (problems, at, value) => readNumber(problems, at, value, { min: 1, max: 1000, whole: true })
+      (problems, at, value) =>
+        readNumber(problems, at, value, { min: 1, max: 1000, whole: true, less: "pings cannot be turned off" })
     ) ?? defaults.maxPingOut,
     inboxPrefix: read("inboxPrefix", readInboxPrefix) ?? defaults.inboxPrefix,
     noEcho: read("noEcho", readBoolean) ?? defaults.noEcho,

@@ -3,6 +3,7 @@
  */
 import * as Option from "effect/Option"
 import { type Kind, options } from "./keys.ts"
+import { inQuotes, quotesProblem, unquoted } from "./misplaced.ts"
 import type { Problem } from "./problems.ts"
 
 /** Name without prefix, option, and how the text is read. */
@@ -39,7 +40,8 @@ const convert = (kind: Kind, text: string): unknown => {
     case "text":
       return text
     case "pem":
-      return broken(text)
+      // A path of Windows may have the two characters, too.
+      return text.includes("-----BEGIN") ? broken(text) : text
     case "headers":
       return headersOf(broken(text))
     case "number":
@@ -66,6 +68,46 @@ export interface EnvironmentInput {
   readonly problems: ReadonlyArray<Problem>
 }
 
+/** Secrets of which quotes may be a part, which nobody but the server knows. */
+const mayBeQuoted = /^(?:PASSWORD|TOKEN|TLS_PASSPHRASE)$/
+
+/** Whose readers find quotes by themselves, */
+const readsQuotes = /^(?:URL|NKEY_SEED|JWT|\w+_FILE)$/
+
+/** and those that take them, around the text of a file. */
+const takesQuotes = /^(?:CREDS|TLS_CA|TLS_CERT|TLS_KEY)$/
+
+/** The texts of the variables that are set. Quotes that an env file has left are told, and taken off. */
+const withoutQuotes = (
+  prefix: string,
+  problems: Array<Problem>,
+  read: (name: string) => Option.Option<string>
+): ReadonlyMap<string, string> => {
+  const texts = new Map<string, string>()
+  const secrets: Array<Problem> = []
+  let mistaken = false
+  for (const name of names) {
+    const text = Option.getOrUndefined(read(name))
+    if (text === undefined) continue
+    const path = [withPrefix(prefix, name)]
+    if (!inQuotes(text) || takesQuotes.test(name)) {
+      texts.set(name, text)
+    } else if (mayBeQuoted.test(name)) {
+      texts.set(name, text)
+      const problem = "stands in quotes, too, and would be sent with them: remove them, unless they are a part of it"
+      secrets.push({ path, problem })
+    } else {
+      mistaken = true
+      const told = readsQuotes.test(name)
+      if (!told) problems.push({ path, problem: quotesProblem })
+      texts.set(name, told ? text : unquoted(text))
+    }
+  }
+  // Where one variable has them by mistake, so has another.
+  if (mistaken) problems.push(...secrets)
+  return texts
+}
+
 /** The input that the variables describe. `read` gives the text of a variable by its name without prefix. */
 export const fromVariables = (
   prefix: string,
@@ -75,8 +117,9 @@ export const fromVariables = (
   const sections: Record<string, Record<string, unknown>> = {}
   const problems: Array<Problem> = []
   const set = new Set<string>()
+  const texts = withoutQuotes(prefix, problems, read)
   for (const [name, option, kind] of variables) {
-    const text = Option.getOrUndefined(read(name))
+    const text = texts.get(name)
     if (text === undefined) continue
     set.add(name)
     const [section, key] = option.split(".")
@@ -124,16 +167,22 @@ export const toVariables = (prefix: string) => ({ path, problem }: Problem): Pro
   const [section, key, ...rest] = path
   const variable = byOption.get(`${section}.${key}`)
   const whole = byOption.get(String(section))
-  const name = (word: string): string | undefined => byOption.get(`${section}.${word}`) ?? byOption.get(word)
   return {
     path: variable !== undefined
       ? [withPrefix(prefix, variable), ...rest]
       : whole !== undefined
       ? [withPrefix(prefix, whole), ...path.slice(1)]
       : path,
-    problem: problem.replace(/`(?:tls\.)?([A-Za-z]+)`/g, (quoted: string, word: string) => {
-      const other = name(word)
-      return other === undefined ? quoted : withPrefix(prefix, other)
-    })
+    problem: inVariables(prefix, String(section), problem)
   }
 }
+
+/** Options that a text names in backticks, as variables: `caFile`, `reconnect: false`, and a form of `auth`. */
+const inVariables = (prefix: string, section: string, text: string): string =>
+  text.replace(/`\{ _tag: "(\w+)"[^`]*\}`/g, (form: string, tag: string) => {
+    const method = methods.find(([known]) => known === tag)
+    return method === undefined ? form : method[1].map((name) => withPrefix(prefix, name)).join(" and ")
+  }).replace(/`(?:tls\.)?([A-Za-z]+)(?:: "?(\w+)"?)?`/g, (quoted: string, word: string, value: string | undefined) => {
+    const name = byOption.get(`${section}.${word}`) ?? byOption.get(word)
+    return name === undefined ? quoted : `${withPrefix(prefix, name)}${value === undefined ? "" : `=${value}`}`
+  })

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
+import { inQuotes, pathProblem, quotesProblem } from "./misplaced.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 
 export const has = {
@@ -20,15 +21,6 @@ const control = /[\u0000-\u001f\u007f]/
 // oxlint-disable-next-line no-control-regex
 const documentControl = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/
 
-/** Whether a text begins and ends with the same quote. */
-export const inQuotes = (text: string): boolean => {
-  const trimmed = text.trim()
-  return trimmed.length > 1 && /^["']/.test(trimmed) && trimmed.endsWith(trimmed[0])
-}
-
-/** Docker's env files, for one, keep them. */
-export const quotesProblem = "stands in quotes, which count as a part of it, as some env files keep them: remove them"
-
 export const readText = (
   problems: Problems,
   path: Path,
@@ -37,7 +29,10 @@ export const readText = (
   multiline = false
 ): string | undefined => {
   if (value === undefined) return problems.add(path, "is missing")
-  if (typeof value !== "string") return problems.add(path, `must be text, and is ${kindOf(value)}`)
+  if (typeof value !== "string") {
+    const quote = typeof value === "number" || typeof value === "boolean" ? ": write it in quotes" : ""
+    return problems.add(path, `must be text, and is ${kindOf(value)}${quote}`)
+  }
   if (value === "") return problems.add(path, "must not be empty")
   if (value.length > max) return problems.add(path, `must have at most ${max} characters`)
   if (!value.isWellFormed()) return problems.add(path, "must be well-formed Unicode")
@@ -54,10 +49,8 @@ export const readText = (
 
 /** A path. A text that is the content of a file is told apart, so that it is never shown as a path. */
 export const readPath = (problems: Problems, path: Path, value: unknown, inline: string): string | undefined => {
-  if (typeof value === "string" && value.includes("-----BEGIN")) {
-    return problems.add(path, `must be a path, and is the content of a file: give that as ${inline}`)
-  }
-  return readText(problems, path, value, has.path)
+  const problem = typeof value === "string" ? pathProblem(value, inline) : undefined
+  return problem === undefined ? readText(problems, path, value, has.path) : problems.add(path, problem)
 }
 
 /** A secret: text, or text that is redacted already. */
@@ -70,14 +63,32 @@ export const readSecret = (
 ): string | undefined =>
   readText(problems, path, Redacted.isRedacted(value) ? Redacted.value(value) : value, max, multiline)
 
+/** Of a text where no text belongs: its quotes may be those of the text, or of the JSON around it. */
+const ofText = (value: unknown, is: RegExp): string | undefined =>
+  typeof value !== "string"
+    ? undefined
+    : inQuotes(value)
+    ? quotesProblem
+    : is.test(value)
+    ? "is text in place of what it says: write it without quotes"
+    : undefined
+
 export const readBoolean = (problems: Problems, path: Path, value: unknown): boolean | undefined =>
-  typeof value === "boolean" ? value : problems.add(path, `must be true or false, and is ${kindOf(value)}`)
+  typeof value === "boolean"
+    ? value
+    : problems.add(path, ofText(value, /^(?:true|false)$/) ?? `must be true or false, and is ${kindOf(value)}`)
 
 export const readNumber = (
   problems: Problems,
   path: Path,
   value: unknown,
-  options: { readonly min: number; readonly max: number; readonly whole: boolean }
+  options: {
+    readonly min: number
+    readonly max: number
+    readonly whole: boolean
+    /** What to do for less than `min`. */
+    readonly less?: string
+  }
 ): number | undefined => {
   if (
     typeof value === "number" && value >= options.min && value <= options.max &&
@@ -86,11 +97,14 @@ export const readNumber = (
     return value
   }
   const kind = options.whole ? "a whole number" : "a number"
+  const why = typeof value !== "number"
+    ? `, and is ${kindOf(value)}`
+    : options.less !== undefined && value < options.min
+    ? `: ${options.less}`
+    : ""
   return problems.add(
     path,
-    `must be ${kind} from ${options.min} to ${options.max}${
-      typeof value === "number" ? "" : `, and is ${kindOf(value)}`
-    }`
+    ofText(value, /^-?\d{1,16}(?:\.\d{1,16})?$/) ?? `must be ${kind} from ${options.min} to ${options.max}${why}`
   )
 }
 
@@ -101,30 +115,45 @@ export const readLiteral = <const A extends string>(
   literals: ReadonlyArray<A>
 ): A | undefined =>
   literals.find((literal) => literal === value) ??
-    problems.add(path, `must be ${literals.map((literal) => JSON.stringify(literal)).join(" or ")}`)
+    problems.add(
+      path,
+      ofText(value, /^$/) ?? `must be ${literals.map((literal) => JSON.stringify(literal)).join(" or ")}`
+    )
+
+/** What others write for a time or a number without end. */
+export const isEndless = (value: unknown): boolean =>
+  typeof value === "number"
+    ? value < 0 || value === Number.POSITIVE_INFINITY
+    : typeof value === "string" &&
+      /^\s*(?:-\s?\d.*|\+?infinit[ey]|inf|forever|endless|unlimited|never|none)\s*$/i.test(value.slice(0, 64))
 
 /** The longest time that a timer of Node takes; a longer one fires at once. */
 export const longestMillis = 2_147_483_647
 
 /**
  * Any `Duration.Input`, or digits alone for milliseconds. More than zero and finite. Whole milliseconds, rounded. `others`
- * says what else would be right there.
+ * says what else would be right there, and `endless` what to do for no end.
  */
 export const readDuration = (
   problems: Problems,
   path: Path,
   value: unknown,
-  others = ""
+  { endless = "there is no time without end", others = "" }: {
+    readonly others?: string
+    readonly endless?: string
+  } = {}
 ): Duration.Duration | undefined => {
   const digits = typeof value === "string" && /^\d{1,16}$/.test(value)
   const tooLong = typeof value === "string" && value.length > 64
   const duration = tooLong ? undefined : parseDuration(digits ? Number(value) : value)
+  const why = isEndless(value) ? `: ${endless}` : ""
   if (duration === undefined) {
-    return problems.add(path, `must be a duration, such as "5 seconds" or a number of milliseconds${others}`)
+    const problem = `must be a duration, such as "5 seconds" or a number of milliseconds${others}${why}`
+    return problems.add(path, ofText(value, /^$/) ?? problem)
   }
   const millis = Duration.toMillis(duration)
-  if (!(millis > 0)) return problems.add(path, "must be more than zero")
-  if (millis > longestMillis) return problems.add(path, "must be at most 24 days")
+  if (!(millis > 0)) return problems.add(path, `must be more than zero${why}`)
+  if (millis > longestMillis) return problems.add(path, `must be at most 24 days${why}`)
   return Duration.millis(Math.max(1, Math.round(millis)))
 }
 

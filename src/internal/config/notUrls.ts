@@ -2,7 +2,7 @@
  * What a text is that stands where a URL must and is none: as templates, env files and other lists leave it. Nothing of the
  * text is shown: it may have a password in it, wherever one stops and starts.
  */
-import { inQuotes, quotesProblem } from "./fields.ts"
+import { inQuotes, quotesProblem } from "./misplaced.ts"
 
 /** A whole text, before it is split at its commas. */
 export const listProblem = (text: string): string | undefined => {

@@ -6,6 +6,7 @@ import type { Encoded, NatsTls } from "../../NatsTls.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { has, readBoolean, readLiteral, readPath, readSecret, readText } from "./fields.ts"
 import { keysOf } from "./keys.ts"
+import { contentProblem } from "./misplaced.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { normalHost } from "./serverUrl.ts"
@@ -95,17 +96,21 @@ const checkPem = (
   key: string | undefined,
   passphrase: string | undefined
 ): void => {
+  const unusable = (option: string, text: string | undefined, problem: string): void => {
+    const other = contentProblem(text ?? "", "PEM text", `use \`${option}File\``)
+    problems.add([...path, option], other ?? `is unusable: ${problem}`)
+  }
   const authorities = ca === undefined ? undefined : parseCertificates(ca)
   if (typeof authorities === "string") {
-    problems.add([...path, "ca"], `is unusable: ${authorities}`)
+    unusable("ca", ca, authorities)
   }
   const certificates = cert === undefined ? undefined : parseCertificates(cert)
   if (typeof certificates === "string") {
-    problems.add([...path, "cert"], `is unusable: ${certificates}`)
+    unusable("cert", cert, certificates)
   }
   const parsed = key === undefined ? undefined : parseKey(key, passphrase)
   if (typeof parsed === "string") {
-    problems.add([...path, "key"], `is unusable: ${parsed}`)
+    unusable("key", key, parsed)
   } else if (parsed !== undefined && typeof certificates === "object" && !certificates[0].checkPrivateKey(parsed)) {
     problems.add([...path, "key"], "does not belong to the certificate")
   }

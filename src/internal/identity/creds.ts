@@ -58,6 +58,13 @@ export const wrappedForm = (text: string): string | undefined => {
     : "it is base64 of the text and not the text itself: decode it once (base64 -d), as a secret's manifest has it encoded"
 }
 
+/** Whether a text is the content of a credentials or key file, or a part of it, and so never a path. */
+export const isContent = (text: string): boolean => {
+  const word = text.trim()
+  return word.includes("-----BEGIN") || isSeed(word) || isJwt(word) || /^MI[A-Za-z0-9+/=\s]{98,}$/.test(word) ||
+    wrappedForm(word) !== undefined
+}
+
 /** The content of one block, or a word that stands alone. */
 interface Found {
   readonly text: string
