@@ -29,13 +29,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { generatedConfig } from "./internal/config/arbitrary.ts"
 import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
-import { decodeConfig, encodeConfig } from "./internal/config/config.ts"
+import { decodeConfig, encodeConfig, holdsSecret } from "./internal/config/config.ts"
 import * as defaults from "./internal/config/defaults.ts"
 import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
 import { findJsonFault } from "./internal/config/json.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
-import { readSecretFile } from "./internal/wire/secretFile.ts"
+import { readFile, warnOfMode } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
 
@@ -430,20 +430,24 @@ export const fromEnv = ({ prefix = "NATS" }: EnvironmentOptions = {}): Effect.Ef
 /**
  * Reads a JSON file once, and decodes it. It is a regular file (no pipe, no device) of at most 1 MiB, and is read within 5
  * seconds. A path in it is relative to the working directory. Fails with `NatsConfigError`, whose `source` is the path, also
- * when the file cannot be read (a problem with the empty path) or is not JSON (the problem names line and column).
+ * when the file cannot be read (a problem with the empty path) or is not JSON (the problem names line and column). A file
+ * that holds a secret, and that every user of the machine can read or write, is named in one warning.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const fromFile = (path: string): Effect.Effect<NatsConfig, NatsConfigError> => {
   const failed = toError(path)
-  return readSecretFile(path, { secret: false, option: "configuration", timeout: defaults.config.connectTimeout }).pipe(
+  return readFile(path, { option: "configuration", timeout: defaults.config.connectTimeout }).pipe(
     Effect.mapError(({ problem }) => failed([{ path: [], problem: `cannot be read: ${problem}` }])),
-    Effect.flatMap((text) => {
+    Effect.flatMap(({ mode, text }) => {
       const plain = text.replace(/^\uFEFF/, "")
       const fault = findJsonFault(plain)
       return fault === undefined
-        ? decode(JSON.parse(plain), path)
+        ? Effect.tap(
+          decode(JSON.parse(plain), path),
+          (config) => holdsSecret(config) ? warnOfMode(path, "configuration", mode) : Effect.void
+        )
         : Effect.fail(failed([{
           path: [],
           problem: `is not JSON at line ${fault.line}, column ${fault.column}, where ${fault.expected} must stand`

@@ -5,7 +5,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
@@ -19,7 +18,6 @@ import {
   resolveAuthSource,
   resolveCredentials
 } from "../src/internal/wire/credentials.ts"
-import { WarnedFiles } from "../src/internal/wire/secretFile.ts"
 import { credsText, identity } from "./fixtures/identity.ts"
 
 const john = identity(1)
@@ -111,26 +109,6 @@ describe("a creds file", () => {
         `The credentials from ${file}, line 10 are unusable: the seed is of another user than the JWT.`
       )
     }))
-
-  for (const [mode, warns] of [[0o600, false], [0o400, false], [0o633, false], [0o640, true], [0o604, true]] as const) {
-    it.effect(`of mode ${mode.toString(8)} gives ${warns ? "one warning that names it" : "no warning"}`, () =>
-      Effect.gen(function*() {
-        const file = path.join(yield* directory, "john.creds")
-        write(file, credsText(john.jwt(), john.seed), mode)
-        const lines: Array<string> = []
-        const warned = new Set<string>()
-        const resolve = resolveCredentials({ _tag: "CredsFile", path: file }).pipe(
-          Effect.provide(Logger.layer([Logger.make(({ logLevel, message }) => {
-            lines.push(`${logLevel} ${String(message)}`)
-          })])),
-          Effect.provideService(WarnedFiles, warned)
-        )
-        yield* resolve
-        yield* resolve
-        assert.lengthOf(lines, warns ? 1 : 0)
-        assert.isTrue(lines.every((line) => line.startsWith("Warn") && line.includes(file) && line.includes("600")))
-      }))
-  }
 })
 
 describe("a JWT", () => {

@@ -238,6 +238,11 @@ export const encodeConfig = ({ webSocket, ...config }: NatsConfig): Encoded => (
   reconnect: config.reconnect === false ? false : encodeReconnect(config.reconnect)
 })
 
+/** Whether a configuration has a secret in itself, and not the path of a file with one. */
+export const holdsSecret = ({ auth, tls, webSocket }: NatsConfig): boolean =>
+  (auth._tag !== "Anonymous" && auth._tag !== "CredsFile") || tls.key !== undefined || tls.passphrase !== undefined ||
+  Object.keys(webSocket?.headers ?? {}).length > 0
+
 const encodeReconnect = (
   { maxElapsed, refusalTimeout, ...reconnect }: Reconnect
 ): Exclude<Encoded["reconnect"], false> => ({

@@ -6,6 +6,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Stats } from "node:fs"
+import { printable } from "../protocol/printable.ts"
 
 /** Why a file could not be read, without content. */
 export class FileUnreadable extends Data.TaggedError("effect-nats/FileUnreadable")<{
@@ -136,28 +137,53 @@ const late = (path: string, option: string, timeout: Duration.Duration): FileUnr
   })
 
 /**
- * The text of a regular file of at most 1 MiB. With `secret`, a file that its group or others can read gives one warning
- * that names it. Interruption is immediate, and so is the end of `timeout`; a read that hangs goes on, and those that want
- * the same file wait for it.
+ * One warning for a path that holds a secret which every user of the machine can read or write. What its group may is no
+ * fault: 0440 is what Kubernetes makes of a secret volume with an `fsGroup`, 0660 what it makes of other volumes, and what
+ * a umask of 002 gives, where each user has a group of their own.
  */
-export const readSecretFile = Effect.fnUntraced(function*(
+export const warnOfMode = Effect.fnUntraced(function*(path: string, option: string, mode: number) {
+  // Windows has no such mode bits; Node reports them as if all could read.
+  if (process.platform === "win32" || (mode & 0o006) === 0) return
+  const warned = yield* WarnedFiles
+  if (warned.has(path)) return
+  warned.add(path)
+  const can = [...(mode & 0o004 ? ["read"] : []), ...(mode & 0o002 ? ["write"] : [])].join(" and ")
+  const shown = (mode & 0o777).toString(8).padStart(4, "0")
+  yield* Effect.logWarning(
+    `${
+      printable(path, 512)
+    } (${option}) holds a secret, and every user of this machine can ${can} it, as its mode is ${shown}: set it to 0600, or to 0640 for a group. In Kubernetes that is \`defaultMode: 0440\` of the volume, with an \`fsGroup\` for a user that is not root.`
+  )
+})
+
+export interface FileText {
+  readonly text: string
+  /** Permissions and type, as `stat` gives them. */
+  readonly mode: number
+}
+
+/**
+ * A regular file of at most 1 MiB. Interruption is immediate, and so is the end of `timeout`; a read that hangs goes on,
+ * and those that want the same file wait for it.
+ */
+export const readFile = Effect.fnUntraced(function*(
   path: string,
-  options: { readonly secret: boolean; readonly option: string; readonly timeout: Duration.Duration }
-): Effect.fn.Return<string, FileUnreadable> {
+  options: { readonly option: string; readonly timeout: Duration.Duration }
+): Effect.fn.Return<FileText, FileUnreadable> {
   const { mode, text } = yield* Effect.timeoutOrElse(
     Effect.tryPromise({ try: () => readShared(path), catch: unreadable }),
     { duration: options.timeout, orElse: () => Effect.fail(late(path, options.option, options.timeout)) }
   )
   if (text === undefined) return yield* new FileUnreadable({ problem: "it is larger than 1 MiB", cause: undefined })
-  // Windows has no such mode bits; Node reports them as if all could read.
-  if (options.secret && process.platform !== "win32" && (mode & 0o044) !== 0) {
-    const warned = yield* WarnedFiles
-    if (!warned.has(path)) {
-      warned.add(path)
-      yield* Effect.logWarning(
-        `${path} (${options.option}) holds a secret and can be read by other users of this machine: set its mode to 600.`
-      )
-    }
-  }
-  return text
+  return { text, mode }
 })
+
+/** The text of a file, as `readFile` reads it. With `secret` its mode is looked at. */
+export const readSecretFile = (
+  path: string,
+  options: { readonly secret: boolean; readonly option: string; readonly timeout: Duration.Duration }
+): Effect.Effect<string, FileUnreadable> =>
+  Effect.flatMap(
+    readFile(path, options),
+    ({ mode, text }) => options.secret ? Effect.as(warnOfMode(path, options.option, mode), text) : Effect.succeed(text)
+  )
