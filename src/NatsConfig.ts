@@ -31,9 +31,10 @@ import { generatedConfig } from "./internal/config/arbitrary.ts"
 import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
 import { decodeConfig, encodeConfig, holdsSecret } from "./internal/config/config.ts"
 import * as defaults from "./internal/config/defaults.ts"
-import { fromVariables, names, toVariables, withPrefix } from "./internal/config/environment.ts"
+import { withPrefix } from "./internal/config/environment.ts"
 import { findJsonFault } from "./internal/config/json.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
+import { environment } from "./internal/config/variables.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
 import { readFile, warnOfMode } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
@@ -371,25 +372,16 @@ export interface EnvironmentOptions {
   readonly prefix?: string | undefined
 }
 
-/** What the variables describe, read through the `ConfigProvider` in use. */
-const environment = (prefix: string): Config.Config<Result.Result<NatsConfig, ReadonlyArray<Problem>>> =>
-  Config.map(
-    Config.all(names.map((name) => Config.option(Config.String(withPrefix(prefix, name))))),
-    (texts) => {
-      const { input, problems } = fromVariables(prefix, (name) => texts[names.indexOf(name)])
-      const decoded = decodePlain(input, decodeConfig)
-      const found = [...problems, ...(decoded._tag === "Failure" ? decoded.failure.map(toVariables(prefix)) : [])]
-      return found.length === 0 ? decoded : Result.fail(found)
-    }
-  )
-
 /**
  * A `Config` of the variables `NATS_URL` (several are separated by commas), `NATS_NAME`, one way to authenticate
  * (`NATS_USER` and `NATS_PASSWORD`, `NATS_TOKEN`, `NATS_NKEY_SEED`, `NATS_JWT` with or without `NATS_NKEY_SEED`,
  * `NATS_CREDS`, or `NATS_CREDS_FILE`), `NATS_TLS_MODE`, `NATS_TLS_CA_FILE` and so on, `NATS_CONNECT_TIMEOUT` and so on: a
  * name for every option, in capitals. An unset variable is the default, and so is an empty one, as everywhere in Effect.
  *
- * Variables of two ways to authenticate are an error. Errors name variables and hold no value.
+ * Variables of two ways to authenticate are an error. Errors name variables and hold no value. Names that other clients and
+ * tools have for these (`NATS_SERVERS`, `NATS_SERVER`, `NATS_USERNAME`, `NATS_PASS`, `NATS_CREDENTIALS`, `NATS_TLS`, `NATS_CA`,
+ * `NATS_CERT`, `NATS_KEY`, `NATS_NKEY`) are not read: where one is set, and the `ConfigProvider` lists its keys, a warning says
+ * so, and so do the errors.
  *
  * ```ts
  * import { ConfigProvider, Effect } from "effect"

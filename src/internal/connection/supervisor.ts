@@ -81,12 +81,23 @@ export class Supervisor {
   /** The server of the last session. */
   private server = ""
 
+  /** What the failure of the first connect ends with, where the configuration may have been meant otherwise. */
+  private readonly hint: string | undefined
+
   /** `draw` is what the order of the servers is drawn with, where it is. */
-  constructor(connection: Connection, settings: SessionSettings, secrets: Secrets, log: StatusLog, draw: Draw) {
+  constructor(
+    connection: Connection,
+    settings: SessionSettings,
+    secrets: Secrets,
+    log: StatusLog,
+    draw: Draw,
+    hint?: string
+  ) {
     this.connection = connection
     this.settings = settings
     this.secrets = secrets
     this.log = log
+    this.hint = hint
     this.pool = new ServerPool(
       settings.servers,
       settings.discoverServers,
@@ -207,11 +218,18 @@ export class Supervisor {
       if (Result.isSuccess(result)) return result.success
       this.noteAuth(result.failure)
       this.connection.lostReason ??= result.failure
-      if (isLocal(result.failure)) return yield* result.failure
+      if (isLocal(result.failure)) return yield* this.hinted(result.failure)
       attempts.push({ server: formatServer(server.address), error: result.failure })
     }
-    return yield* mostTelling(attempts)
+    return yield* this.hinted(mostTelling(attempts))
   })
+
+  /** The message alone has it. No field does: what is encoded is the error as it is without. */
+  private hinted(error: ConnectError): ConnectError {
+    const { hint } = this
+    if (hint === undefined || this.connection.sessions > 0) return error
+    return Object.defineProperty(error, "message", { value: `${error.message} ${hint}`, configurable: true })
+  }
 
   private readonly dialOne = (server: PooledServer): Effect.Effect<Lost, ConnectError> =>
     Effect.gen({ self: this }, function*() {

@@ -15,6 +15,7 @@ import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
 import { Collect } from "../../NatsMetrics.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import type { ClientConfig, SessionSettings } from "../config/settings.ts"
+import { hintOf } from "../config/unread.ts"
 import { authFailures } from "../connection/causes.ts"
 import { Connection } from "../connection/connection.ts"
 import { countedOf } from "../connection/counted.ts"
@@ -94,7 +95,8 @@ export const makeClient = <R>(
         tls: resolveTls(tls, settings.connectTimeout)
       },
       new StatusLog(connection, settings, tellsEnd),
-      () => random.nextDoubleUnsafe()
+      () => random.nextDoubleUnsafe(),
+      hintOf(config)
     )
     if (collector !== undefined) {
       const counted = countedOf(connection, supervisor)
