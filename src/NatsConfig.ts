@@ -202,7 +202,7 @@ export interface Settings {
   readonly discoverServers?: boolean | undefined
   /** The name that the server shows for this client. At most 1024 characters. Default: none. */
   readonly name?: string | undefined
-  /** How the wire is protected. Default: TLS where the server wants it, always verified. */
+  /** How the wire is protected. Default: TLS where the server wants it, always verified, and a warning where it has none. */
   readonly tls?: NatsTls.Input | undefined
   /** What a WebSocket is opened with; `nats://` and `tls://` do not use it. Default: the handshake alone. */
   readonly webSocket?: {
@@ -242,7 +242,8 @@ export interface Settings {
   readonly banner?: boolean | undefined
   /**
    * Whether the log has what happens to the connection: that it was lost, is refused, is waited for or has ended (level
-   * Warn), that it is back (Info), and every dial (Debug). Default `true`.
+   * Warn), that it is back (Info), and every dial (Debug). Warnings of what is not safe (see `tls`) are there in any case.
+   * Default `true`.
    */
   readonly logStatus?: boolean | undefined
   /** How a lost connection is dialled again, or `false` for not at all. Default `{}`: again and again, until it succeeds. */

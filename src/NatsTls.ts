@@ -32,7 +32,7 @@ import type { Secret } from "./NatsAuth.ts"
  * @since 0.1.0
  */
 export interface NatsTls extends Input {
-  readonly mode: "disable" | "prefer" | "require"
+  readonly mode?: "disable" | "prefer" | "require" | undefined
   readonly handshakeFirst: boolean
   readonly serverName?: string | undefined
   readonly ca?: string | undefined
@@ -56,7 +56,10 @@ export interface Input {
    * `"prefer"`: TLS if the server offers or requires it, or the URL is `tls://` or `wss://`; a server whose session had TLS
    * needs it from then on. `"require"`: nothing is sent in clear, and a server without TLS fails with `TlsUnavailable`.
    * `"disable"`: a server that requires TLS fails with `TlsRequired`. Default `"require"` where any of the other settings
-   * is given, else `"prefer"`.
+   * is given, else as `"prefer"`, and the decoded settings have no `mode`.
+   *
+   * Where they have none, a password, a token, a bearer JWT or headers of `webSocket` that went in clear to another machine,
+   * on a private network or not, give one warning. A mode that is written says that this is meant.
    */
   readonly mode?: "disable" | "prefer" | "require" | undefined
   /** TLS before the server's greeting, for a server with `handshake_first`. Implies TLS. Default `false`. */
@@ -79,7 +82,7 @@ export interface Input {
   readonly passphrase?: Secret | undefined
   /**
    * `true`: the server's certificate is not checked, so anyone in between can read and change everything. For throw-away
-   * set-ups only. Default `false`.
+   * set-ups only: each client warns of it once. Default `false`.
    */
   readonly dangerouslyDisableVerification?: boolean | undefined
 }

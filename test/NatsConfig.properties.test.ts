@@ -134,7 +134,7 @@ describe("any configuration", () => {
         }
         if (config.tls.caFile === undefined && config.tls.certFile === undefined) {
           const material = yield* resolveTls(config.tls)
-          assert.strictEqual(material.mode, config.tls.mode)
+          assert.strictEqual(material.mode, config.tls.mode ?? "prefer")
         }
       })
   )

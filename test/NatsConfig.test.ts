@@ -27,7 +27,7 @@ describe("a configuration", () => {
         randomizeServers: true,
         discoverServers: true,
         auth: { _tag: "Anonymous" },
-        tls: { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false },
+        tls: { handshakeFirst: false, dangerouslyDisableVerification: false },
         connectTimeout: Duration.seconds(5),
         requestTimeout: Duration.seconds(10),
         pingInterval: Duration.seconds(30),

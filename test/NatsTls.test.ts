@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { createPrivateKey } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -161,10 +162,15 @@ describe("the mode", () => {
       assert.strictEqual((yield* NatsConfig.decode({ tls: client })).tls.mode, "require")
     }))
 
-  it.effect("is \"prefer\" where nothing is given, or only what is so anyway", () =>
+  it.effect("is told as not written where nothing is given, or only what is so anyway, and \"prefer\" for a dial", () =>
     Effect.gen(function*() {
-      for (const tls of [{}, { handshakeFirst: false }, { dangerouslyDisableVerification: false }]) {
-        assert.strictEqual((yield* NatsConfig.decode({ tls })).tls.mode, "prefer")
+      for (const tls of [undefined, {}, { handshakeFirst: false }, { dangerouslyDisableVerification: false }]) {
+        const config = yield* NatsConfig.decode({ tls })
+        const encoded = yield* Schema.encodeEffect(NatsConfig.NatsConfig)(config)
+        for (const each of [config, yield* NatsConfig.decode(config), yield* NatsConfig.decode(encoded)]) {
+          assert.notProperty(each.tls, "mode")
+          assert.strictEqual((yield* resolveTls(each.tls)).mode, "prefer")
+        }
       }
     }))
 })

@@ -10,7 +10,7 @@ import { decodeTls } from "./tls.ts"
 const recipe = () => {
   const file = Schema.String.check(Schema.isPattern(/^\/[a-z]{1,8}\/[a-z]{1,8}\.pem$/))
   return Schema.Struct({
-    mode: Schema.Literals(["disable", "prefer", "require"]),
+    mode: Schema.optionalKey(Schema.Literals(["disable", "prefer", "require"])),
     handshakeFirst: Schema.Boolean,
     serverName: Schema.optionalKey(Schema.String.check(Schema.isPattern(/^[a-z]{1,9}\.example\.com$/))),
     caFile: Schema.optionalKey(file),

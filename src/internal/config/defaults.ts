@@ -8,7 +8,7 @@ import type { NatsTls } from "../../NatsTls.ts"
 
 export const anonymous: Anonymous = { _tag: "Anonymous" }
 
-export const tls: NatsTls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false }
+export const tls: NatsTls = { handshakeFirst: false, dangerouslyDisableVerification: false }
 
 export const reconnect: Reconnect = {
   initialDelay: Duration.millis(100),

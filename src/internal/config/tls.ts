@@ -33,7 +33,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   const file = (key: string) => read(key, (at, value) => readPath(problems, at, value, `\`${key.slice(0, -4)}\``))
 
   const mode = read("mode", (at, value) => readLiteral(problems, at, value, ["disable", "prefer", "require"])) ??
-    (meaningTls((key) => fields.get(key)) === undefined ? "prefer" : "require")
+    (meaningTls((key) => fields.get(key)) === undefined ? undefined : "require")
   const handshakeFirst = read("handshakeFirst", (at, value) => readBoolean(problems, at, value)) ?? false
   const dangerouslyDisableVerification =
     read("dangerouslyDisableVerification", (at, value) => readBoolean(problems, at, value)) ?? false
@@ -71,7 +71,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   checkPem(problems, path, ca, cert, key, passphrase)
   if (problems.count > before) return undefined
   return {
-    mode,
+    ...optional("mode", mode),
     handshakeFirst,
     ...optional("serverName", serverName),
     ...optional("ca", ca),

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { ConnectError } from "../../ConnectError.ts"
 import type { SessionSettings } from "../config/settings.ts"
+import { printable } from "../protocol/printable.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import type { DialProgress } from "../wire/session.ts"
 import { isAuthFailure, isRequested } from "./causes.ts"
@@ -30,6 +31,7 @@ type Fields = { readonly [name: string]: string | number | undefined }
 
 export class StatusLog {
   private outage: Outage | undefined
+  private isInClearTold = false
   private readonly connection: Connection
   private readonly settings: SessionSettings
   private readonly tellsEnd: boolean
@@ -124,9 +126,39 @@ export class StatusLog {
     })
   }
 
+  /** Secrets went in clear to another machine, and nobody has said that they may. */
+  inClear(server: string, { address, secrets }: NonNullable<DialProgress["inClear"]>): Effect.Effect<void> {
+    if (this.isInClearTold) return Effect.void
+    this.isInClearTold = true
+    const sent = [...secrets].join(" and ")
+    return this.warn(
+      `${sent[0].toUpperCase()}${sent.slice(1)} went in clear to another machine (${
+        printable(server, 512)
+      }), and can be read on the way there: use tls:// or wss:// and a server with TLS, or, where this is meant, write \`tls.mode\` (NATS_TLS_MODE): "prefer" or "disable".`,
+      { server, address }
+    )
+  }
+
+  /** The server's certificate is not checked. */
+  unverified(): Effect.Effect<void> {
+    return this.warn(
+      "The server's certificate is not checked (`tls.dangerouslyDisableVerification`): who is in between can be the server, and read and change everything, credentials included. Give the authority that issued it as `tls.ca` or `tls.caFile` instead.",
+      {}
+    )
+  }
+
   // Nothing that the user's logger does ends the supervision. A close that was asked for is no news, nor what it cuts off.
   private write(line: Effect.Effect<void>, fields: Fields): Effect.Effect<void> {
     if (!this.settings.logStatus || this.connection.draining || this.connection.ended !== undefined) return Effect.void
+    return this.annotated(line, fields)
+  }
+
+  // No status: what silences it is the setting that it names.
+  private warn(text: string, fields: Fields): Effect.Effect<void> {
+    return this.annotated(Effect.logWarning(text), fields)
+  }
+
+  private annotated(line: Effect.Effect<void>, fields: Fields): Effect.Effect<void> {
     const { name } = this.settings
     const all = { client: name, ...fields }
     const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))

@@ -261,6 +261,8 @@ export class Supervisor {
         readLoopLeft
       ))
       const ended = yield* elapsedMillis
+      const { inClear } = progress
+      if (inClear !== undefined && tls.modeIsDefault === true) yield* this.log.inClear(formatServer(address), inClear)
       const error = Result.isFailure(result) ? result.failure : undefined
       if (error === undefined) {
         this.lastGood = credentials

@@ -86,6 +86,8 @@ export const makeClient = <R>(
         : undefined,
       meter: collecting === "everything" && collector !== undefined ? new Meter(collector.timesOfAll, clock) : undefined
     })
+    const log = new StatusLog(connection, settings, tellsEnd)
+    if (tls.dangerouslyDisableVerification && tls.mode !== "disable") yield* log.unverified()
     const supervisor = new Supervisor(
       connection,
       settings,
@@ -94,7 +96,7 @@ export const makeClient = <R>(
         credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
         tls: resolveTls(tls, settings.connectTimeout)
       },
-      new StatusLog(connection, settings, tellsEnd),
+      log,
       () => random.nextDoubleUnsafe(),
       hintOf(config)
     )

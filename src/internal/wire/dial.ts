@@ -13,6 +13,7 @@ import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
 import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
+import { isOtherMachine, sentSecret } from "./inClear.ts"
 import type { DialOptions, DialProgress, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -208,6 +209,7 @@ class Dialling implements AddressDial, TransportListener {
       this.stage = "info"
       if (this.webSocket && this.tcp !== undefined) {
         const { server, settings } = this.options
+        if (Object.keys(settings.webSocket?.headers ?? {}).length > 0) this.noteSent("the headers of `webSocket`")
         this.transport = new WebSocketTransport(this.tcp, this, {
           address: server,
           headers: settings.webSocket?.headers,
@@ -307,6 +309,7 @@ class Dialling implements AddressDial, TransportListener {
       return this.fail(this.unusable("its challenge cannot be signed with them"))
     }
     this.stage = "connect"
+    this.noteSent(sentSecret(credentials))
     const session = new WireSession({
       transport,
       peer: this.peer,
@@ -326,6 +329,15 @@ class Dialling implements AddressDial, TransportListener {
     })
     this.session = session
     session.start(rest, connect)
+  }
+
+  /** `secret` is on its way. */
+  private noteSent(secret: string | undefined): void {
+    const { address, progress, tcp } = this
+    if (secret === undefined || progress === undefined || this.secure) return
+    if (!isOtherMachine(address, tcp?.localAddress)) return
+    progress.inClear ??= { address, secrets: new Set() }
+    progress.inClear.secrets.add(secret)
   }
 
   private timedOut(stage: ConnectError.ConnectStage, error?: unknown): ConnectError.ConnectError {

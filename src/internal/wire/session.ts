@@ -40,6 +40,8 @@ export interface Opening {
 /** How far a dial has come: of several addresses, the one that moved last. */
 export interface DialProgress {
   stage: ConnectStage
+  /** The secrets that went in clear to another machine, and its address. */
+  inClear?: { readonly address: string; readonly secrets: Set<string> } | undefined
 }
 
 export interface DialOptions {

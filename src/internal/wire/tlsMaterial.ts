@@ -13,6 +13,8 @@ import { readSecretFile } from "./secretFile.ts"
 
 export interface TlsMaterial {
   readonly mode: "disable" | "prefer" | "require"
+  /** Nobody wrote a mode, and so nobody said that secrets may go in clear. */
+  readonly modeIsDefault?: boolean | undefined
   /** TLS before INFO. */
   readonly handshakeFirst: boolean
   /** The name to verify, in place of the one that was dialled. */
@@ -89,7 +91,8 @@ export const resolveTls = Effect.fnUntraced(function*(
     })
   }
   return {
-    mode: tls.mode,
+    mode: tls.mode ?? "prefer",
+    modeIsDefault: tls.mode === undefined,
     handshakeFirst: tls.handshakeFirst,
     serverName: tls.serverName,
     ca: ca?.text,

@@ -33,6 +33,11 @@ export class TcpTransport implements Transport {
     this.attach(this.socket, false)
   }
 
+  /** The address of this side. */
+  get localAddress(): string | undefined {
+    return this.socket.localAddress
+  }
+
   /** Why the other side's certificate was not accepted. */
   get certificateFault(): string | undefined {
     const fault: unknown = "authorizationError" in this.socket ? this.socket.authorizationError : undefined
