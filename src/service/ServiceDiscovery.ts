@@ -19,14 +19,31 @@
  * Each gives one element for each instance that answers, as it comes, and ends when no more answers come for `stall`, or
  * after `timeout`. With an `id` it ends with its answer. Where there is no service at all, it fails with `NoResponders`.
  *
+ * What services tell is text of others, as it came: what a program shows of it can have any characters. Answers are read
+ * by what they can mean: see the fields. One that cannot be read, or that is an error, is left out with a warning in the
+ * log, which names the service as far as the answer does; after ten of them one more warning has the number of the others.
+ *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { atLeastOne } from "../internal/operations/ranges.ts"
 import { NatsClient } from "../NatsClient.ts"
-import type { MessageDecodeError, RequestManyError } from "../NatsError.ts"
+import type { RequestManyError } from "../NatsError.ts"
+import type { NatsMessage } from "../NatsMessage.ts"
+import { searchProblem } from "./internal/contract.ts"
+import {
+  type Read,
+  readAnswer,
+  readInfo,
+  readPing,
+  readStats,
+  SkippedAnswers,
+  Unreadable
+} from "./internal/discovered.ts"
+import type { InvalidService } from "./internal/invalidService.ts"
 
 /**
  * One instance of a service.
@@ -39,12 +56,14 @@ export interface Instance {
   readonly name: string
   /** Of this instance alone. */
   readonly id: string
+  /** Empty where it tells none. */
   readonly version: string
+  /** Empty where it tells none. What is no text in it is the text of its JSON. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
 /**
- * The answer to `$SRV.PING`.
+ * The answer to `$SRV.PING`. Answers without a `type`, or of another version of it, are read as this one.
  *
  * @category models
  * @since 0.1.0
@@ -61,6 +80,7 @@ export interface PingResponse extends Instance {
  */
 export interface InfoResponse extends Instance {
   readonly type: "io.nats.micro.v1.info_response"
+  /** Empty where it tells none. */
   readonly description: string
   /** Services of `NatsService` leave out those that have ended while the service goes on. */
   readonly endpoints: ReadonlyArray<EndpointInfo>
@@ -89,13 +109,14 @@ export interface EndpointInfo {
  */
 export interface StatsResponse extends Instance {
   readonly type: "io.nats.micro.v1.stats_response"
-  /** When the service was started, as an ISO date in UTC. */
+  /** When the service was started, as an ISO date in UTC. Empty where it does not tell. */
   readonly started: string
   readonly endpoints: ReadonlyArray<EndpointStats>
 }
 
 /**
- * What an endpoint has done since the service was started, or since its counters were reset.
+ * What an endpoint has done since the service was started, or since its counters were reset. A number that a service does
+ * not tell is 0; digits in a text are a number.
  *
  * @category models
  * @since 0.1.0
@@ -109,11 +130,17 @@ export interface EndpointStats {
   readonly num_requests: number
   /** Requests that were answered with an error. */
   readonly num_errors: number
-  /** Code and description of the last error. Empty when there was none. */
+  /**
+   * Code and description of the last error, such as `404:gone`. Empty when there was none. Where a library writes no text,
+   * it is the text of its JSON.
+   */
   readonly last_error: string
-  /** The time of all answered requests together, from their reading to their answer, in nanoseconds. */
+  /**
+   * The time of all answered requests together, from their reading to their answer, in nanoseconds. Where it is not told,
+   * the average times `num_requests`.
+   */
   readonly processing_time: number
-  /** `processing_time` for each request, in whole nanoseconds. */
+  /** `processing_time` for each request, in whole nanoseconds. Where it is not told, it is worked out. */
   readonly average_processing_time: number
   /** Whatever the service adds. Services of `NatsService` add nothing. */
   readonly data?: unknown
@@ -126,27 +153,27 @@ export interface EndpointStats {
  * @since 0.1.0
  */
 export interface Options {
-  /** The services of this name only. */
+  /** The services of this name only: letters, digits, `-` and `_`. */
   readonly name?: string | undefined
-  /** This instance only. Needs `name`. */
+  /** This instance only. Without `name` all are asked, and the others' answers are left out. */
   readonly id?: string | undefined
   /** The whole time. Default 2 seconds. */
   readonly timeout?: Duration.Input | undefined
   /** So long without an answer, counted from the first one. Default 300 milliseconds. */
   readonly stall?: Duration.Input | undefined
-  /** So many answers at most. Default: one with an `id`, any number without. */
+  /** So many answers at most, of those that can be read. Default: one with an `id`, any number without. */
   readonly count?: number | undefined
   /** Instead of `$SRV`, where services of another account are imported under a subject of their own. */
   readonly prefix?: string | undefined
 }
 
 /**
- * What a search can fail with.
+ * What a search can fail with: `InvalidService` for a `name` or an `id` that no service can have, before anything is sent.
  *
  * @category errors
  * @since 0.1.0
  */
-export type DiscoveryError = RequestManyError | MessageDecodeError
+export type DiscoveryError = RequestManyError | InvalidService
 
 /**
  * The instances that are there.
@@ -155,7 +182,7 @@ export type DiscoveryError = RequestManyError | MessageDecodeError
  * @since 0.1.0
  */
 export const ping = (options: Options = {}): Stream.Stream<PingResponse, DiscoveryError, NatsClient> =>
-  ask("PING", Ping, options, (it) => ({ ...it, metadata: it.metadata ?? {} }))
+  ask("PING", readPing, options)
 
 /**
  * What each instance offers: its endpoints, with subjects, metadata and schemas.
@@ -164,12 +191,7 @@ export const ping = (options: Options = {}): Stream.Stream<PingResponse, Discove
  * @since 0.1.0
  */
 export const info = (options: Options = {}): Stream.Stream<InfoResponse, DiscoveryError, NatsClient> =>
-  ask("INFO", Info, options, (it) => ({
-    ...it,
-    metadata: it.metadata ?? {},
-    description: it.description ?? "",
-    endpoints: (it.endpoints ?? []).map(completeInfo)
-  }))
+  ask("INFO", readInfo, options)
 
 /**
  * What each instance has done: requests, errors and times of its endpoints.
@@ -178,83 +200,31 @@ export const info = (options: Options = {}): Stream.Stream<InfoResponse, Discove
  * @since 0.1.0
  */
 export const stats = (options: Options = {}): Stream.Stream<StatsResponse, DiscoveryError, NatsClient> =>
-  ask("STATS", Stats, options, (it) => ({
-    ...it,
-    metadata: it.metadata ?? {},
-    endpoints: (it.endpoints ?? []).map(completeStats)
-  }))
+  ask("STATS", readStats, options)
 
 // internal
 
-// What is empty, other libraries leave out or write as null.
-const absent = <S extends Schema.Constraint>(schema: S): Schema.optionalKey<Schema.NullOr<S>> =>
-  Schema.optionalKey(Schema.NullOr(schema))
-
-const metadata = absent(Schema.Record(Schema.String, Schema.String))
-
-const instance = { name: Schema.String, id: Schema.String, version: Schema.String, metadata }
-
-const Ping = Schema.Struct({ type: Schema.Literal("io.nats.micro.v1.ping_response"), ...instance })
-
-const InfoOfEndpoint = Schema.Struct({
-  name: Schema.String,
-  subject: Schema.String,
-  queue_group: absent(Schema.String),
-  metadata
-})
-
-const Info = Schema.Struct({
-  type: Schema.Literal("io.nats.micro.v1.info_response"),
-  ...instance,
-  description: absent(Schema.String),
-  endpoints: absent(Schema.Array(InfoOfEndpoint))
-})
-
-const completeInfo = (endpoint: typeof InfoOfEndpoint.Type): EndpointInfo => ({
-  ...endpoint,
-  queue_group: endpoint.queue_group ?? "",
-  metadata: endpoint.metadata ?? {}
-})
-
-const StatsOfEndpoint = Schema.Struct({
-  name: Schema.String,
-  subject: Schema.String,
-  queue_group: absent(Schema.String),
-  num_requests: Schema.Finite,
-  num_errors: Schema.Finite,
-  last_error: absent(Schema.String),
-  processing_time: Schema.Finite,
-  average_processing_time: Schema.Finite,
-  data: Schema.optionalKey(Schema.Unknown)
-})
-
-const Stats = Schema.Struct({
-  type: Schema.Literal("io.nats.micro.v1.stats_response"),
-  ...instance,
-  started: Schema.String,
-  endpoints: absent(Schema.Array(StatsOfEndpoint))
-})
-
-const completeStats = (endpoint: typeof StatsOfEndpoint.Type): EndpointStats => ({
-  ...endpoint,
-  queue_group: endpoint.queue_group ?? "",
-  last_error: endpoint.last_error ?? ""
-})
-
-const ask = <S extends Schema.Top & { readonly DecodingServices: never }, A>(
+const ask = <A extends Instance>(
   verb: string,
-  schema: S,
-  options: Options,
-  complete: (response: S["Type"]) => A
+  read: Read<A>,
+  { count = Infinity, id, name, prefix = "$SRV", stall = "300 millis", timeout = "2 seconds" }: Options
 ): Stream.Stream<A, DiscoveryError, NatsClient> =>
-  Stream.unwrap(Effect.map(NatsClient, (nats) => {
-    const subject = [options.prefix ?? "$SRV", verb, options.name, options.id].filter((it) => it !== undefined)
-    const count = options.count ?? (options.id === undefined ? undefined : 1)
-    return nats.requestMany(subject.join("."), "", {
-      timeout: options.timeout ?? "2 seconds",
-      stall: options.stall ?? "300 millis",
-      ...(count === undefined ? {} : { count })
-    }).pipe(
-      Stream.mapEffect((message) => Effect.map(message.decode(schema), complete))
+  Stream.unwrap(Effect.gen(function*() {
+    const problem = searchProblem(name, id)
+    if (problem !== undefined) return yield* problem
+    atLeastOne("count", count)
+    const nats = yield* NatsClient
+    // Only a service of a name has a subject for its id.
+    const subject = [prefix, verb, ...(name === undefined ? [] : id === undefined ? [name] : [name, id])].join(".")
+    const skipped = new SkippedAnswers(subject)
+    const isAsked = (answer: A): boolean => name !== undefined || id === undefined || answer.id === id
+    return nats.requestMany(subject, "", { timeout, stall }).pipe(
+      Stream.filterMapEffect((message: NatsMessage) => {
+        const answer = readAnswer(verb, message, read)
+        if (answer instanceof Unreadable) return Effect.as(skipped.add(answer), Result.failVoid)
+        return Effect.succeed(isAsked(answer) ? Result.succeed(answer) : Result.failVoid)
+      }),
+      Stream.take(id === undefined ? count : Math.min(count, 1)),
+      Stream.ensuring(skipped.end)
     )
   }))

@@ -1,6 +1,6 @@
 /** From a group to endpoints: subjects, queue groups, middleware, and what is refused before anything is served. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option, Schema, SchemaTransformation, Tracer } from "effect"
+import { Cause, Context, Effect, Layer, Logger, Option, Schema, SchemaTransformation, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { AsyncApi, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -125,6 +125,62 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual((yield* nats.stats).subscriptions, 0)
       const wrong = yield* Effect.flip(NatsService.client(one, { name: "orders/eu" }))
       assert.include(wrong.message, "orders/eu")
+    }).pipe(Effect.provide(client)))
+
+  const words: ReadonlyArray<readonly [tag: string, endpoint: NatsService.EndpointOptions, words: RegExp]> = [
+    ["orders.>", {}, /its subject "a\.orders\.>" is invalid: an endpoint has no wildcards/],
+    ["*", {}, /its subject "a\.\*" is invalid: an endpoint has no wildcards/],
+    ["b", { subject: "x*" }, /its subject "a\.x\*" is invalid: an endpoint has no wildcards/],
+    ["b c", {}, /its subject "a\.b c" is invalid: token 2 has whitespace\./],
+    ["", {}, /its subject "a\." is invalid: token 2 is empty\./],
+    ["b/c", {}, /its endpoint "b\/c" is invalid: its tag is no name \(.*\): give it one with NatsService\.Endpoint\./],
+    ["b", { name: "b.c" }, /its endpoint "b\.c" is invalid: a name has letters/],
+    ["\u202e\u0085\u001b", { name: "b" }, /its subject "a\.\\u202e\\u0085\\u001b" is invalid: token 2 has/]
+  ]
+  for (const [tag, endpoint, expected] of words) {
+    it.effect(`the words for what cannot be are of what was given: ${JSON.stringify(tag)} ${JSON.stringify(endpoint)}`, () =>
+      Effect.gen(function*() {
+        const group = RpcGroup.make(Rpc.make(tag).annotate(NatsService.Endpoint, endpoint))
+        const error = yield* Effect.flip(NatsService.client(group, { name: "a" }))
+        assert.match(error.message, expected)
+        const long = yield* Effect.flip(NatsService.client(group, { name: `\u0085${"n".repeat(100_000)}` }))
+        assert.isBelow(long.message.length, 1024)
+        assert.notInclude(long.message, "\u0085")
+      }).pipe(Effect.provide(client)))
+  }
+
+  it.effect("an endpoint without a handler is refused, and one that gives no Effect is answered with 500", () =>
+    Effect.gen(function*() {
+      const Untyped = RpcGroup.make(Rpc.make("get"), Rpc.make("put"))
+      const make = (handlers: unknown) =>
+        NatsService.make(Untyped, { name: "untyped", version: "1.0.0" }).pipe(
+          Effect.provide(Untyped.toLayer(handlers as never))
+        )
+      for (const handlers of [{}, { get: () => Effect.void }, { get: () => Effect.void, put: "put" }]) {
+        const error = yield* Effect.flip(make(handlers))
+        assert(error._tag === "InvalidService")
+        assert.deepStrictEqual([error.what, error.given], ["endpoint", "get" in handlers ? "put" : "get"])
+        assert.include(error.message, "it has no handler: give the group's toLayer a function for this tag")
+      }
+      const alone = NatsService.make(Untyped, { name: "untyped", version: "1.0.0" })
+      const missing = yield* Effect.flip(
+        alone as Effect.Effect<unknown, Effect.Error<typeof alone>, NatsClient.NatsClient>
+      )
+      assert.strictEqual(missing._tag, "InvalidService")
+      const logged: Array<string> = []
+      const logger = Logger.make(({ cause }) => {
+        logged.push(Cause.pretty(cause))
+      })
+      yield* Effect.provide(
+        make({ get: () => Promise.resolve("a"), put: () => Rpc.fork(Promise.resolve() as never) }),
+        Logger.layer([logger])
+      )
+      const nats = yield* NatsClient.NatsClient
+      for (const tag of ["get", "put"]) {
+        const reply = yield* nats.request(`untyped.${tag}`)
+        assert.strictEqual(reply.header("Nats-Service-Error-Code"), "500")
+        assert.include(logged.join("\n"), `The handler of "${tag}" returned no Effect`)
+      }
     }).pipe(Effect.provide(client)))
 
   it.effect("a user who may not subscribe to an endpoint, or to $SRV, has a PermissionsViolation that says so", () =>

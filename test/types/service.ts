@@ -127,6 +127,6 @@ holds<
     | NatsError.MaxPayloadExceeded
     | NatsError.NoResponders
     | NatsError.SlowConsumer
-    | NatsError.MessageDecodeError
+    | NatsService.InvalidService
   >
 >()

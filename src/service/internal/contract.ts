@@ -8,7 +8,7 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { concurrencyProblem } from "../../internal/operations/ranges.ts"
-import { queueProblem, subjectProblem } from "../../internal/subject/rules.ts"
+import { queueProblem, type SubjectProblem, subjectProblem } from "../../internal/subject/rules.ts"
 import type { EndpointOptions, GroupOptions } from "../NatsService.ts"
 import { InvalidService } from "./invalidService.ts"
 
@@ -42,13 +42,23 @@ const validVersion = new RegExp(
   `^${number}\\.${number}\\.${number}(?:-${preRelease}(?:\\.${preRelease})*)?(?:\\+${build}(?:\\.${build})*)?$`
 )
 
-const invalid = (service: string, what: InvalidService["what"], given: string, problem: string): InvalidService =>
+// Without types, anything can come here.
+const invalid = (service: unknown, what: InvalidService["what"], given: unknown, problem: string): InvalidService =>
   new InvalidService({ service: String(service).slice(0, 128), what, given: String(given).slice(0, 128), problem })
 
 const nameRule = "a name has letters, digits, \"-\" and \"_\" only"
 
 export const nameProblem = (name: string): InvalidService | undefined =>
-  validName.test(name) ? undefined : invalid(name, "name", name, nameRule)
+  typeof name === "string" && validName.test(name) ? undefined : invalid(name, "name", name, nameRule)
+
+/** Of what a search asks for. An id is what a library makes of it, so long as it can stand in a subject. */
+export const searchProblem = (name: string | undefined, id: string | undefined): InvalidService | undefined => {
+  if (name === undefined) return undefined
+  const inName = nameProblem(name)
+  if (inName !== undefined || id === undefined) return inName
+  const problem = typeof id === "string" ? subjectProblem(id)?.problem : "it is no text"
+  return problem === undefined ? undefined : invalid(name, "id", id, problem)
+}
 
 export const versionProblem = (service: string, version: string): InvalidService | undefined =>
   validVersion.test(version)
@@ -96,14 +106,25 @@ const endpointOf = (
       "it gives a stream, and a NATS micro service answers once: use NatsRpc"
     )
   }
-  // A tag such as "users.get" is two tokens of a subject, and a name has no dots.
-  const name = own.name ?? rpc._tag.replaceAll(".", "-")
-  if (!validName.test(name)) return invalid(service, "endpoint", name, nameRule)
   const prefix = group.prefix ?? service
   const last = own.subject ?? rpc._tag
   const subject = prefix === "" ? last : `${prefix}.${last}`
   const inSubject = subjectProblem(subject)
-  if (inSubject !== undefined) return invalid(service, "subject", subject, inSubject.problem)
+  if (inSubject !== undefined) {
+    return invalid(service, "subject", subject, /[*>]/.test(subject) ? wildcardRule : inWords(inSubject))
+  }
+  // A tag such as "users.get" is two tokens of a subject, and a name has no dots.
+  const name = own.name ?? rpc._tag.replaceAll(".", "-")
+  if (!validName.test(name)) {
+    return own.name === undefined
+      ? invalid(
+        service,
+        "endpoint",
+        rpc._tag,
+        `its tag is no name (${nameRule}): give it one with NatsService.Endpoint`
+      )
+      : invalid(service, "endpoint", name, nameRule)
+  }
   if (subject.startsWith("$SRV.")) return invalid(service, "subject", subject, "\"$SRV\" is for discovery")
   const queue = own.queue ?? group.queue ?? serviceQueue ?? defaultQueue
   const inQueue = queue === false ? undefined : queueProblem(queue)
@@ -117,8 +138,27 @@ const endpointOf = (
   }
 }
 
+const wildcardRule =
+  "an endpoint has no wildcards, as its callers send to it: put what varies into the payload, or serve a template of SubjectSchema.makeRequest"
+
+/** Which part of a subject is meant: that of the user's own is not all of it. */
+const inWords = ({ problem, token }: SubjectProblem): string =>
+  token === undefined ? problem : problem.replace(/^it /, `token ${token} `)
+
 const annotation = <A>(annotations: Context.Context<never>, key: Context.Key<A, A>): A | undefined =>
   service(annotations, key.key)
+
+/** The handler of an endpoint. What is not typed can lack it, or give something else in its place. */
+export const handlerOf = (
+  context: Context.Context<never>,
+  name: string,
+  { rpc }: EndpointContract
+): Rpc.Handler<string> | InvalidService => {
+  const found = service<Rpc.Handler<string>>(context, rpc.key)
+  return typeof found?.handler === "function"
+    ? found
+    : invalid(name, "endpoint", rpc._tag, "it has no handler: give the group's toLayer a function for this tag")
+}
 
 /** The failures that an rpc can have: its own and those of its middleware. `Never` where there are none. */
 export const failureSchema = (rpc: Rpc.AnyWithProps): Schema.Top => {

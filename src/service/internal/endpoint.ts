@@ -125,7 +125,8 @@ export class Endpoint implements CountedEndpoint {
           Effect.mapError(decoded, (problem) => new BadPayload(problem)),
           (payload) => {
             const details = this.details(message, payload)
-            return this.observed(Rpc.unwrap(this.handler(payload, details)), details, message)
+            const result = this.handler(payload, details)
+            return this.observed(this.effectOf(isWrapper(result) ? result.value : result), details, message)
           }
         )
         return this.start(message, run, started, false, false)
@@ -140,11 +141,11 @@ export class Endpoint implements CountedEndpoint {
       const payload = decoded.value
       const details = this.details(message, payload)
       const result = this.handler(payload, details)
-      if (Rpc.isWrapper(result)) {
-        const run = this.observed(result.value, details, message)
+      if (isWrapper(result)) {
+        const run = this.observed(this.effectOf(result.value), details, message)
         return this.start(message, run, started, result.fork, result.uninterruptible)
       }
-      const run = this.observed(result, details, message)
+      const run = this.observed(this.effectOf(result), details, message)
       return isExit(run) && !(Exit.isSuccess(run) && Deferred.isDeferred(run.value))
         ? this.settle(message, run, started)
         : this.start(message, run, started, false, false)
@@ -201,6 +202,12 @@ export class Endpoint implements CountedEndpoint {
 
   private details(message: NatsMessage, payload: unknown): RequestDetails {
     return new RequestDetails(this.contract.rpc, message, payload, this.replyHeaders)
+  }
+
+  /** A function that is not typed can give anything, and a promise would be waited for by nobody. */
+  private effectOf(result: Run): Run {
+    if (Effect.isEffect(result)) return result
+    throw new TypeError(`The handler of ${JSON.stringify(this.contract.rpc._tag)} returned no Effect`)
   }
 
   /** The handler inside of its middleware, inside of its span. */
@@ -340,6 +347,9 @@ export class Endpoint implements CountedEndpoint {
     return Effect.annotateLogs(effect, { service: this.service, endpoint: this.contract.name })
   }
 }
+
+const isWrapper = (result: Rpc.WrapperOr<Run>): result is Rpc.Wrapper<Run> =>
+  typeof result === "object" && result !== null && Rpc.isWrapper(result)
 
 const unfit = (it: { readonly path: string; readonly problem: string }): Error =>
   new Error(`The handler's result does not fit its schema${it.path === "" ? "" : ` at ${it.path}`}: ${it.problem}.`)

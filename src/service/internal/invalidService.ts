@@ -3,9 +3,13 @@
  * exports it.
  */
 import * as Schema from "effect/Schema"
+import { printable } from "../../internal/protocol/printable.ts"
+
+/** Escapes make a text longer. */
+const shown = (text: string): string => printable(JSON.stringify(text), 256)
 
 /**
- * A service that cannot be served or called as it is described. Nothing was subscribed or sent.
+ * A service that cannot be served, called or searched for as it is described. Nothing was subscribed or sent.
  *
  * @category errors
  * @since 0.2.0
@@ -14,14 +18,14 @@ export class InvalidService extends Schema.TaggedError<InvalidService>()("Invali
   /** The service's name as it was given, cut at 128 characters. */
   service: Schema.String,
   /** Which part of the description is wrong. */
-  what: Schema.Literals(["name", "version", "endpoint", "subject", "queue", "concurrency"]),
+  what: Schema.Literals(["name", "id", "version", "endpoint", "subject", "queue", "concurrency"]),
   /** The part as it was given, cut at 128 characters. */
   given: Schema.String,
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The service ${JSON.stringify(this.service)} cannot be used: its ${this.what} ${
-      JSON.stringify(this.given)
+    return `The service ${shown(this.service)} cannot be used: its ${this.what} ${
+      shown(this.given)
     } is invalid: ${this.problem}.`
   }
   get isRetryable(): boolean {

@@ -83,14 +83,25 @@ export const serve = <Rpcs extends Rpc.Any>(
     const contracts = Contract.endpointsOf(group, options.name, options.queue)
     if (contracts instanceof InvalidService) return yield* contracts
     const given = (yield* Effect.context<Requirements<Rpcs>>()) as Context.Context<never>
+    const handled: Array<Handled> = []
+    for (const contract of contracts) {
+      const handler = Contract.handlerOf(given, options.name, contract)
+      if (handler instanceof InvalidService) return yield* handler
+      handled.push({ contract, handler })
+    }
     return yield* Effect.updateContext(
-      open(contracts, given, options, tell),
+      open(handled, given, options, tell),
       (context: Context.Context<NatsClient | Scope.Scope>) => Contract.withoutHandlers(context, contracts)
     )
   }))
 
+interface Handled {
+  readonly contract: Contract.EndpointContract
+  readonly handler: Rpc.Handler<string>
+}
+
 const open = (
-  contracts: ReadonlyArray<Contract.EndpointContract>,
+  handled: ReadonlyArray<Handled>,
   given: Context.Context<never>,
   options: Options,
   tell: (loss: Loss, isWaitedFor: boolean) => Effect.Effect<void>
@@ -107,9 +118,8 @@ const open = (
     const slots = options.concurrency === undefined || options.concurrency === "unbounded"
       ? undefined
       : new Slots(options.concurrency)
-    const endpoints = contracts.map((contract) => {
-      const handler = Contract.service<Rpc.Handler<string>>(given, contract.rpc.key)!
-      return new Endpoint({
+    const endpoints = handled.map(({ contract, handler }) =>
+      new Endpoint({
         service: options.name,
         contract,
         handler,
@@ -123,7 +133,7 @@ const open = (
         meter: (endpoint) => meterEndpoint(given, options.name, contract.name, endpoint),
         traced
       })
-    })
+    )
     const identity: Monitoring.Identity = {
       name: options.name,
       id: randomToken(11),
