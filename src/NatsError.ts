@@ -29,7 +29,8 @@ declare module "effect/Schema" {
     interface Augment {
       /**
        * The `Nats-Service-Error-Code` that a failure with this schema is answered with. Default: `httpApiStatus`, so that
-       * one schema serves HTTP and NATS, else 422.
+       * one schema serves HTTP and NATS, else 422. A whole number from 1 to 999,999,999: any other is as if it was not
+       * there, and a service says so in a warning when it starts.
        */
       readonly natsServiceErrorCode?: number | undefined
     }
@@ -347,8 +348,8 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
   /** The service's code, such as 400 for a payload that it does not understand. 0 when it gave none that is a number. */
   code: Schema.Number,
   /**
-   * The code as it stands in the reply, where it is no number: services of other languages send any text, such as
-   * `BAD_INPUT`. Cut at 64 characters.
+   * The code as it stands in the reply, where it is no whole number from 0 to 999,999,999 or is written otherwise: services
+   * of other languages send any text, such as `BAD_INPUT`, `-5` or `007`. Cut at 64 characters.
    *
    * @since 0.2.0
    */

@@ -38,6 +38,8 @@ export const jsonDecoder: <S extends Schema.Constraint>(schema: S) => Decode<S["
 
 type TextDecode<A, R> = (text: string) => Effect.Effect<A, Problem, R>
 
+const nothingThere: Problem = { path: "", problem: "it is empty" }
+
 const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
   if (isVoid(schema)) return () => Exit.void
   const decode = neverThrowing(valueDecoders(schema), describeSchemaError, identity)
@@ -46,6 +48,8 @@ const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
     try {
       value = JSON.parse(text)
     } catch (thrown) {
+      // Where a value can be absent, services of other languages send nothing for it.
+      if (text.trim() === "") return Effect.mapErrorEager(decode(null), () => nothingThere)
       // The parser's own message quotes the payload.
       return Exit.fail(thrown instanceof SyntaxError ? { path: "", problem: "it is not JSON" } : describeThrown(thrown))
     }

@@ -18,7 +18,8 @@ import { jsonTextDecoder, jsonTextEncoder } from "./jsonText.ts"
 
 /** An answer that is no result. */
 export interface Refusal {
-  readonly code: number
+  /** A text where it is passed on from a service that told one. */
+  readonly code: number | string
   readonly description: string
   /** The encoded failure. Empty where no schema names it. */
   readonly body: string
@@ -38,7 +39,7 @@ const control = /[\u0000-\u001f\u007f]+/g
 const oneLine = (text: string, longest: number): string =>
   text.slice(0, longest).replace(control, " ").trim().toWellFormed()
 
-const refusal = (code: number, description: string, body = ""): Refusal => ({
+const refusal = (code: number | string, description: string, body = ""): Refusal => ({
   code,
   description: oneLine(description, longestDescription) || "the request failed",
   body
@@ -97,17 +98,34 @@ interface Coded {
   readonly code: number
 }
 
+/** What every library reads as the number that it is. 0 is none: it is what an error without a code is read as. */
+export const highestCode = 999_999_999
+
+const isCode = (code: unknown): code is number =>
+  typeof code === "number" && Number.isInteger(code) && code > 0 && code <= highestCode
+
 const codesOf = (ast: SchemaAST.AST, inherited: number): ReadonlyArray<Coded> => {
   const own = annotatedCode(ast) ?? inherited
   if (SchemaAST.isUnion(ast)) return ast.types.flatMap((type) => codesOf(type, own))
   return own === defaultCode ? [] : [{ is: Schema.is(Schema.make(SchemaAST.toType(ast))), code: own }]
 }
 
-const annotatedCode = (ast: SchemaAST.AST): number | undefined => {
+const annotationsOf = (ast: SchemaAST.AST): ReadonlyArray<unknown> => {
   const annotations = SchemaAST.resolve(ast)
-  const code = annotations?.natsServiceErrorCode ?? annotations?.httpApiStatus
-  return typeof code === "number" ? code : undefined
+  return [annotations?.natsServiceErrorCode, annotations?.httpApiStatus].filter((code) => code !== undefined)
 }
+
+const annotatedCode = (ast: SchemaAST.AST): number | undefined => annotationsOf(ast).find(isCode)
+
+/** The codes of a schema that can be none, and that failures are answered without. */
+export const impossibleCodes = ({ ast }: Schema.Constraint): ReadonlyArray<unknown> => [
+  ...annotationsOf(ast).filter((code) => !isCode(code)),
+  ...(SchemaAST.isUnion(ast) ? ast.types.flatMap((type) => impossibleCodes(Schema.make(type))) : [])
+]
+
+/** As it was told, where it is another service's. */
+const codeOf = ({ code, codeText = "" }: ServiceError): number | string =>
+  oneLine(codeText, longestCode) || (isCode(code) ? code : defaultCode)
 
 /** The words for a failure: its message, else its tag. Its fields are in the body. */
 const describe = (failure: unknown): string => {
@@ -140,7 +158,7 @@ export const makeRefuse = <S extends Schema.Constraint>(schema: S): Refuse<S["En
       onFailure: () => undefined,
       onSuccess: (body) =>
         failure instanceof ServiceError
-          ? refusal(failure.code, failure.description, body)
+          ? refusal(codeOf(failure), failure.description, body)
           : refusal(codes.find((coded) => coded.is(failure))?.code ?? defaultCode, describe(failure), body)
     })
   }
@@ -155,7 +173,7 @@ const refuseOfClass = (failure: object): Refuse<unknown> | undefined => {
   if (!annotatedClasses.has(constructor)) {
     annotatedClasses.set(
       constructor,
-      annotatedCode(constructor.ast) === undefined ? undefined : makeRefuse(constructor)
+      annotationsOf(constructor.ast).length === 0 ? undefined : makeRefuse(constructor)
     )
   }
   return annotatedClasses.get(constructor)
@@ -170,7 +188,7 @@ export const refuseWithoutSchema: Refuse<unknown> = (cause) => {
   const found = Cause.findErrorOption(cause)
   if (found._tag === "None") return cutOff
   const failure = found.value
-  if (failure instanceof ServiceError) return Exit.succeed(refusal(failure.code, failure.description))
+  if (failure instanceof ServiceError) return Exit.succeed(refusal(codeOf(failure), failure.description))
   if (failure instanceof MessageDecodeError) return Exit.succeed(badPayload(failure))
   return typeof failure === "object" && failure !== null ? refuseOfClass(failure)?.(cause) ?? fault : fault
 }
@@ -207,11 +225,13 @@ const bareFields = (text: string): Readonly<Record<string, string>> | undefined 
 }
 
 const serviceError = (subject: string, code: string | undefined, description: string | undefined): ServiceError => {
-  const isNumber = code !== undefined && /^\d{1,9}$/.test(code)
+  const told = oneLine(code ?? "", longestCode)
+  const number = /^\d{1,9}$/.test(told) ? Number(told) : 0
   return new ServiceError({
     subject,
-    code: isNumber ? Number(code) : 0,
-    ...(code === undefined || isNumber ? {} : { codeText: oneLine(code, longestCode) }),
+    code: number,
+    // Another writing of a number, such as 007, is kept, too.
+    ...(told === "" || told === String(number) ? {} : { codeText: told }),
     description: oneLine(description ?? "", longestDescription)
   })
 }

@@ -17,6 +17,8 @@ import { randomToken } from "../../internal/identity/randomToken.ts"
 import { asPart, describePart, logEnd, noteEnd, noteStopping, Within } from "../../internal/operations/background.ts"
 import { allOrNothing, handOver, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
+import { highestCode, impossibleCodes } from "../../internal/payload/serviceReply.ts"
+import { printable } from "../../internal/protocol/printable.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -60,6 +62,22 @@ export const logLoss = ({ endpoint, error, service }: Loss): Effect.Effect<void>
       { service, endpoint }
     )
 
+const warnOfCodes = (service: string, { name, rpc }: Contract.EndpointContract): Effect.Effect<void> => {
+  const codes = impossibleCodes(Contract.failureSchema(rpc)).map((code) =>
+    typeof code === "number"
+      ? String(code)
+      : typeof code === "string"
+      ? printable(JSON.stringify(code), 32)
+      : `of type ${typeof code}`
+  )
+  return codes.length === 0 ? Effect.void : Effect.annotateLogs(
+    Effect.logWarning(
+      `Failures are answered without the code ${codes.join(", ")}: a code is a whole number from 1 to ${highestCode}`
+    ),
+    { service, endpoint: name }
+  )
+}
+
 const logStuck = (service: string, endpoints: ReadonlyArray<Endpoint>): Effect.Effect<void> =>
   Effect.annotateLogs(
     Effect.logWarning("A request handler does not let itself be interrupted and is left behind"),
@@ -89,6 +107,7 @@ export const serve = <Rpcs extends Rpc.Any>(
       if (handler instanceof InvalidService) return yield* handler
       handled.push({ contract, handler })
     }
+    for (const contract of contracts) yield* warnOfCodes(options.name, contract)
     return yield* Effect.updateContext(
       open(handled, given, options, tell),
       (context: Context.Context<NatsClient | Scope.Scope>) => Contract.withoutHandlers(context, contracts)
