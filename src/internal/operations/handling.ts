@@ -14,7 +14,8 @@ import type { Connection } from "../connection/connection.ts"
 import type { PartName } from "../connection/parts.ts"
 import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
-import { refuseUnhandled } from "../payload/answering.ts"
+import { answersAll, refuseUnhandled } from "../payload/answering.ts"
+import { withToldFailure } from "../payload/outcome.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { asPart, logEnd, noteEnd, noteStopping, Within } from "./background.ts"
 import { allOrNothing, handOver, leave, stopOnce, unsubscribe } from "./closing.ts"
@@ -186,7 +187,12 @@ const observe = <E, R>(
       queue: settings.queue,
       relation: relationOf(fiber)
     }
-    return Effect.succeed((message: Message) => tracing.receive(message, options, () => timed(message)))
+    if (!answersAll(handler)) {
+      return Effect.succeed((message: Message) => tracing.receive(message, options, () => timed(message)))
+    }
+    return Effect.succeed((message: Message) =>
+      withToldFailure(() => timed(message), (handle) => tracing.receive(message, options, handle))
+    )
   })
 
 // A handler that fails is reported and counted. It stops neither the worker nor the subscription.

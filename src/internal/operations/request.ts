@@ -1,6 +1,7 @@
 /**
  * Requests with one reply or many.
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
@@ -22,6 +23,7 @@ import type { Connection } from "../connection/connection.ts"
 import type { Outgoing } from "../connection/outgoing.ts"
 import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
 import { awaitReply } from "../delivery/requests.ts"
+import { outcomeOf } from "../payload/outcome.ts"
 import { invalidSubject } from "../subject/invalid.ts"
 import { subjectProblem } from "../subject/rules.ts"
 import { monotonicMillis } from "../telemetry/monotonic.ts"
@@ -73,11 +75,24 @@ export const request = (
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
       return requestNow(connection, subject, payload, timeoutMillis, headers, undefined)
     }
-    return tracing.send(
-      fiber,
-      "request",
-      { subject, payload: sizeable(payload), template: options?.subjectTemplate },
-      (span) => requestNow(connection, subject, payload, timeoutMillis, headers, span)
+    let reply: NatsMessage | undefined
+    // The span ends as the call does. The request itself has succeeded when it has its reply, whatever that says.
+    return Effect.matchCauseEffect(
+      tracing.send(
+        fiber,
+        "request",
+        { subject, payload: sizeable(payload), template: options?.subjectTemplate },
+        (span): Effect.Effect<unknown, unknown> =>
+          Effect.flatMap(requestNow(connection, subject, payload, timeoutMillis, headers, span), (received) => {
+            reply = received
+            return outcomeOf(fiber.context, subject, received)
+          })
+      ),
+      {
+        onSuccess: () => Effect.succeed(reply!),
+        onFailure: (cause) =>
+          reply === undefined ? Effect.failCause(cause as Cause.Cause<RequestError>) : Effect.succeed(reply)
+      }
     )
   })
 

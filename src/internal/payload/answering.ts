@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type { RespondError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
+import { noteTold } from "./outcome.ts"
 import {
   headersOf,
   internalError,
@@ -96,17 +97,19 @@ export const sendResult = (
     : Effect.catchTag(sent, "HeadersNotSupported", () => message.respond(payload, { timeout: options.timeout }))
 }
 
-const answersAll = new WeakSet<object>()
+const markedAsAnswering = new WeakSet<object>()
 
 /** Marks a handler of which every request gets an answer: those that it does not come to, too. */
 export const answeringAll = <H extends object>(handler: H): H => {
-  answersAll.add(handler)
+  markedAsAnswering.add(handler)
   return handler
 }
 
+export const answersAll = (handler: object): boolean => markedAsAnswering.has(handler)
+
 /** For a message that was received and that no handler has begun when all of them end. */
 export const refuseUnhandled = (handler: object, message: NatsMessage): Effect.Effect<void> =>
-  answersAll.has(handler) ? Effect.ignore(sendRefusal(message, stopping)) : Effect.void
+  answersAll(handler) ? Effect.ignore(sendRefusal(message, stopping)) : Effect.void
 
 /**
  * Runs a handler and answers with what it gives: with its success; with the refusal that `refuse` has for its failure; with
@@ -149,7 +152,7 @@ export const answering = <E, R, R2>(
         : Effect.flatMap(Effect.catchCause(Effect.suspend(() => refuse(cause)), () => Effect.undefined), (refusal) =>
           Effect.andThen(
             send(refusal ?? internalError),
-            refusal === undefined || keepsRefused ? Effect.failCause(cause) : Effect.void
+            refusal === undefined || keepsRefused ? Effect.failCause(cause) : noteTold(cause)
           ))
   })
   // In a fiber of its own: an answer can have to wait for a connection, an interruption must not.

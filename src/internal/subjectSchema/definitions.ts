@@ -26,7 +26,9 @@ import type { NatsMessage } from "../../NatsMessage.ts"
 import type { Parameters, Template } from "../../Subject.ts"
 import type * as Public from "../../SubjectSchema.ts"
 import { json } from "../payload/codec.ts"
+import { readReply } from "../payload/outcome.ts"
 import { errorIn, makeFailureReader } from "../payload/serviceReply.ts"
+import { isTraced } from "../telemetry/tracing.ts"
 import type { Address, Values } from "./address.ts"
 import { decodedStream } from "./decodedStream.ts"
 import { decodeFor, defaultMaxBytes, encodeFor, parametersOf, type Settings, withContentType } from "./messages.ts"
@@ -192,11 +194,13 @@ const makeAsk = <P extends Schema.Constraint, A extends Schema.Constraint, E ext
       const subject = yield* address.subject(values)
       const body = yield* encode(subject, value)
       const headers = withContentType(settings.codec.contentType, options?.headers)
-      const reply = yield* nats.request(subject, body, { subjectTemplate: address.name, ...options, headers })
-      options?.onReply?.(reply)
-      const refused = errorIn(subject, reply)
-      if (refused !== undefined) return yield* readFailure(refused, reply)
-      return yield* decode(reply, subject)
+      const request = nats.request(subject, body, { subjectTemplate: address.name, ...options, headers })
+      const traced = yield* Effect.withFiber((fiber) => Effect.succeed(isTraced(fiber)))
+      return yield* readReply(traced, subject, request, (reply) => {
+        options?.onReply?.(reply)
+        const refused = errorIn(subject, reply)
+        return refused === undefined ? decode(reply, subject) : readFailure(refused, reply)
+      })
     }))
 }
 

@@ -12,7 +12,9 @@ import type * as RpcMiddleware from "effect/rpc/RpcMiddleware"
 import type * as Schema from "effect/Schema"
 import { describeIssue, neverThrowing, type Problem } from "../../internal/payload/decodeProblem.ts"
 import { isExit, jsonTextDecoder, jsonTextEncoder } from "../../internal/payload/jsonText.ts"
+import { readReply } from "../../internal/payload/outcome.ts"
 import { errorIn, makeFailureReader } from "../../internal/payload/serviceReply.ts"
+import { isTraced } from "../../internal/telemetry/tracing.ts"
 import type { NatsClient, RequestOptions } from "../../NatsClient.ts"
 import { MessageDecodeError, MessageEncodeError, type ServiceError } from "../../NatsError.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
@@ -68,10 +70,13 @@ export const makeCall = (
   const send = (
     payload: unknown,
     headers: RequestOptions["headers"],
-    { onReply, timeout }: CallOptions
+    { onReply, timeout }: CallOptions,
+    traced: boolean
   ): Effect.Effect<unknown, unknown> =>
     Effect.flatMap(Effect.mapErrorEager(encode(payload), unfit), (text) =>
-      Effect.flatMap(
+      readReply(
+        traced,
+        subject,
         nats.request(subject, text, {
           ...(headers === undefined ? {} : { headers }),
           ...(timeout === undefined ? {} : { timeout })
@@ -85,12 +90,13 @@ export const makeCall = (
       (payload) => {
         const settings: CallOptions = { ...options, timeout: options?.timeout ?? defaults.timeout }
         return Effect.withFiber((fiber) => {
+          const traced = isTraced(fiber)
           const current = fiber.getRef(RpcClient.CurrentHeaders)
           const given = Object.keys(current).length === 0 ? options?.headers : { ...current, ...options?.headers }
-          if (middlewares.length === 0) return send(payload, given, settings)
+          if (middlewares.length === 0) return send(payload, given, settings, traced)
           const next = (at: number): Send => (request) =>
             at < 0
-              ? send(request.payload, request.headers, settings)
+              ? send(request.payload, request.headers, settings, traced)
               : middlewares[at]({ rpc, request, next: next(at - 1) as never }) as Effect.Effect<unknown, unknown>
           return next(middlewares.length - 1)({
             _tag: "Request",
