@@ -3,6 +3,7 @@ import { Parser } from "@asyncapi/parser"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { AsyncApi, NatsService } from "effect-nats/service"
+import * as Arbitrary from "effect/Arbitrary"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Orders } from "./fixtures/orders.ts"
 
@@ -80,6 +81,139 @@ describe("the AsyncAPI document of a service", () => {
       const document = yield* AsyncApi.make(Orders, { name: "orders", version: "1.0.0" })
       const text = JSON.stringify(document).replace("#/channels/get/messages/request", "#/channels/get/messages/none")
       assert.isAbove(errorsIn(yield* parse(JSON.parse(text))).length, 0)
+    }))
+
+  /** An endpoint whose payload and failure can be told from all others', with a definition that is called `identifier`. */
+  const endpoint = (tag: string, i: number, identifier: string) => {
+    const Deep: Schema.Codec<unknown> = Schema.Struct({
+      [`deep${i}`]: Schema.Array(Schema.suspend((): Schema.Codec<unknown> => Deep))
+    }).annotate({ identifier }) as never
+    return Rpc.make(tag, {
+      payload: { [`in${i}`]: Deep },
+      success: Schema.Struct({ [`out${i}`]: Deep }),
+      error: Schema.Struct({ [`no${i}`]: Schema.Int })
+    }).annotate(NatsService.Endpoint, { name: `n${i}`, subject: `s${i}` }) as unknown as Rpc.Any
+  }
+
+  type Json = { readonly [key: string]: Json }
+
+  const resolve = (document: Json, { $ref }: Json): Json => {
+    let found = document
+    for (const token of String($ref).slice(2).split("/")) {
+      assert.isTrue(Object.hasOwn(found, token), `${String($ref)} does not resolve`)
+      found = found[token]
+    }
+    return found
+  }
+
+  const refsIn = (value: unknown): ReadonlyArray<Json> =>
+    typeof value !== "object" || value === null
+      ? []
+      : "$ref" in value && typeof value.$ref === "string"
+      ? [value as Json]
+      : Object.values(value).flatMap(refsIn)
+
+  /** Every endpoint is there with what is its own, and nothing else is. */
+  const checkWhole = Effect.fnUntraced(function*(tags: ReadonlyArray<string>, identifiers: ReadonlyArray<string>) {
+    const rpcs = tags.map((tag, i) => endpoint(tag, i, identifiers[i % identifiers.length]))
+    const group = RpcGroup.make(...rpcs) as unknown as RpcGroup.RpcGroup<Rpc.Rpc<string>>
+    const made = yield* AsyncApi.make(group, {
+      name: "all",
+      version: "1.0.0",
+      servers: { ["__proto__"]: "a:1", "a b": "b:1" }
+    })
+    // What another program reads of it.
+    const document = JSON.parse(JSON.stringify(made)) as Json
+    for (const reference of refsIn(document)) resolve(document, reference)
+    const operations = Object.values(document["operations"])
+    assert.deepStrictEqual(
+      [
+        operations.length,
+        Object.keys(document["channels"]).length,
+        Object.keys(document["components"]["messages"]).length
+      ],
+      [tags.length, tags.length * 2, tags.length * 3]
+    )
+    const fields = (reference: Json): string => {
+      const payload = resolve(document, resolve(document, resolve(document, reference))["payload"])
+      return Object.entries(payload["properties"]).map(([name, property]) =>
+        "$ref" in property ? `${name} ${Object.keys(resolve(document, property)["properties"]).join()}` : name
+      ).join()
+    }
+    const seen = operations.map((operation) => {
+      const [request] = operation["messages"] as unknown as ReadonlyArray<Json>
+      const [response, error] = operation["reply"]["messages"] as unknown as ReadonlyArray<Json>
+      const address = String(resolve(document, operation["channel"])["address"])
+      assert.isNull(resolve(document, operation["reply"]["channel"])["address"])
+      return [address, fields(request), fields(response), fields(error)].join(" | ")
+    })
+    assert.sameMembers(seen, tags.map((_, i) => `all.s${i} | in${i} deep${i} | out${i} deep${i} | no${i}`))
+    return document
+  })
+
+  const nastyTags = [
+    "get",
+    "get.reply",
+    "get.reply-2",
+    "get.reply.reply",
+    "get.request",
+    "get.request.request",
+    "a b",
+    "a_b",
+    "a_b-2",
+    "a_b-3",
+    "a/b",
+    "",
+    "_",
+    "__proto__",
+    "constructor",
+    "constructor-2",
+    "toString",
+    "hasOwnProperty",
+    "hasOwnProperty.reply",
+    "ü",
+    "日本",
+    "$ref",
+    "~1",
+    "%2F"
+  ]
+  const nastyIdentifiers = [
+    "Deep/Node",
+    "request",
+    "a b%",
+    "__proto__",
+    "constructor",
+    "ü~",
+    "Deep_Node",
+    "response.request"
+  ]
+
+  it.live("has every endpoint, whatever the tags are", () =>
+    Effect.gen(function*() {
+      // A definition of the one has the name of the other's payload.
+      yield* checkWhole(["get", "get.request"], ["request"])
+      const document = yield* checkWhole(nastyTags, nastyIdentifiers)
+      const parsed = yield* parse(document)
+      assert.deepStrictEqual(errorsIn(parsed), [])
+      const addresses = parsed.document!.operations().all().flatMap((it) =>
+        it.channels().all().map((it) => it.address())
+      )
+      assert.sameMembers(addresses, nastyTags.map((_, i) => `all.s${i}`))
+      assert.lengthOf(parsed.document!.servers().all(), 2)
+    }))
+
+  it.effect.prop("and whatever others there are", [
+    Arbitrary.schema(Schema.Array(Schema.Union([Schema.Literals(nastyTags), Schema.String]))),
+    Arbitrary.schema(Schema.Array(Schema.Union([Schema.Literals(nastyIdentifiers), Schema.String])))
+  ], ([tags, identifiers]) => {
+    const own = [...new Set(tags.map((tag) => tag.toWellFormed()))]
+    return checkWhole(own.length === 0 ? ["one"] : own, ["Deep", ...identifiers.map((it) => it.toWellFormed())])
+  })
+
+  it.effect("an endpoint keeps its tag as its key, whatever stands beside it", () =>
+    Effect.gen(function*() {
+      const { operations } = yield* checkWhole(["a b", "a_b", "get.reply", "get"], ["Deep"])
+      assert.deepStrictEqual(Object.keys(operations).toSorted(), ["a_b", "a_b-2", "get", "get.reply"])
     }))
 
   it.effect("is refused for what a layer refuses", () =>
