@@ -3,7 +3,7 @@
  *
  * There is one tagged error per distinguishable cause, so that `Effect.catchTag("AuthorizationViolation", …)` catches
  * exactly that. Every error has a `message` of one sentence that says what to do, `isRetryable`, and, where a library or
- * the operating system reported something, the original as `cause`. None holds a secret. Failures of single operations
+ * the operating system reported something, that as `cause`. None holds a secret, and none shows one that somebody sent back. Failures of single operations
  * (publish, request, subscribe) are in `NatsError`.
  *
  * ```ts
@@ -75,7 +75,11 @@ export const Attempt: Schema.Codec<Attempt, unknown> = Schema.Struct({
 const common = {
   /** All servers that were tried in this round, or all addresses of the server, when there was more than one. */
   attempts: Schema.optionalKey(Schema.Array(Attempt)),
-  /** What the library underneath or the operating system reported. */
+  /**
+   * What the library underneath or the operating system reported. Where that has words of the other side that are not to be
+   * shown, an error with its `code`, whose `cause` is the original as `Redacted`. The failure of an Effect of the user's is
+   * `Redacted`, too.
+   */
   cause: Schema.optionalKey(Schema.Defect())
 }
 
@@ -256,7 +260,8 @@ export class CredentialsExpired extends Schema.TaggedError<CredentialsExpired>()
 }
 
 /**
- * The credentials could not be had: the Effect given as `auth` failed, or a file could not be read. Nothing was dialled.
+ * The credentials could not be had: the Effect given as `auth` failed, or a file could not be read. Nothing was dialled. A
+ * failure of the Effect is told by its name alone; `Redacted.value` of `cause` gives it.
  *
  * @category errors
  * @since 0.1.0
@@ -527,7 +532,7 @@ export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()
  */
 export class MaxConnectionsExceeded extends Schema.TaggedError<MaxConnectionsExceeded>()("MaxConnectionsExceeded", {
   ...atServer,
-  /** The server's own words, which tell its limit from the account's. */
+  /** The server's own words, which tell its limit from the account's, as a `ServerRejected` has them. */
   text: Schema.String
 }) {
   override get message(): string {
@@ -546,7 +551,7 @@ export class MaxConnectionsExceeded extends Schema.TaggedError<MaxConnectionsExc
  */
 export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
   ...atServer,
-  /** The server's own words. */
+  /** The server's own words, as a `ServerRejected` has them. */
   text: Schema.String
 }) {
   override get message(): string {
@@ -565,13 +570,16 @@ export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
  */
 export class NotANatsServer extends Schema.TaggedError<NotANatsServer>()("NotANatsServer", {
   ...atServer,
-  /** How its first line begins, printable characters only, at most 64. Empty when the line is a malformed NATS greeting. */
+  /**
+   * How its first line begins: printable, with escapes as in JSON, at most 64 characters, the last a `…` where there are more.
+   * `withheld: …` when it repeats a secret of this client. Empty when the line is a malformed NATS greeting.
+   */
   banner: Schema.String,
   /** What is wrong with the answer, where that is not seen in `banner`, in words that follow it. */
   problem: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    const answer = this.banner === "" ? "a malformed NATS greeting" : JSON.stringify(this.banner)
+    const answer = this.banner === "" ? "a malformed NATS greeting" : `"${this.banner}"`
     const problem = this.problem === undefined ? "" : ` ${this.problem}`
     return `${this.server} is not a NATS server, it answers ${answer}${problem}: correct \`servers\` (or NATS_URL).`
   }
@@ -647,7 +655,10 @@ export class StaleConnection extends Schema.TaggedError<StaleConnection>()("Stal
  */
 export class ServerRejected extends Schema.TaggedError<ServerRejected>()("ServerRejected", {
   ...atServer,
-  /** The server's own words, or which rule of the protocol it broke. */
+  /**
+   * The server's own words, or which rule of the protocol it broke. Its words are printable, with escapes as in JSON, and at
+   * most 256 characters, the last a `…` where there are more; `withheld: …` when they repeat a secret of this client.
+   */
   text: Schema.String
 }) {
   override get message(): string {

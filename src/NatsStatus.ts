@@ -101,7 +101,8 @@ export interface LameDuck {
 
 /**
  * The server refused a publish or a subscription. Publishes without `confirm` are reported only here. What is refused of
- * one subject within one turn is one event.
+ * one subject within one turn is one event. The subject is as the server has it, printable, at most 1,024 characters;
+ * `withheld: …` when it repeats a secret of this client.
  *
  * @category models
  * @since 0.1.0
@@ -132,7 +133,7 @@ export interface Overflow {
  */
 export interface ServerComplaint {
   readonly _tag: "ServerComplaint"
-  /** The server's own words. */
+  /** The server's own words, printable, at most 256 characters; `withheld: …` when they repeat a secret of this client. */
   readonly text: string
 }
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   parsePermissionsViolation,
+  saysTooManySubscriptions,
   type ServerErrorKind,
   serverErrorKind,
   serverErrorText
@@ -41,11 +42,19 @@ describe("serverErrorKind", () => {
   }
 })
 
+describe("what an error means", () => {
+  it("is told by what came, and not by how it is shown", () => {
+    assert.strictEqual(serverErrorKind("'\u001bAuthorization\tViolation\u0000'"), "AuthorizationViolation")
+    assert.strictEqual(serverErrorKind(`${"\u0001".repeat(200)}Stale Connection`), "StaleConnection")
+    assert.isTrue(saysTooManySubscriptions("'maximum\u0000subscriptions exceeded'"))
+  })
+})
+
 describe("serverErrorText", () => {
-  it("has no quotes around it, no control characters and no end that goes on for ever", () => {
+  it("has no quotes around it, every control character as an escape, and an end", () => {
     assert.strictEqual(serverErrorText("'Authorization Violation'"), "Authorization Violation")
-    assert.strictEqual(serverErrorText(" it's\u001b[31m here\r\n"), "it's [31m here")
-    assert.strictEqual(serverErrorText("x".repeat(10_000)).length, 256)
+    assert.strictEqual(serverErrorText(" it's\u001b[31m\u202e here\r\n"), "it's\\u001b[31m\\u202e here")
+    assert.strictEqual(serverErrorText("x".repeat(10_000)), `${"x".repeat(255)}…`)
   })
 })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { closeText, frame, FrameReader, opcodes } from "../../src/internal/protocol/webSocketFrame.ts"
+import { closeWord, frame, FrameReader, opcodes } from "../../src/internal/protocol/webSocketFrame.ts"
 
 /** A frame as servers send it. */
 const fromServer = (opcode: number, payload: Buffer, fin = true): Buffer => {
@@ -76,14 +76,20 @@ describe("a close frame", () => {
   const close = (status: number, reason: string): Buffer =>
     Buffer.from([status >> 8, status & 0xff, ...Buffer.from(reason)])
 
-  it("is told with its status and its reason, printable", () => {
-    assert.strictEqual(
-      closeText(close(1008, "Slow Consumer")),
-      "closed the WebSocket with status 1008 (policy violation): Slow Consumer"
-    )
-    assert.strictEqual(closeText(close(4000, "\u001b[31m\nx")), "closed the WebSocket with status 4000: [31m x")
-    assert.strictEqual(closeText(close(1001, "")), "closed the WebSocket with status 1001 (going away)")
-    for (const short of [[], [3]]) assert.isUndefined(closeText(Buffer.from(short)))
+  it("is read as its status, and its reason as it came", () => {
+    assert.deepStrictEqual(closeWord(close(1008, "Slow Consumer")), {
+      status: "closed the WebSocket with status 1008 (policy violation)",
+      reason: "Slow Consumer"
+    })
+    assert.deepStrictEqual(closeWord(close(4000, "\u001b[31m\nx ")), {
+      status: "closed the WebSocket with status 4000",
+      reason: "\u001b[31m\nx"
+    })
+    assert.deepStrictEqual(closeWord(close(1001, "")), {
+      status: "closed the WebSocket with status 1001 (going away)",
+      reason: ""
+    })
+    for (const short of [[], [3]]) assert.isUndefined(closeWord(Buffer.from(short)))
   })
 })
 

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as util from "node:util"
 import { connectAndPing } from "../../src/internal/protocol/connectLine.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
+import { SecretFilter } from "../../src/internal/wire/secretFilter.ts"
 import type { Transport } from "../../src/internal/wire/transport.ts"
 import { WireSession } from "../../src/internal/wire/wireSession.ts"
 import { dialTo, pinged, Recorder } from "../fixtures/dialling.ts"
@@ -52,7 +53,7 @@ describe("the first write", () => {
     const owner = new Recorder()
     const session = new WireSession({
       transport,
-      peer: { server: "nats://test:4222", hosts: [], method: "Anonymous" },
+      peer: { server: "nats://test:4222", hosts: [], method: "Anonymous", filter: new SecretFilter() },
       info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
       infoInsideTls: false,
       tls: undefined,

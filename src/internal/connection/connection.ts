@@ -32,6 +32,7 @@ import type { MessageTarget } from "../protocol/target.ts"
 import { increment } from "../telemetry/collector.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
+import { SecretFilter } from "../wire/secretFilter.ts"
 import type { Session } from "../wire/session.ts"
 import { CloseBudget } from "./closeBudget.ts"
 import { type Outgoing, sizeOf } from "./outgoing.ts"
@@ -101,6 +102,8 @@ export class Connection implements DeliveryOwner, Refusable {
   readonly subscriptions = new Map<number, Delivery>()
   /** Nothing more comes for these, and their readers are not done yet. */
   readonly unfinished = new Set<Delivery>()
+  /** What its servers say is shown through it, of every session. */
+  readonly filter = new SecretFilter()
   readonly refusals = new Refusals(this)
   /** What runs on this connection, for health. */
   readonly parts = new Parts()

@@ -9,12 +9,14 @@ import { PermissionsViolation, SubscriptionLimitExceeded } from "../../NatsError
 import type { StatusEvent } from "../../NatsStatus.ts"
 import type { Delivery } from "../delivery/delivery.ts"
 import type { RequestMux } from "../delivery/requests.ts"
+import { printable } from "../protocol/printable.ts"
 import {
   parsePermissionsViolation,
   type PermissionsViolationText,
   saysTooManySubscriptions,
   serverErrorText
 } from "../protocol/serverError.ts"
+import type { SecretFilter } from "../wire/secretFilter.ts"
 import type { Opening } from "../wire/session.ts"
 import type { ConfirmWatch } from "./outgoing.ts"
 
@@ -22,6 +24,7 @@ import type { ConfirmWatch } from "./outgoing.ts"
 export interface Refusable {
   readonly mux: RequestMux
   readonly subscriptions: ReadonlyMap<number, Delivery>
+  readonly filter: SecretFilter
   /** It ends, and the server does not have it. */
   refused(subscription: Delivery, error: PermissionsViolation | SubscriptionLimitExceeded): void
   emit(event: StatusEvent): void
@@ -32,6 +35,9 @@ export type DeniedListener = (errorFor: (subject: string) => PermissionsViolatio
 
 /** Of the different things that a server says within a turn, so many are told as events. */
 const mostTold = 128
+
+/** A subject, or a queue group, that a server names may be as long, and no longer, to be shown. */
+const longestName = 1024
 
 export class Refusals {
   readonly watches = new Set<ConfirmWatch>()
@@ -51,7 +57,7 @@ export class Refusals {
     const denial = parsePermissionsViolation(text)
     if (denial === undefined) {
       if (opening !== undefined && saysTooManySubscriptions(text)) this.tooMany(opening)
-      this.tell(text, () => ({ _tag: "ServerComplaint", text: serverErrorText(text) }))
+      this.tell(text, () => ({ _tag: "ServerComplaint", text: this.connection.filter.shown(text, serverErrorText) }))
     } else if (denial.operation === "publish") this.publishDenied(denial)
     else this.subscribeDenied(text, denial, opening)
   }
@@ -89,7 +95,7 @@ export class Refusals {
       queueMicrotask(this.settleDenied)
     }
     this.denied.add(subject)
-    this.tell(subject, () => ({ _tag: "PermissionDenied", error: publishDenial(subject) }))
+    this.tell(subject, () => ({ _tag: "PermissionDenied", error: this.denial("publish", subject) }))
   }
 
   // Before those who wait for a PONG of this turn go on.
@@ -99,7 +105,7 @@ export class Refusals {
     const errors = new Map<string, PermissionsViolation>()
     const errorFor = (subject: string): PermissionsViolation | undefined => {
       if (!denied.has(subject)) return undefined
-      const error = errors.get(subject) ?? publishDenial(subject)
+      const error = errors.get(subject) ?? this.denial("publish", subject)
       errors.set(subject, error)
       return error
     }
@@ -112,26 +118,30 @@ export class Refusals {
     const { mux, subscriptions } = this.connection
     const withdrawn = subscriptions.get(subscriptionIn(text))
     const queue = named ?? withdrawn?.settings.queue
-    const error = new PermissionsViolation({
-      operation: "subscribe",
-      subject,
-      ...(queue === undefined ? {} : { queue })
-    })
+    let made: PermissionsViolation | undefined
+    const error = (): PermissionsViolation => made ??= this.denial("subscribe", subject, queue)
     const isMeant = ({ settings }: Delivery): boolean => settings.subject === subject && settings.queue === queue
     const opened = opening === undefined ? undefined : subscriptions.get(opening.sid)
-    if (subject === mux.pattern) this.inboxRefused(error)
-    else if (withdrawn !== undefined) this.connection.refused(withdrawn, error)
-    else if (opened !== undefined && isMeant(opened)) this.connection.refused(opened, error)
+    if (subject === mux.pattern) this.inboxRefused(error())
+    else if (withdrawn !== undefined) this.connection.refused(withdrawn, error())
+    else if (opened !== undefined && isMeant(opened)) this.connection.refused(opened, error())
     else {
       // Without a number, and of no SUB on its way, every one with this subject and queue group is meant.
-      for (const each of subscriptions.values()) if (isMeant(each)) this.connection.refused(each, error)
+      for (const each of subscriptions.values()) if (isMeant(each)) this.connection.refused(each, error())
     }
-    this.tell(text, () => ({ _tag: "PermissionDenied", error }))
+    this.tell(text, () => ({ _tag: "PermissionDenied", error: error() }))
+  }
+
+  // Whom it concerns is found by what the server said, and this is what is shown of it.
+  private denial(operation: "publish" | "subscribe", subject: string, queue?: string): PermissionsViolation {
+    const shown = (name: string): string => this.connection.filter.shown(name, (raw) => printable(raw, longestName))
+    return new PermissionsViolation({
+      operation,
+      subject: shown(subject),
+      ...(queue === undefined ? {} : { queue: shown(queue) })
+    })
   }
 }
-
-const publishDenial = (subject: string): PermissionsViolation =>
-  new PermissionsViolation({ operation: "publish", subject })
 
 /**
  * The number of the subscription that a denial ends with. A server that takes a permission away by reload names it, and

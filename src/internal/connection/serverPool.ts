@@ -2,7 +2,7 @@
  * The servers to dial, in the order to try them: those that were configured and those that a server named in INFO.
  */
 import { isIP } from "../identity/hostNames.ts"
-import { formatServer, isWebSocket, type Scheme, type ServerAddress } from "../protocol/serverAddress.ts"
+import { isWebSocket, type Scheme, type ServerAddress, serverUrl } from "../protocol/serverAddress.ts"
 
 /** A server to dial, and what must hold for it. */
 export interface PooledServer {
@@ -34,11 +34,14 @@ const maxLearned = 256
 const firstPatience = 1 / 5
 
 const parseHostPort = (text: string): { readonly host: string; readonly port: number } | undefined => {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})$/.exec(text)
+  const match = /^(?:\[([0-9a-fA-F:.]{2,45})\]|([\p{L}\p{M}\p{N}._-]{1,253})):(\d{1,5})$/u.exec(text)
   if (match === null) return undefined
   const port = Number(match[3])
   return port < 1 || port > 65_535 ? undefined : { host: match[1] ?? match[2], port }
 }
+
+/** Stands in errors, events and logs in place of a host that another server named, and that repeats a secret. */
+const label = "withheld"
 
 const keyOf = ({ host, port }: ServerAddress): string => `${host.toLowerCase()} ${port}`
 
@@ -62,6 +65,7 @@ export class ServerPool {
   private readonly configured: ReadonlyArray<Entry>
   private readonly discovers: boolean
   private readonly draw: Draw | undefined
+  private readonly isSecret: (host: string) => boolean
   private learned: ReadonlyArray<Entry> = []
   private last: ServerAddress | undefined
   /** The last one has said that it is about to stop. */
@@ -74,8 +78,13 @@ export class ServerPool {
   /** Rounds since the last session. */
   private rounds = 0
 
-  /** The order is drawn once. Without `draw` it is the one given. */
-  constructor(configured: ReadonlyArray<ServerAddress>, discovers: boolean, draw: Draw | undefined) {
+  /** The order is drawn once. Without `draw` it is the one given. A host of another's list may be one that is not to be shown. */
+  constructor(
+    configured: ReadonlyArray<ServerAddress>,
+    discovers: boolean,
+    draw: Draw | undefined,
+    isSecret: (host: string) => boolean = () => false
+  ) {
     const entries = configured.map((address): Entry => ({
       address,
       configuredHost: address.host,
@@ -84,6 +93,7 @@ export class ServerPool {
     this.configured = insert([], entries, draw)
     this.discovers = discovers
     this.draw = draw
+    this.isSecret = isSecret
   }
 
   /** Every server once, for the next round. */
@@ -106,8 +116,8 @@ export class ServerPool {
       if (this.worked.has(keyOf(entry.address))) proven.push(this.pooled(entry, 1))
       else unproven.push(this.pooled(entry, patience))
     }
-    const last = this.last === undefined ? undefined : formatServer(this.last)
-    const index = last === undefined ? -1 : proven.findIndex(({ address }) => formatServer(address) === last)
+    const last = this.last === undefined ? undefined : serverUrl(this.last)
+    const index = last === undefined ? -1 : proven.findIndex(({ address }) => serverUrl(address) === last)
     const rotated = [...proven.slice(index + 1), ...proven.slice(0, index + 1)]
     if (index >= 0 && this.lastLeaves) unproven.splice(1, 0, rotated.pop()!)
     return [...rotated, ...unproven]
@@ -147,7 +157,8 @@ export class ServerPool {
     for (const url of urls) {
       const place = parseHostPort(url)
       if (place === undefined || named.size >= maxLearned) continue
-      const address: ServerAddress = { scheme, ...place, path: from.address.path }
+      const shown = this.isSecret(place.host) ? { label } : {}
+      const address: ServerAddress = { scheme, ...place, path: from.address.path, ...shown }
       if (known.has(keyOf(address))) continue
       known.add(keyOf(address))
       const hosts: Entry["hosts"] = !insideTls

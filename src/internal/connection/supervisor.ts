@@ -101,7 +101,8 @@ export class Supervisor {
     this.pool = new ServerPool(
       settings.servers,
       settings.discoverServers,
-      settings.randomizeServers ? draw : undefined
+      settings.randomizeServers ? draw : undefined,
+      (host) => connection.filter.repeats(host)
     )
   }
 
@@ -254,6 +255,7 @@ export class Supervisor {
           settings,
           credentials,
           tls,
+          filter: this.connection.filter,
           owner,
           mostTelling,
           progress

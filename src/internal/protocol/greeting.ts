@@ -2,15 +2,21 @@
  * The first line of a server.
  */
 import { parseInfo, type ServerInfo } from "./info.ts"
+import { printable } from "./printable.ts"
 
+/** With the `…` that stands for the rest. */
 const maxBanner = 64
+/** Of a first line that is no NATS server's so much is read. */
+const maxRead = 1024
 const maxLine = 1024 * 1024
 
 const LF = 0x0a
 
-/** Printable characters, at most 64. */
-export const bannerOf = (bytes: Buffer): string =>
-  bytes.toString("latin1").replace(/[^\x20-\x7e]+/g, " ").trim().slice(0, maxBanner)
+/** How a first line is shown: printable, at most 64 characters. */
+export const bannerText = (raw: string): string => printable(raw.trim(), maxBanner - 1)
+
+/** Whether nothing of it is text, as of an alert of TLS. */
+export const isBinary = (raw: string): boolean => !/[\x21-\x7e]/.test(raw)
 
 /** Gathers bytes up to the end of the first line, and tells early when they are not a NATS server's. */
 export class Greeting {
@@ -41,14 +47,14 @@ export class Greeting {
     return line === undefined || !/^INFO[ \t]/i.test(line) ? undefined : parseInfo(line.slice(5))
   }
 
-  /** How the line begins when no NATS server begins so: printable characters, at most 64. Empty for an endless line. */
+  /** How the line begins when no NATS server begins so, as it came. Empty for an endless line. */
   get banner(): string | undefined {
     const start = this.bytes.toString("latin1", 0, 5).toUpperCase()
     if ("INFO ".startsWith(start) || "INFO\t".startsWith(start) || "-ERR ".startsWith(start)) {
       return this.bytes.length > maxLine && this.line === undefined ? "" : undefined
     }
     const end = this.bytes.indexOf(LF)
-    return bannerOf(end < 0 ? this.bytes : this.bytes.subarray(0, end))
+    return this.bytes.toString("utf8", 0, Math.min(end < 0 ? this.bytes.length : end, maxRead))
   }
 
   /** Whether `banner` has all that it will have. */

@@ -8,10 +8,12 @@ export interface ServerAddress {
   readonly port: number
   /** Path and query of a WebSocket server, beginning with "/". Empty otherwise. */
   readonly path: string
+  /** What is shown in place of the host, where that may not be shown. */
+  readonly label?: string | undefined
 }
 
 /** The address as a URL, with all that it has: the form that is written in a configuration. */
-export const serverUrl = (address: ServerAddress): string => {
+export const serverUrl = (address: Omit<ServerAddress, "label">): string => {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host
   return `${address.scheme}://${host}:${address.port}${address.path}`
 }
@@ -20,7 +22,8 @@ export const serverUrl = (address: ServerAddress): string => {
  * The address as a URL, the form that errors, status events, logs and the banner show: without its query, since a proxy may
  * take its access token there.
  */
-export const formatServer = (address: ServerAddress): string => serverUrl(address).replace(/\?.*$/, "?...")
+export const formatServer = ({ label, ...address }: ServerAddress): string =>
+  serverUrl(label === undefined ? address : { ...address, host: label }).replace(/\?.*$/, "?...")
 
 export type Scheme = ServerAddress["scheme"]
 

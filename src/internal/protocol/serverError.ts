@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts"
+
 /**
  * What an `-ERR` of a server means. Texts are those that servers send (2.9 to 2.15), which differ from the protocol's
  * documentation in letter case and in places in wording.
@@ -34,15 +36,20 @@ const kinds: ReadonlyArray<readonly [text: RegExp, kind: ServerErrorKind]> = [
   [/stale connection/i, "StaleConnection"]
 ]
 
-/** The text without the quotes and spaces around it, printable, at most 256 characters. */
-export const serverErrorText = (raw: string): string => {
-  const text = raw.trim().replace(/^'([^]*)'$/, "$1").replace(/[^\x20-\x7e\u00a0-\uffff]+/g, " ")
-  return text.length > 256 ? text.slice(0, 256) : text
-}
+/** With the `…` that stands for the rest. */
+const longest = 256
+
+const unquoted = (raw: string): string => raw.trim().replace(/^'([^]*)'$/, "$1")
+
+/** How it is shown: without the quotes and spaces around it, printable, at most 256 characters. */
+export const serverErrorText = (raw: string): string => printable(unquoted(raw), longest - 1)
+
+/** What is looked at to tell what it means, which is not what is shown. */
+const telling = (raw: string): string => unquoted(raw).slice(0, longest).replace(/\p{Cc}+/gu, " ")
 
 /** `text` may have its quotes. A text that is not known is `"ServerRejected"`: most of those close the connection. */
 export const serverErrorKind = (text: string): ServerErrorKind => {
-  const plain = serverErrorText(text)
+  const plain = telling(text)
   for (const [pattern, kind] of kinds) {
     if (pattern.test(plain)) return kind
   }
@@ -53,7 +60,7 @@ export const serverErrorKind = (text: string): ServerErrorKind => {
  * Whether a SUB is one too many, for the server, the account or the user. It is said right behind the SUB; with none on its
  * way the limit was lowered, and the server closes the connection some milliseconds later.
  */
-export const saysTooManySubscriptions = (text: string): boolean => tooMany.test(serverErrorText(text))
+export const saysTooManySubscriptions = (text: string): boolean => tooMany.test(telling(text))
 
 /** Whether it refuses a publish or a subscription for want of a permission. */
 export const isDenial = (text: string): boolean => denial.test(text)
@@ -73,7 +80,7 @@ const violation = /^permissions violation for (publish with reply of|publish|sub
  * subscription that was closed by a reload and a reason may follow it. `undefined` for any other text.
  */
 export const parsePermissionsViolation = (text: string): PermissionsViolationText | undefined => {
-  const match = violation.exec(text.trim().replace(/^'([^]*)'$/, "$1"))
+  const match = violation.exec(unquoted(text))
   if (match === null) return undefined
   const [, what, quote, rest] = match
   const operation = what.toLowerCase().startsWith("publish") ? "publish" : "subscribe"

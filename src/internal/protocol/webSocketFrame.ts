@@ -1,8 +1,6 @@
 /**
  * WebSocket frames (RFC 6455), without extensions.
  */
-import { serverErrorText } from "./serverError.ts"
-
 export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
 const FIN = 0x80
@@ -135,11 +133,18 @@ const statuses: { readonly [code: number]: string } = {
   1014: "bad gateway"
 }
 
-/** What a close frame says, in words that a server's could be. `undefined` when it gives no status. */
-export const closeText = (payload: Buffer): string | undefined => {
+/** What a close frame says. */
+export interface CloseWord {
+  /** Its status, in words that a server's could be. */
+  readonly status: string
+  /** The reason that the other side gave, as it came. Empty without one. */
+  readonly reason: string
+}
+
+/** `undefined` when it gives no status. */
+export const closeWord = (payload: Buffer): CloseWord | undefined => {
   if (payload.length < 2) return undefined
   const code = payload.readUInt16BE(0)
   const name = statuses[code] === undefined ? "" : ` (${statuses[code]})`
-  const reason = serverErrorText(payload.toString("utf8", 2)).trim()
-  return `closed the WebSocket with status ${code}${name}${reason === "" ? "" : `: ${reason}`}`
+  return { status: `closed the WebSocket with status ${code}${name}`, reason: payload.toString("utf8", 2).trim() }
 }

@@ -6,7 +6,8 @@ import type { Attempt, ConnectError } from "../../ConnectError.ts"
 import { isIP } from "../identity/hostNames.ts"
 import { lazyDns } from "../identity/lazyBuiltins.ts"
 import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
-import { fromLookup, timedOut } from "./connectFailure.ts"
+import { fromLookup, type Named, timedOut } from "./connectFailure.ts"
+import type { SecretFilter } from "./secretFilter.ts"
 import type { Session } from "./session.ts"
 
 /** What became of one address. Called at most once. */
@@ -29,6 +30,7 @@ export interface AddressDial {
 
 export interface RaceOptions {
   readonly server: ServerAddress
+  readonly filter: SecretFilter
   readonly timeoutMillis: number
   /** Milliseconds since the race began. */
   readonly elapsed: () => number
@@ -78,7 +80,7 @@ export class AddressRace {
   readonly lead: Effect.Effect<never, ConnectError> = Effect.suspend(() => {
     const { server } = this.options
     return lookUp(server.host).pipe(
-      Effect.mapError((cause) => fromLookup(formatServer(server), cause)),
+      Effect.mapError((cause) => fromLookup(this.named, cause)),
       Effect.flatMap((addresses) => this.beginAll(addresses))
     )
   })
@@ -91,8 +93,7 @@ export class AddressRace {
   expire(): void {
     this.timeIsUp = true
     if (this.runs.length === 0) {
-      const { server, timeoutMillis } = this.options
-      return this.settle(Effect.fail(timedOut(formatServer(server), "lookup", timeoutMillis)))
+      return this.settle(Effect.fail(timedOut(this.named, "lookup", this.options.timeoutMillis)))
     }
     this.giveUp()
   }
@@ -173,9 +174,14 @@ export class AddressRace {
     const attempts: Array<Attempt> = []
     for (const { address, error } of this.runs) {
       if (error === undefined) return
-      attempts.push({ server: formatServer({ ...server, host: address }), error })
+      attempts.push({ server: formatServer(addressOf(server, address)), error })
     }
     this.settle(Effect.fail(mostTelling(attempts)))
+  }
+
+  private get named(): Named {
+    const { filter, server } = this.options
+    return { filter, server: formatServer(server) }
   }
 
   private settle(outcome: Effect.Effect<Session, ConnectError>): void {
@@ -185,6 +191,10 @@ export class AddressRace {
     }
   }
 }
+
+/** What may not be shown of a name does not stand in the address that the system gave for it. */
+const addressOf = (server: ServerAddress, address: string): ServerAddress =>
+  address === server.host ? server : { ...server, host: address, label: undefined }
 
 /**
  * The addresses of a name as the system orders them, the two families by turns, so that one that leads nowhere costs one

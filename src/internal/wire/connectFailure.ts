@@ -2,7 +2,10 @@
  * From what the server, the network or the TLS library said to the error that names the cause.
  */
 import * as ConnectError from "../../ConnectError.ts"
+import { bannerText } from "../protocol/greeting.ts"
+import { printable } from "../protocol/printable.ts"
 import { serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
+import { codeOf, type SecretFilter, withheld } from "./secretFilter.ts"
 import { ServerWord } from "./transport.ts"
 
 /** Whom an error is about. */
@@ -11,27 +14,31 @@ export interface Peer {
   /** Whom its certificate must be for, where that is not told by the configuration: of a server that another one named. */
   readonly hosts: ReadonlyArray<string>
   readonly method: ConnectError.AuthMethod
+  /** What the other side says goes through it into every error. */
+  readonly filter: SecretFilter
 }
 
-const codeOf = (error: unknown): string => {
-  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
-  return typeof code === "string" ? code : "UNKNOWN"
-}
+/** A reason that has no name of its own: the other side's word for it. */
+export const fromWord = (peer: Peer, raw: string): ConnectError.ConnectError =>
+  rejected(peer, peer.filter.shown(raw, serverErrorText))
 
-const causeOf = (error: unknown): { readonly cause?: unknown } => {
-  if (error === undefined) return {}
-  if (typeof error === "object" && error !== null && "cert" in error) {
-    // The whole certificate chain: still there for who asks, but not printed with every error.
-    Object.defineProperty(error, "cert", { enumerable: false })
-  }
-  return { cause: error }
-}
+/** A reason that has no name of its own, in words of this client. */
+export const rejected = ({ filter, server }: Peer, text: string, cause?: unknown): ConnectError.ConnectError =>
+  new ConnectError.ServerRejected({ server, text, ...filter.cause(cause) })
 
-/** The cause that an `-ERR` names, `undefined` when it leaves the connection open. */
+/** Something else answers, and begins with `banner`. */
+export const notNats = ({ filter, server }: Peer, banner: string, problem?: string): ConnectError.ConnectError =>
+  new ConnectError.NotANatsServer({
+    server,
+    banner: filter.shown(banner, bannerText),
+    ...(problem === undefined ? {} : { problem })
+  })
+
+/** The cause that an `-ERR` names, `undefined` when it leaves the connection open. It is told by what it says, and then shown. */
 export const fromServerText = (peer: Peer, raw: string): ConnectError.ConnectError | undefined => {
   const kind = serverErrorKind(raw)
   const { server, method } = peer
-  const text = serverErrorText(raw)
+  const shown = (): string => peer.filter.shown(raw, serverErrorText)
   switch (kind) {
     case "open":
       return undefined
@@ -48,39 +55,42 @@ export const fromServerText = (peer: Peer, raw: string): ConnectError.ConnectErr
     case "StaleConnection":
       return new ConnectError.StaleConnection({ server })
     case "MaxConnectionsExceeded":
-      return new ConnectError.MaxConnectionsExceeded({ server, text })
+      return new ConnectError.MaxConnectionsExceeded({ server, text: shown() })
     case "WrongPort":
-      return new ConnectError.WrongPort({ server, text })
+      return new ConnectError.WrongPort({ server, text: shown() })
     case "ServerRejected":
-      return new ConnectError.ServerRejected({ server, text })
+      return fromWord(peer, raw)
   }
 }
 
-const cut = /^(ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN|UNKNOWN)$/
+const cut = /^(ECONNRESET|EPIPE|ECONNABORTED|ENOTCONN)$/
+
+/** Whom an error is about that comes before any address is known. */
+export type Named = Pick<Peer, "server" | "filter">
 
 /** The name has no address, or what knows names failed. */
-export const fromLookup = (server: string, error: unknown): ConnectError.ConnectError =>
-  new ConnectError.ServerNotFound({ server, ...causeOf(error) })
+export const fromLookup = ({ filter, server }: Named, error: unknown): ConnectError.ConnectError =>
+  new ConnectError.ServerNotFound({ server, ...filter.cause(error) })
 
 /** The connection could not be made, after the time that was waited for it. */
 export const fromTcp = (peer: Peer, error: unknown, waitedMillis: number): ConnectError.ConnectError => {
-  const { server } = peer
+  const { filter, server } = peer
   const code = codeOf(error)
-  if (error === undefined || cut.test(code)) {
-    return new ConnectError.ConnectionReset({ server, stage: "tcp", ...causeOf(error) })
+  if (code === undefined || cut.test(code)) {
+    return new ConnectError.ConnectionReset({ server, stage: "tcp", ...filter.cause(error) })
   }
-  if (code === "ETIMEDOUT") return timedOut(server, "tcp", waitedMillis, error)
+  if (code === "ETIMEDOUT") return timedOut(peer, "tcp", waitedMillis, error)
   // ECONNREFUSED, and what else keeps a connection from being made: no route, forbidden, impossible port.
-  return new ConnectError.ConnectionRefused({ server, ...causeOf(error) })
+  return new ConnectError.ConnectionRefused({ server, ...filter.cause(error) })
 }
 
 export const timedOut = (
-  server: string,
+  { filter, server }: Named,
   stage: ConnectError.ConnectStage,
   waitedMillis: number,
   error?: unknown
 ): ConnectError.ConnectError =>
-  new ConnectError.ConnectTimedOut({ server, stage, timeoutMillis: waitedMillis, ...causeOf(error) })
+  new ConnectError.ConnectTimedOut({ server, stage, timeoutMillis: waitedMillis, ...filter.cause(error) })
 
 // Of the alerts (RFC 8446, 6.2, and those that came before it), those that are about a certificate of ours.
 const certificateAlert =
@@ -88,6 +98,9 @@ const certificateAlert =
 
 /** Which of two things this one says is not told: that there is no common cipher, or that a certificate is missing. */
 const openAlert = /_ALERT_HANDSHAKE_FAILURE$/
+
+/** What is wrong with a certificate is a code, and only of a runtime that gives none a text. */
+const longestFault = 64
 
 /** What is known about TLS when a connection that wants it, or has it, ends. */
 export interface TlsState {
@@ -104,29 +117,38 @@ export const fromEnd = (
   error: unknown,
   tls: TlsState | undefined
 ): ConnectError.ConnectError => {
-  const { server } = peer
-  if (error instanceof ServerWord) return new ConnectError.ServerRejected({ server, text: error.message })
+  const { filter, server } = peer
+  if (error instanceof ServerWord) {
+    const said = error.said === "" ? "" : `: ${filter.shown(error.said, serverErrorText)}`
+    return rejected(peer, `${error.message}${said}`)
+  }
+  const cause = filter.cause(error)
   if (tls !== undefined && stage !== "up") {
-    if (tls.certificateFault !== undefined || codeOf(error) === "ERR_TLS_CERT_ALTNAME_INVALID") {
-      const code = tls.certificateFault ?? codeOf(error)
-      const hosts = peer.hosts.length === 0 ? {} : { hosts: peer.hosts }
-      return new ConnectError.TlsCertificateInvalid({ server, code, ...hosts, ...causeOf(error) })
+    const code = codeOf(error) ?? "UNKNOWN"
+    if (tls.certificateFault !== undefined || code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+      const fault = filter.shown(tls.certificateFault ?? code, (raw) => printable(raw, longestFault))
+      const hosts = peer.hosts.map((host) => filter.repeats(host) ? withheld : host)
+      return new ConnectError.TlsCertificateInvalid({
+        server,
+        code: fault,
+        ...(hosts.length === 0 ? {} : { hosts }),
+        ...cause
+      })
     }
     if (error !== undefined) {
-      const code = codeOf(error)
       if (certificateAlert.test(code) || (tls.verify && openAlert.test(code))) {
-        return new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
+        return new ConnectError.TlsHandshakeRejected({ server, code, ...cause })
       }
-      if (cut.test(code)) {
+      if (code === "UNKNOWN" || cut.test(code)) {
         // The alert about a client certificate can be overtaken by the reset that follows it.
         return tls.verify
-          ? new ConnectError.TlsHandshakeRejected({ server, code, ...causeOf(error) })
-          : new ConnectError.ConnectionReset({ server, stage, ...causeOf(error) })
+          ? new ConnectError.TlsHandshakeRejected({ server, code, ...cause })
+          : new ConnectError.ConnectionReset({ server, stage, ...cause })
       }
       if (code.startsWith("ERR_") || code === "EPROTO") {
-        return new ConnectError.TlsHandshakeFailed({ server, code, ...causeOf(error) })
+        return new ConnectError.TlsHandshakeFailed({ server, code, ...cause })
       }
     }
   }
-  return new ConnectError.ConnectionReset({ server, stage, ...causeOf(error) })
+  return new ConnectError.ConnectionReset({ server, stage, ...cause })
 }

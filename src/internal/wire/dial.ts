@@ -6,13 +6,13 @@ import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
 import { isIP } from "../identity/hostNames.ts"
 import { connectAndPing } from "../protocol/connectLine.ts"
-import { bannerOf, Greeting } from "../protocol/greeting.ts"
+import { Greeting, isBinary } from "../protocol/greeting.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddress.ts"
 import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
-import { fromEnd, fromServerText, fromTcp, type Peer, timedOut } from "./connectFailure.ts"
+import { fromEnd, fromServerText, fromTcp, fromWord, notNats, type Peer, rejected, timedOut } from "./connectFailure.ts"
 import { isOtherMachine, sentSecret } from "./inClear.ts"
 import type { DialOptions, DialProgress, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
@@ -31,7 +31,8 @@ import { WireSession } from "./wireSession.ts"
  */
 export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
   Effect.clockWith((clock) => {
-    const { mostTelling, server, settings } = options
+    const { credentials, filter, mostTelling, server, settings, tls } = options
+    filter.add({ credentials, tls, headers: settings.webSocket?.headers, server })
     if (server.scheme === "ws" && requires(options)) {
       return Effect.fail(new ConnectError.TlsUnavailable({ server: formatServer(server) }))
     }
@@ -39,6 +40,7 @@ export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.
     const began = monotonicMillis(clock)
     const race = new AddressRace({
       server,
+      filter,
       timeoutMillis,
       elapsed: () => monotonicMillis(clock) - began,
       dialAddress: (address, waited) => new Dialling(options, address, waited),
@@ -118,7 +120,8 @@ class Dialling implements AddressDial, TransportListener {
     this.peer = {
       server: formatServer(server),
       hosts: tls.serverName === undefined && !isItself ? options.hosts : [],
-      method: options.credentials.method
+      method: options.credentials.method,
+      filter: options.filter
     }
     this.webSocket = isWebSocket(server.scheme)
     this.tlsRequired = requires(options)
@@ -263,7 +266,7 @@ class Dialling implements AddressDial, TransportListener {
     this.rest = chunk.length === 0 ? this.rest : Buffer.concat([this.rest, chunk])
     const end = this.rest.indexOf("\n")
     if (end >= 0 && this.rest.subarray(0, 4).toString("latin1") === "-ERR") {
-      this.fail(this.refusal(this.rest.toString("latin1", 0, end)))
+      this.fail(this.refusal(this.rest.toString("utf8", 0, end)))
     }
   }
 
@@ -271,8 +274,7 @@ class Dialling implements AddressDial, TransportListener {
     if (this.over) return
     if (this.rest.length > 0) {
       // Never carried over into the encrypted part: whoever wrote them, it was not proven to be the server.
-      const text = "sent data in clear between INFO and the TLS handshake"
-      return this.fail(new ConnectError.ServerRejected({ server: this.peer.server, text }))
+      return this.fail(rejected(this.peer, "sent data in clear between INFO and the TLS handshake"))
     }
     this.upgrade(() => this.authenticate(info, nothing))
   }
@@ -341,7 +343,7 @@ class Dialling implements AddressDial, TransportListener {
   }
 
   private timedOut(stage: ConnectError.ConnectStage, error?: unknown): ConnectError.ConnectError {
-    return timedOut(this.peer.server, stage, this.waited(), error)
+    return timedOut(this.peer, stage, this.waited(), error)
   }
 
   private unusable(problem: string): ConnectError.ConnectError {
@@ -358,16 +360,15 @@ class Dialling implements AddressDial, TransportListener {
 
   private refusal(line: string): ConnectError.ConnectError {
     const text = line.slice(4)
-    return fromServerText(this.peer, text) ??
-      new ConnectError.ServerRejected({ server: this.peer.server, text: text.trim() })
+    return fromServerText(this.peer, text) ?? fromWord(this.peer, text)
   }
 
   private notNats(banner: string): ConnectError.ConnectError {
-    if (this.poked && banner === "") {
+    if (this.poked && isBinary(banner)) {
       // A TLS alert: the server waits for the handshake.
       return this.timedOut("info")
     }
-    return new ConnectError.NotANatsServer({ server: this.peer.server, banner })
+    return notNats(this.peer, banner)
   }
 
   private noWebSocket({ firstLine, status }: NoWebSocket): ConnectError.ConnectError {
@@ -376,9 +377,8 @@ class Dialling implements AddressDial, TransportListener {
       return new ConnectError.WrongPort({ server, text: "it speaks NATS without WebSocket" })
     }
     if (status !== undefined && status !== 101) return new ConnectError.WebSocketRefused({ server, status })
-    const banner = bannerOf(Buffer.from(firstLine, "latin1"))
-    const problem = status === undefined ? {} : { problem: "without the right Sec-WebSocket-Accept" }
-    return new ConnectError.NotANatsServer({ server, banner, ...problem })
+    const problem = status === undefined ? undefined : "without the right Sec-WebSocket-Accept"
+    return notNats(this.peer, Buffer.from(firstLine, "latin1").toString("utf8"), problem)
   }
 
   private fail(error: ConnectError.ConnectError): void {

@@ -8,6 +8,7 @@ import type { ServerAddress } from "../protocol/serverAddress.ts"
 import type { MessageTarget } from "../protocol/target.ts"
 import type { Writer } from "../protocol/writer.ts"
 import type { Credentials } from "./credentials.ts"
+import type { SecretFilter } from "./secretFilter.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
 /**
@@ -22,7 +23,7 @@ export interface SessionOwner {
   /** INFO while connected: the cluster changed, or the server is about to stop (`ldm`). */
   info(info: ServerInfo): void
   /**
-   * An `-ERR` that leaves the connection open: a permissions violation, an invalid subject, too many subscriptions. The
+   * An `-ERR` that leaves the connection open, as it came: a permissions violation, an invalid subject, too many subscriptions. The
    * server answers in order, so that what it says of a SUB is about `opening`: the one whose PONG is the next.
    */
   serverError(text: string, opening: Opening | undefined): void
@@ -55,6 +56,8 @@ export interface DialOptions {
   readonly settings: SessionSettings
   readonly credentials: Credentials
   readonly tls: TlsMaterial
+  /** Of the client: it learns what this dial sends. */
+  readonly filter: SecretFilter
   readonly owner: SessionOwner
   /** The error to fail with where the addresses of a name failed each in its way. */
   readonly mostTelling: (attempts: ReadonlyArray<Attempt>) => ConnectError

@@ -3,9 +3,16 @@
  */
 /**
  * What the other side itself did or said to end the connection: it broke a rule of the transport, or gave a reason. Its
- * message is in words that a server's could be.
+ * message is in words that a server's could be; `said` is what came from the other side, as it came, or empty.
  */
-export class ServerWord extends Error {}
+export class ServerWord extends Error {
+  readonly said: string
+
+  constructor(message: string, said = "") {
+    super(message)
+    this.said = said
+  }
+}
 
 export interface TransportListener {
   data(chunk: Buffer): void

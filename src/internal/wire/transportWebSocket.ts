@@ -7,7 +7,7 @@
 import * as Redacted from "effect/Redacted"
 import { lazyCrypto } from "../identity/lazyBuiltins.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
-import { closeText, frame, FrameReader, type FrameSink, opcodes } from "../protocol/webSocketFrame.ts"
+import { closeWord, frame, FrameReader, type FrameSink, opcodes } from "../protocol/webSocketFrame.ts"
 import { ServerWord, type Transport, type TransportListener } from "./transport.ts"
 
 const maxResponse = 16 * 1024
@@ -102,8 +102,8 @@ export class WebSocketTransport implements Transport, FrameSink {
       this.owed = Buffer.from(payload)
       this.payPong()
     } else if (opcode === opcodes.close) {
-      const text = closeText(payload)
-      this.end(text === undefined ? undefined : new ServerWord(text))
+      const word = closeWord(payload)
+      this.end(word === undefined ? undefined : new ServerWord(word.status, word.reason))
     }
   }
 

@@ -9,7 +9,7 @@ import type { ServerInfo } from "../protocol/info.ts"
 import { Parser } from "../protocol/parser.ts"
 import { isDenial, saysTooManySubscriptions, serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
 import { BufferedWriter } from "../protocol/writer.ts"
-import { fromEnd, fromServerText, type Peer, type TlsState } from "./connectFailure.ts"
+import { fromEnd, fromServerText, type Peer, rejected, type TlsState } from "./connectFailure.ts"
 import type { Opening, Session, SessionOwner } from "./session.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 
@@ -186,8 +186,9 @@ export class WireSession implements Session {
   /** The reason to give when time is up at stage `connect`. */
   get suspicion(): ConnectError.ConnectError | undefined {
     if (this.suspect === undefined) return undefined
-    const text = serverErrorText(this.suspect)
-    const last = serverErrorText(this.lastSuspect ?? this.suspect)
+    const { filter } = this.options.peer
+    const text = filter.shown(this.suspect, serverErrorText)
+    const last = filter.shown(this.lastSuspect ?? this.suspect, serverErrorText)
     return this.rejected(text === last ? text : `${text}; ${last}`)
   }
 
@@ -349,6 +350,6 @@ export class WireSession implements Session {
   }
 
   private rejected(text: string, cause?: unknown): ConnectError.ConnectError {
-    return new ConnectError.ServerRejected({ server: this.server, text, ...(cause === undefined ? {} : { cause }) })
+    return rejected(this.options.peer, text, cause)
   }
 }

@@ -1,0 +1,148 @@
+/**
+ * The secrets of a client, kept out of what it shows of the words of others: a server can repeat in an `-ERR` what it was
+ * sent, an echo port or a proxy in its first line, and whoever names servers in INFO in a name.
+ */
+import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
+import { printable } from "../protocol/printable.ts"
+import { secretFinder } from "../protocol/secretFinder.ts"
+import type { ServerAddress } from "../protocol/serverAddress.ts"
+import type { Credentials } from "./credentials.ts"
+import type { TlsMaterial } from "./tlsMaterial.ts"
+
+/** Stands in place of a text that repeats a secret. */
+export const withheld = "withheld: it repeats a secret"
+
+/** So many secrets are kept, the latest: those of earlier dials may come back, too. */
+const mostSecrets = 128
+
+/** And so many characters of them, or the latest one. */
+const mostCharacters = 65_536
+
+/** Of a text so many characters are looked at, and nobody shows more of it. */
+const mostLookedAt = 4096
+
+/** Of the message of an error that the runtime made of another's words. */
+const longestMessage = 512
+
+/** A shorter part of a URL's query is no access token. */
+const shortestInQuery = 8
+
+const inspect = Symbol.for("nodejs.util.inspect.custom")
+
+/** What is sent in a dial, or proves something in it, and is not to be seen. */
+export interface DialSecrets {
+  readonly credentials: Credentials
+  readonly tls: TlsMaterial
+  readonly headers: Readonly<Record<string, Redacted.Redacted>> | undefined
+  readonly server: ServerAddress
+}
+
+const secretsOf = ({ credentials, headers = {}, server, tls }: DialSecrets): ReadonlyArray<Redacted.Redacted> => {
+  const { jwt, password, seed, token } = credentials
+  const start = server.path.indexOf("?")
+  const query = start < 0 ?
+    [] :
+    server.path.slice(start + 1).split(/[&=]/).filter((part) => part.length >= shortestInQuery)
+  return [
+    password,
+    token,
+    jwt,
+    seed,
+    tls.key,
+    tls.passphrase,
+    ...Object.values(headers),
+    ...query.map((part) => Redacted.make(part))
+  ].filter((each) => each !== undefined)
+}
+
+/** One for each client. Whatever came from the other side goes through it before it stands in an error, an event or a log. */
+export class SecretFilter {
+  private secrets: ReadonlyArray<Redacted.Redacted> = []
+  /** Made when the first text comes, which is rare. */
+  private find: ((text: string) => boolean) | undefined
+
+  /** To be called before anything is sent. */
+  add(dial: DialSecrets): void {
+    const latest = secretsOf(dial)
+    const isNew = (secret: Redacted.Redacted): boolean => !this.secrets.some((each) => Equal.equals(each, secret))
+    if (latest.some(isNew)) this.find = undefined
+    const others = this.secrets.filter((secret) => !latest.some((each) => Equal.equals(each, secret)))
+    let characters = 0
+    this.secrets = [...latest, ...others].slice(0, mostSecrets).filter((secret, index) => {
+      characters += Redacted.value(secret).length
+      return index < latest.length || characters <= mostCharacters
+    })
+  }
+
+  /** Whether a text has too much of a secret in it. */
+  repeats(text: string): boolean {
+    if (this.secrets.length === 0) return false
+    this.find ??= secretFinder(this.secrets.map((secret) => Redacted.value(secret)))
+    return this.find(text.slice(0, mostLookedAt))
+  }
+
+  /** A text of another as it may be shown: as `show` has it, or not at all. */
+  shown(raw: string, show: (raw: string) => string): string {
+    return this.repeats(raw) ? withheld : show(raw)
+  }
+
+  /**
+   * The field `cause` of an error. What the runtime made of words from the wire, as of the names in a certificate, is kept as
+   * `Redacted` in an error that has its code, and its message as it may be shown.
+   */
+  cause(error: unknown): { readonly cause?: unknown } {
+    if (error === undefined) return {}
+    try {
+      if (this.isFit(error, 2)) return { cause: error }
+    } catch {
+      // A getter of it throws, and would for whoever inspects it.
+    }
+    return { cause: this.fitError(error) }
+  }
+
+  private fitError(error: unknown): Error {
+    const message = error instanceof Error && typeof error.message === "string"
+      ? this.shown(error.message, (raw) => printable(raw, longestMessage))
+      : `a value of type ${typeof error}`
+    const code = codeOf(error)
+    const fit = new Error(message, { cause: Redacted.make(error, { label: "original" }) })
+    return code === undefined ? fit : Object.assign(fit, { code })
+  }
+
+  /** Whether nothing that any inspection finds in it is too long, moves a cursor or repeats a secret. */
+  private isFit(value: unknown, depth: number): boolean {
+    if (typeof value === "string") return this.isClean(value)
+    if (typeof value === "function" || typeof value === "symbol") return false
+    if (typeof value !== "object" || value === null) return true
+    const keys = Reflect.ownKeys(value)
+    if (depth === 0 || keys.length > 16 || "cert" in value) return false
+    return keys.every((key) => {
+      const property: unknown = Reflect.get(value, key)
+      return key === "stack" && typeof property === "string"
+        ? this.isClean(property.replaceAll("\n", " "))
+        : typeof key === "string" && this.isClean(key) && this.isFit(property, depth - 1)
+    })
+  }
+
+  private isClean(text: string): boolean {
+    // OpenSSL ends its messages with the line.
+    const line = text.trimEnd()
+    return printable(line, mostLookedAt) === line && !this.repeats(line)
+  }
+
+  /** It holds secrets: no inspection goes into it. */
+  toJSON(): unknown {
+    return { _id: "SecretFilter" }
+  }
+
+  [inspect](): unknown {
+    return this.toJSON()
+  }
+}
+
+/** The code of an error of the runtime or the operating system. */
+export const codeOf = (error: unknown): string | undefined => {
+  const code: unknown = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+  return typeof code === "string" && /^[\w/]{1,64}$/.test(code) ? code : undefined
+}

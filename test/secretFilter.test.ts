@@ -1,0 +1,157 @@
+/** What a client shows of the words of others, and what it keeps to itself of them. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConnectError } from "effect-nats"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { SecretFilter, withheld } from "../src/internal/wire/secretFilter.ts"
+import { address, anonymous, password, token } from "./fixtures/dialling.ts"
+import { rendered } from "./fixtures/rendered.ts"
+
+const canary = "CANARYPASSWORD7"
+const tls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false } as const
+const server = address("nats://a:4222")
+const dial = { credentials: anonymous, tls, headers: undefined, server }
+
+const knowing = (...credentials: ReadonlyArray<typeof anonymous>): SecretFilter => {
+  const filter = new SecretFilter()
+  for (const each of credentials) filter.add({ ...dial, credentials: each })
+  return filter
+}
+
+describe("the secrets of a dial", () => {
+  it("are each that is sent or that proves something, and not the user's name", () => {
+    const filter = new SecretFilter()
+    filter.add({
+      credentials: {
+        method: "Creds",
+        source: "test",
+        user: "john-the-user",
+        password: Redacted.make("a-password"),
+        token: Redacted.make("some-token"),
+        jwt: Redacted.make("eyJ0eXAiOiJKV1Qi.claims-of-it"),
+        seed: Redacted.make("SUACSSL3UAHUDXKFSNVUZRF5UH")
+      },
+      tls: { ...tls, key: Redacted.make("MC4CAQAwBQYDK2VwBCIE"), passphrase: Redacted.make("open-sesame") },
+      headers: { authorization: Redacted.make("Bearer 0123456789") },
+      server: { ...server, scheme: "ws", path: "/nats?tenant=ab&access=query-token-1" }
+    })
+    for (
+      const secret of [
+        "a-password",
+        "some-token",
+        "claims-of-it",
+        "UAHUDXKF",
+        "K2VwBCIE",
+        "open-sesame",
+        "01234567",
+        "query-token"
+      ]
+    ) assert.isTrue(filter.repeats(`-ERR '${secret}'`), secret)
+    for (const text of ["john-the-user", "tenant", "Authorization Violation"]) {
+      assert.isFalse(filter.repeats(text), text)
+    }
+  })
+
+  it("of earlier dials are known, too, and the latest always", () => {
+    const filter = knowing(password("a", "first-secret"), token("second-secret"))
+    assert.isTrue(filter.repeats("first-secret"))
+    assert.isTrue(filter.repeats("second-secret"))
+    for (let n = 0; n < 300; n++) filter.add({ ...dial, credentials: token(`number ${n} of them`) })
+    assert.isTrue(filter.repeats("number 299 of them"))
+    assert.isTrue(filter.repeats("number 180 of"))
+    assert.isFalse(filter.repeats("first-secret"), "it has an end")
+    filter.add({ ...dial, credentials: token("x".repeat(100_000)) })
+    assert.isTrue(filter.repeats("x".repeat(8)))
+    assert.isFalse(filter.repeats("number 299 of them"))
+  })
+
+  it.effect("are in nothing that is seen of the filter", () =>
+    Effect.gen(function*() {
+      const filter = knowing(password("john", canary))
+      assert.isTrue(filter.repeats(canary))
+      assert.notInclude(yield* rendered(filter), "CANARYPA")
+    }))
+})
+
+describe("a text", () => {
+  it("is shown, or withheld as a whole", () => {
+    const filter = knowing(password("john", canary))
+    const show = (raw: string): string => `<${raw}>`
+    assert.strictEqual(filter.shown("hello", show), "<hello>")
+    assert.strictEqual(filter.shown(`so ${canary} it is`, show), withheld)
+    assert.strictEqual(withheld, "withheld: it repeats a secret")
+  })
+})
+
+describe("a cause", () => {
+  const filter = knowing(password("john", canary))
+  const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", errno: -104, syscall: "read" })
+  const alert = Object.assign(new Error("0A:error:0A000412:SSL routines::bad certificate:SSL alert number 42\n"), {
+    library: "SSL routines",
+    code: "ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE",
+    opensslErrorStack: ["error:1", "error:2"]
+  })
+
+  it("of which nothing is to be hidden stays as it is", () => {
+    for (const error of [reset, alert, "a text", 4]) assert.deepStrictEqual(filter.cause(error), { cause: error })
+    assert.deepStrictEqual(filter.cause(undefined), {})
+  })
+
+  const names = (text: string) =>
+    Object.assign(new Error(`Hostname/IP does not match certificate's altnames: ${text}`), {
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      reason: text,
+      host: "a",
+      cert: { subjectaltname: text, raw: Buffer.alloc(3000) }
+    })
+  const nested = new Error("outer", { cause: new Error(`inner ${canary}`) })
+  const hidden: ReadonlyArray<readonly [string, unknown, string, string]> = [
+    ["a secret in a message", new Error(`got ${canary}`), "UNKNOWN", withheld],
+    ["a secret in a field", Object.assign(new Error("no"), { host: canary }), "UNKNOWN", "no"],
+    [
+      "a secret in a field that is not enumerated",
+      Object.defineProperty(new Error("no"), "h", { value: canary }),
+      "",
+      "no"
+    ],
+    ["a secret in an inner cause", nested, "UNKNOWN", "outer"],
+    ["a secret in a name of a certificate", names(`DNS:${canary}.test`), "ERR_TLS_CERT_ALTNAME_INVALID", withheld],
+    [
+      "an escape sequence in a name of a certificate",
+      names("DNS:a\x1b[2J.test"),
+      "ERR_TLS_CERT_ALTNAME_INVALID",
+      "Hostname/IP does not match certificate's altnames: DNS:a\\u001b[2J.test"
+    ],
+    ["more than anybody reads", names(`DNS:${"x.".repeat(20_000)}`), "ERR_TLS_CERT_ALTNAME_INVALID", "Hostname"],
+    [
+      "a value that throws when it is looked at",
+      {
+        get message(): string {
+          throw new Error(canary)
+        }
+      },
+      "",
+      "a value"
+    ],
+    ["a text with a secret", canary, "", "a value of type string"]
+  ]
+  for (const [what, original, code, message] of hidden) {
+    it.effect(`with ${what} is told by its code, and is there for who asks`, () =>
+      Effect.gen(function*() {
+        const error = new ConnectError.ConnectionReset({
+          server: "nats://a:4222",
+          stage: "tls",
+          ...filter.cause(original)
+        })
+        const { cause } = error
+        assert(cause instanceof Error)
+        assert.isTrue(cause.message.startsWith(message), cause.message)
+        assert.isAtMost(cause.message.length, 513)
+        if (code.startsWith("ERR_")) assert.propertyVal(cause, "code", code)
+        assert.strictEqual(Redacted.value(cause.cause as Redacted.Redacted<unknown>), original)
+        const shown = yield* rendered(error)
+        assert.notInclude(shown, "CANARYPA")
+        assert.notInclude(shown, "\x1b[2J")
+      }))
+  }
+})
