@@ -24,6 +24,7 @@ import { Supervisor } from "../connection/supervisor.ts"
 import { lend } from "../delivery/lending.ts"
 import type { Subscription } from "../delivery/subscription.ts"
 import { randomToken } from "../identity/randomToken.ts"
+import { printable } from "../protocol/printable.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
 import { collectorOf } from "../telemetry/collector.ts"
 import { Meter } from "../telemetry/meter.ts"
@@ -45,6 +46,9 @@ import * as Operations from "./subscribe.ts"
 export const TypeId = "~effect-nats/NatsClient"
 
 const eventsKept = 1_024
+
+/** Of a client, where its end is told. */
+const longestName = 512
 
 /** Without `tellsEnd` the log does not have an end that nobody asked for: somebody else tells it. */
 export const makeClient = <R>(
@@ -92,7 +96,10 @@ export const makeClient = <R>(
       connection,
       settings,
       {
-        credentials: Effect.provideContext(resolveAuthSource(auth, settings.connectTimeout), context),
+        credentials: Effect.provideContext(
+          resolveAuthSource(auth, settings.connectTimeout, (text) => connection.filter.repeats(text)),
+          context
+        ),
         credentialsVary: Effect.isEffect(auth) || !isStaticAuth(auth),
         tls: resolveTls(tls, settings.connectTimeout)
       },
@@ -123,7 +130,7 @@ export const makeClient = <R>(
 /** A client whose end is one of the background: for layers. */
 export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
   Effect.tap(makeClient(config, false), (client) => {
-    const name = config.name ?? config.servers.map(formatServer).join(", ")
+    const name = printable(config.name ?? config.servers.map(formatServer).join(", "), longestName)
     return Effect.flatMap(Background, (report) =>
       watchEnd(
         { kind: "client", name },

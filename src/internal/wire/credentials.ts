@@ -123,30 +123,48 @@ export const resolveCredentials = (
 
 const effectSource = "the Effect given as auth"
 
-/** The name of a failure, without its message, which the user's own error keeps as `cause`. */
-const nameOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "_tag" in error && typeof error._tag === "string"
-    ? error._tag.slice(0, 64)
-    : error instanceof Error
-    ? error.name.slice(0, 64)
-    : `a value of type ${typeof error}`
+// As programs name classes and tags. What is written into one at run time mostly looks otherwise: a key, a token, a sentence.
+const isName = (value: unknown): value is string =>
+  typeof value === "string" && value.length <= 64 && value.replace(/\D/g, "").length <= 3 &&
+  /^([\w@~-]{1,32}[/.:])*[\w$]{1,40}$/.test(value)
 
-const unavailable = (cause: Cause.Cause<unknown>): CredentialsUnavailable => {
+/** Whether a text repeats a secret of the client that is known already. */
+type IsSecret = (text: string) => boolean
+
+const noneKnown: IsSecret = () => false
+
+/** The name of a failure, and nothing of what it holds: anything can stand in it, such as the answer of a vault. */
+const nameOf = (error: unknown, isSecret: IsSecret): string => {
+  try {
+    const { _tag, name } = Object(error) as { readonly _tag?: unknown; readonly name?: unknown }
+    if (isName(_tag) && !isSecret(_tag)) return _tag
+    if (error instanceof Error) return isName(name) && !isSecret(name) ? name : "an error without a name"
+  } catch {
+    // A getter of it throws.
+  }
+  return `a value of type ${typeof error}`
+}
+
+const unavailable = (cause: Cause.Cause<unknown>, isSecret: IsSecret): CredentialsUnavailable => {
   const failed = Cause.hasFails(cause)
   const error = Cause.squash(cause)
+  const name = nameOf(error, isSecret)
   return new CredentialsUnavailable({
     source: effectSource,
-    problem: `it ${failed ? "failed" : "died"} with ${nameOf(error)}`,
-    cause: error
+    problem: `it ${failed ? "failed" : "died"} with ${name}`,
+    cause: Redacted.make(error, { label: name })
   })
 }
 
 /** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable`. */
 export const runAuthSource = <R>(
-  auth: AuthSource<R>
+  auth: AuthSource<R>,
+  isSecret: IsSecret = noneKnown
 ): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable, R> =>
   auth.pipe(
-    Effect.catchCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause))),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause, isSecret))
+    ),
     Effect.flatMap((input): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> => {
       const decoded = decodePlain(input, decodeAuth)
       if (decoded._tag === "Success") return Effect.succeed(decoded.success)
@@ -189,11 +207,15 @@ const late = (timeout: Duration.Duration): CredentialsUnavailable =>
 /** What a dial sends, from a form of `auth` or from an Effect of one. The Effect and a file that it names have `timeout` each. */
 export const resolveAuthSource = <R = never>(
   auth: NatsAuth | AuthSource<R>,
-  timeout: Duration.Duration = defaults.config.connectTimeout
+  timeout: Duration.Duration = defaults.config.connectTimeout,
+  isSecret: IsSecret = noneKnown
 ): Effect.Effect<Credentials, CredentialsError, R> =>
   Effect.isEffect(auth)
     ? Effect.flatMap(
-      Effect.timeoutOrElse(runAuthSource(auth), { duration: timeout, orElse: () => Effect.fail(late(timeout)) }),
+      Effect.timeoutOrElse(runAuthSource(auth, isSecret), {
+        duration: timeout,
+        orElse: () => Effect.fail(late(timeout))
+      }),
       (form) => resolveCredentials(form, timeout, effectSource)
     )
     : resolveCredentials(auth, timeout)
