@@ -19,6 +19,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { connectionIn } from "./internal/operations/connectionOf.ts"
+import { printable } from "./internal/protocol/printable.ts"
 import type { NatsClient } from "./NatsClient.ts"
 import type { FlushError } from "./NatsError.ts"
 import type { ConnectionState } from "./NatsStatus.ts"
@@ -38,7 +39,7 @@ export interface Health {
    */
   readonly ready: boolean
   readonly state: ConnectionState["_tag"]
-  /** Why it is not ready, for people. Never a secret. */
+  /** Why it is not ready, for people: printable, at most 1,024 characters. Never a secret of the client. */
   readonly reason?: string | undefined
 }
 
@@ -50,6 +51,9 @@ export interface CheckOptions {
   /** How long the server may take to answer. Default 1 second. */
   readonly timeout?: Duration.Input | undefined
 }
+
+/** What ends a part of the program can be anything of the user's. */
+const longestReason = 1024
 
 const reasonOf = (state: ConnectionState): string => {
   switch (state._tag) {
@@ -87,8 +91,12 @@ const unanswered = (error: FlushError): string =>
 export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> =>
   Effect.flatMap(client.state, (state) => {
     if (state._tag !== "Connected") return Effect.succeed(healthOf(state))
-    const trouble = connectionIn(client)?.parts.trouble
-    if (trouble !== undefined) return Effect.succeed({ live: true, ready: false, state: state._tag, reason: trouble })
+    const connection = connectionIn(client)
+    const trouble = connection?.parts.trouble
+    if (connection !== undefined && trouble !== undefined) {
+      const reason = connection.filter.shown(trouble, (raw) => printable(raw, longestReason))
+      return Effect.succeed({ live: true, ready: false, state: state._tag, reason })
+    }
     const timeout = Duration.fromInputUnsafe(options?.timeout ?? "1 second")
     return client.flush.pipe(
       Effect.matchEffect({

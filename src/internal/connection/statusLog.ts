@@ -2,7 +2,8 @@
  * What is told of a connection to who has not asked: a line of the log for each thing that happens to it, and at Debug one
  * for each dial.
  *
- * Only the messages and tags of errors are told: their causes can be the user's own, and hold anything.
+ * Only the messages and tags of errors are told: their causes can be the user's own, and hold anything. A field has an end,
+ * and no character that moves a cursor.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -24,6 +25,9 @@ interface Outage {
   /** The causes of failed rounds that were told, by tag. */
   readonly causes: Set<string>
 }
+
+/** Of a field. */
+const longest = 512
 
 const notYet = "Still not connected to"
 
@@ -161,7 +165,11 @@ export class StatusLog {
   private annotated(line: Effect.Effect<void>, fields: Fields): Effect.Effect<void> {
     const { name } = this.settings
     const all = { client: name, ...fields }
-    const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+    const given = Object.fromEntries(
+      Object.entries(all).flatMap(([field, value]) =>
+        value === undefined ? [] : [[field, typeof value === "string" ? printable(value, longest) : value]]
+      )
+    )
     return Effect.catchCause(Effect.annotateLogs(line, given), () => Effect.void)
   }
 }
