@@ -21,7 +21,10 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import { ConnectError } from "./ConnectError.ts"
+import { noName } from "./internal/protocol/headers.ts"
 import { keptBody, keptHeaders } from "./internal/protocol/keptReply.ts"
+import { printable } from "./internal/protocol/printable.ts"
+import { quoted, showingFields, shownName, shownProblem } from "./internal/protocol/shown.ts"
 import type { NatsHeaders } from "./NatsHeaders.ts"
 
 declare module "effect/Schema" {
@@ -37,13 +40,19 @@ declare module "effect/Schema" {
   }
 }
 
+/** The errors of these classes show their texts printable and bounded. */
+const TaggedError: typeof Schema.TaggedError = ((identifier?: string) => {
+  const make = Schema.TaggedError<Error>(identifier) as (...given: ReadonlyArray<unknown>) => { prototype: object }
+  return (...given: ReadonlyArray<unknown>) => showingFields(make(...given))
+}) as never
+
 /**
  * The server does not allow this user to publish or subscribe to the subject. The connection stays open.
  *
  * @category errors
  * @since 0.1.0
  */
-export class PermissionsViolation extends Schema.TaggedError<PermissionsViolation>()("PermissionsViolation", {
+export class PermissionsViolation extends TaggedError<PermissionsViolation>()("PermissionsViolation", {
   /** What was refused. A request whose inbox is refused is a `"subscribe"`. */
   operation: Schema.Literals(["publish", "subscribe"]),
   subject: Schema.String,
@@ -51,8 +60,10 @@ export class PermissionsViolation extends Schema.TaggedError<PermissionsViolatio
   queue: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    const queue = this.queue === undefined ? "" : ` in queue group "${this.queue}"`
-    return `This user may not ${this.operation} to "${this.subject}"${queue}: allow it in the user's permissions on the server.`
+    const queue = this.queue === undefined ? "" : ` in queue group ${quoted(this.queue)}`
+    return `This user may not ${this.operation} to ${
+      quoted(this.subject)
+    }${queue}: allow it in the user's permissions on the server.`
   }
   /** `false`: it is refused again until the server's configuration changes. */
   get isRetryable(): boolean {
@@ -68,16 +79,16 @@ export class PermissionsViolation extends Schema.TaggedError<PermissionsViolatio
  * @category errors
  * @since 0.2.0
  */
-export class SubscriptionLimitExceeded
-  extends Schema.TaggedError<SubscriptionLimitExceeded>()("SubscriptionLimitExceeded", {
-    subject: Schema.String,
-    /** The queue group of the refused subscription, where it had one. */
-    queue: Schema.optionalKey(Schema.String)
-  })
-{
+export class SubscriptionLimitExceeded extends TaggedError<SubscriptionLimitExceeded>()("SubscriptionLimitExceeded", {
+  subject: Schema.String,
+  /** The queue group of the refused subscription, where it had one. */
+  queue: Schema.optionalKey(Schema.String)
+}) {
   override get message(): string {
-    const queue = this.queue === undefined ? "" : ` in queue group "${this.queue}"`
-    return `The server takes no more subscriptions, and refused "${this.subject}"${queue}: close some, or raise the limit of the server, the account or the user.`
+    const queue = this.queue === undefined ? "" : ` in queue group ${quoted(this.queue)}`
+    return `The server takes no more subscriptions, and refused ${
+      quoted(this.subject)
+    }${queue}: close some, or raise the limit of the server, the account or the user.`
   }
   /** `false`: it is refused again until others are closed or the limit is raised. */
   get isRetryable(): boolean {
@@ -91,11 +102,11 @@ export class SubscriptionLimitExceeded
  * @category errors
  * @since 0.1.0
  */
-export class NoResponders extends Schema.TaggedError<NoResponders>()("NoResponders", {
+export class NoResponders extends TaggedError<NoResponders>()("NoResponders", {
   subject: Schema.String
 }) {
   override get message(): string {
-    return `Nobody answers requests on "${this.subject}": start the service, or correct the subject.`
+    return `Nobody answers requests on ${quoted(this.subject)}: start the service, or correct the subject.`
   }
   get isRetryable(): boolean {
     return true
@@ -108,13 +119,15 @@ export class NoResponders extends Schema.TaggedError<NoResponders>()("NoResponde
  * @category errors
  * @since 0.1.0
  */
-export class RequestTimedOut extends Schema.TaggedError<RequestTimedOut>()("RequestTimedOut", {
+export class RequestTimedOut extends TaggedError<RequestTimedOut>()("RequestTimedOut", {
   subject: Schema.String,
   /** The time that was allowed, in milliseconds. */
   timeoutMillis: Schema.Number
 }) {
   override get message(): string {
-    return `No reply on "${this.subject}" within ${this.timeoutMillis} ms: check the service, or raise \`timeout\`.`
+    return `No reply on ${
+      quoted(this.subject)
+    } within ${this.timeoutMillis} ms: check the service, or raise \`timeout\`.`
   }
   get isRetryable(): boolean {
     return true
@@ -127,7 +140,7 @@ export class RequestTimedOut extends Schema.TaggedError<RequestTimedOut>()("Requ
  * @category errors
  * @since 0.1.0
  */
-export class MaxPayloadExceeded extends Schema.TaggedError<MaxPayloadExceeded>()("MaxPayloadExceeded", {
+export class MaxPayloadExceeded extends TaggedError<MaxPayloadExceeded>()("MaxPayloadExceeded", {
   subject: Schema.String,
   /** Headers and payload, in bytes. */
   size: Schema.Number,
@@ -135,7 +148,9 @@ export class MaxPayloadExceeded extends Schema.TaggedError<MaxPayloadExceeded>()
   limit: Schema.Number
 }) {
   override get message(): string {
-    return `A message of ${this.size} bytes to "${this.subject}" is over the server's limit of ${this.limit}: send less, or raise max_payload.`
+    return `A message of ${this.size} bytes to ${
+      quoted(this.subject)
+    } is over the server's limit of ${this.limit}: send less, or raise max_payload.`
   }
   get isRetryable(): boolean {
     return false
@@ -148,7 +163,7 @@ export class MaxPayloadExceeded extends Schema.TaggedError<MaxPayloadExceeded>()
  * @category errors
  * @since 0.1.0
  */
-export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("InvalidSubject", {
+export class InvalidSubject extends TaggedError<InvalidSubject>()("InvalidSubject", {
   /** Which of the strings it was. */
   what: Schema.Literals(["subject", "pattern", "queue", "reply", "inboxPrefix", "template"]),
   /** The string as it was given, cut at 128 characters. */
@@ -161,7 +176,7 @@ export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("Invali
   override get message(): string {
     const at = this.token === undefined ? "" : ` (token ${this.token})`
     const what = this.what === "inboxPrefix" ? "inbox prefix" : this.what === "queue" ? "queue group" : this.what
-    return `The ${what} ${JSON.stringify(this.subject)} is invalid${at}: ${this.problem}.`
+    return `The ${what} ${quoted(this.subject)} is invalid${at}: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -175,14 +190,15 @@ export class InvalidSubject extends Schema.TaggedError<InvalidSubject>()("Invali
  * @category errors
  * @since 0.1.0
  */
-export class InvalidHeader extends Schema.TaggedError<InvalidHeader>()("InvalidHeader", {
+export class InvalidHeader extends TaggedError<InvalidHeader>()("InvalidHeader", {
   /** The header's name, cut at 128 characters. Empty where it is the headers as a whole. Its value is not kept. */
   header: Schema.String,
   /** Why it is not allowed. */
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The header ${JSON.stringify(this.header)} is invalid: ${this.problem}.`
+    const whole = this.header === "" && this.problem !== noName
+    return `The ${whole ? "headers are" : `header ${quoted(this.header)} is`} invalid: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -196,7 +212,7 @@ export class InvalidHeader extends Schema.TaggedError<InvalidHeader>()("InvalidH
  * @category errors
  * @since 0.2.0
  */
-export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("InvalidPayload", {
+export class InvalidPayload extends TaggedError<InvalidPayload>()("InvalidPayload", {
   subject: Schema.String,
   /** What it was instead, such as `an array`. Nothing of the value. */
   given: Schema.String
@@ -205,7 +221,9 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("Invali
     const hint = /Array$|ArrayBuffer|DataView/.test(this.given)
       ? "make a Uint8Array of its bytes"
       : "JSON.stringify the value, or bind a schema (SubjectSchema, RequestSchema)"
-    return `The payload for "${this.subject}" is ${this.given}. Payloads are text or bytes: ${hint}.`
+    return `The payload for ${quoted(this.subject)} is ${
+      printable(this.given, 64)
+    }. Payloads are text or bytes: ${hint}.`
   }
   get isRetryable(): boolean {
     return false
@@ -218,12 +236,12 @@ export class InvalidPayload extends Schema.TaggedError<InvalidPayload>()("Invali
  * @category errors
  * @since 0.2.0
  */
-export class HeadersNotSupported extends Schema.TaggedError<HeadersNotSupported>()("HeadersNotSupported", {
+export class HeadersNotSupported extends TaggedError<HeadersNotSupported>()("HeadersNotSupported", {
   /** The server's URL. */
   server: Schema.String
 }) {
   override get message(): string {
-    return `${this.server} takes no messages with headers: send without them, or turn headers on there.`
+    return `${shownName(this.server)} takes no messages with headers: send without them, or turn headers on there.`
   }
   get isRetryable(): boolean {
     return false
@@ -237,7 +255,7 @@ export class HeadersNotSupported extends Schema.TaggedError<HeadersNotSupported>
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+export class ConnectionLost extends TaggedError<ConnectionLost>()("ConnectionLost", {
   /** What ended the connection. */
   reason: ConnectError
 }) {
@@ -255,7 +273,7 @@ export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("Connec
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>()("ConnectionClosed", {
+export class ConnectionClosed extends TaggedError<ConnectionClosed>()("ConnectionClosed", {
   /** What ended it. Absent when it was closed on purpose: by its scope, or by `drain`. */
   reason: Schema.optionalKey(ConnectError)
 }) {
@@ -275,7 +293,7 @@ export class ConnectionClosed extends Schema.TaggedError<ConnectionClosed>()("Co
  * @category errors
  * @since 0.1.0
  */
-export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsumer", {
+export class SlowConsumer extends TaggedError<SlowConsumer>()("SlowConsumer", {
   subject: Schema.String,
   /** Messages that were waiting. */
   messages: Schema.Number,
@@ -283,7 +301,9 @@ export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsum
   bytes: Schema.Number
 }) {
   override get message(): string {
-    return `${this.messages} messages (${this.bytes} bytes) of "${this.subject}" wait unread, which is the bound: read faster, raise \`capacity\`, or choose an \`overflow\` that drops.`
+    return `${this.messages} messages (${this.bytes} bytes) of ${
+      quoted(this.subject)
+    } wait unread, which is the bound: read faster, raise \`capacity\`, or choose an \`overflow\` that drops.`
   }
   get isRetryable(): boolean {
     return true
@@ -297,16 +317,19 @@ export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsum
  * @category errors
  * @since 0.1.0
  */
-export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
+export class MessageDecodeError extends TaggedError<MessageDecodeError>()("MessageDecodeError", {
   subject: Schema.String,
-  /** Where in the payload, such as `items[2].price`. Empty for the payload as a whole. */
+  /**
+   * Where in the payload, such as `items[2].price`. Empty for the payload as a whole. `<key>` stands for a key that the schema
+   * does not name: that of a record is its sender's text.
+   */
   path: Schema.String,
   /** What was expected there. Never the payload. */
   problem: Schema.String
 }) {
   override get message(): string {
-    const at = this.path === "" ? "" : ` at ${this.path}`
-    return `A message on "${this.subject}" does not fit its schema${at}: ${this.problem}.`
+    const at = this.path === "" ? "" : ` at ${shownName(this.path)}`
+    return `A message on ${quoted(this.subject)} does not fit its schema${at}: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -319,16 +342,16 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
  * @category errors
  * @since 0.1.0
  */
-export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
+export class MessageEncodeError extends TaggedError<MessageEncodeError>()("MessageEncodeError", {
   subject: Schema.String,
-  /** Where in the value, such as `items[2].price`. Empty for the value as a whole. */
+  /** Where in the value, such as `items[2].price`, and `<key>` as in `MessageDecodeError`. Empty for the value as a whole. */
   path: Schema.String,
   /** What was expected there. Never the value. */
   problem: Schema.String
 }) {
   override get message(): string {
-    const at = this.path === "" ? "" : ` at ${this.path}`
-    return `A value for "${this.subject}" does not fit its schema${at}: ${this.problem}.`
+    const at = this.path === "" ? "" : ` at ${shownName(this.path)}`
+    return `A value for ${quoted(this.subject)} does not fit its schema${at}: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -343,7 +366,7 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
  * @category errors
  * @since 0.1.0
  */
-export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceError", {
+export class ServiceError extends TaggedError<ServiceError>()("ServiceError", {
   subject: Schema.String,
   /** The service's code, such as 400 for a payload that it does not understand. 0 when it gave none that is a number. */
   code: Schema.Number,
@@ -358,9 +381,9 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
   description: Schema.String
 }) {
   override get message(): string {
-    return `The service on "${this.subject}" answered with error ${this.codeText ?? this.code} (${
-      JSON.stringify(this.description)
-    }): correct the request, or see the service's log.`
+    return `The service on ${quoted(this.subject)} answered with error ${
+      this.codeText === undefined ? this.code : printable(this.codeText, 64)
+    } (${quoted(this.description, 1024)}): correct the request, or see the service's log.`
   }
   /**
    * The payload of the reply as text, cut at 64 KiB, and empty where there was none. No message or JSON of the error has it.
@@ -393,7 +416,7 @@ export class ServiceError extends Schema.TaggedError<ServiceError>()("ServiceErr
  * @category errors
  * @since 0.2.0
  */
-export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+export class InvalidOption extends TaggedError<InvalidOption>()("InvalidOption", {
   option: Schema.Literals(["concurrency"]),
   /** As it was given, as text. */
   given: Schema.String,
@@ -401,7 +424,7 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The option \`${this.option}\` is ${this.given}: ${this.problem}.`
+    return `The option \`${this.option}\` is ${printable(this.given, 64)}: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -428,7 +451,7 @@ export type BackgroundReason =
  * @category errors
  * @since 0.2.0
  */
-export class BackgroundEnded extends Schema.TaggedError<BackgroundEnded>()("BackgroundEnded", {
+export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundEnded", {
   part: Schema.Struct({
     kind: Schema.Literals(["client", "listener", "responder", "service", "rpcServer", "recorder"]),
     /** Its subjects, its file, its name; of a client without a name its servers. */

@@ -9,6 +9,8 @@ import type { NatsHeaders } from "../../NatsHeaders.ts"
 import type { NatsMessage, RespondOptions } from "../../NatsMessage.ts"
 import { jsonTextDecoder } from "../payload/jsonText.ts"
 import { decodeHeaders, getHeader, statusOf } from "../protocol/headers.ts"
+import { printable } from "../protocol/printable.ts"
+import { shownName } from "../protocol/shown.ts"
 import { remoteSpan } from "../telemetry/traceContext.ts"
 import type { Tracing } from "../telemetry/tracing.ts"
 
@@ -24,6 +26,14 @@ export interface Responder {
 }
 
 const noHeaders: NatsHeaders = Object.freeze(Object.create(null))
+
+const mostNames = 16
+
+/** Of the headers, which can be many. */
+const shownNames = (names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const shown = names.slice(0, mostNames).map((name) => printable(name, 64))
+  return names.length > mostNames ? [...shown, "…"] : shown
+}
 
 const inspect = Symbol.for("nodejs.util.inspect.custom")
 
@@ -163,9 +173,9 @@ export class Message implements NatsMessage {
   toJSON(): unknown {
     return {
       _id: "NatsMessage",
-      subject: this.subject,
-      reply: this.reply,
-      headers: Object.keys(this.headers),
+      subject: shownName(this.subject),
+      reply: this.reply === undefined ? undefined : shownName(this.reply),
+      headers: shownNames(Object.keys(this.headers)),
       size: this.payloadEnd - this.payloadStart
     }
   }

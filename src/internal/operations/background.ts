@@ -6,6 +6,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Part, PartName } from "../connection/parts.ts"
+import { printable } from "../protocol/printable.ts"
+import { quoted, shownName } from "../protocol/shown.ts"
 
 export type { Part, PartName } from "../connection/parts.ts"
 
@@ -20,13 +22,13 @@ export const Background: Context.Reference<Report | undefined> = Context.Referen
 
 const wordsFor = ({ kind }: PartName): string => kind === "rpcServer" ? "rpc server" : kind
 
-export const describePart = (part: PartName): string => `the ${wordsFor(part)} ${JSON.stringify(part.name)}`
+export const describePart = (part: PartName): string => `the ${wordsFor(part)} ${quoted(part.name)}`
 
 /** The end of a part that nobody else hears of. */
 export const logEnd = (part: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.annotateLogs(
     Effect.logError(`${part.kind === "rpcServer" ? "An" : "A"} ${wordsFor(part)} has ended`, cause),
-    { [part.kind]: part.name }
+    { [part.kind]: shownName(part.name) }
   )
 
 /** Tells the end of a part that a layer started: to `launch`, else in the log. */
@@ -54,7 +56,7 @@ export const noteStopping = (part: Part): void => {
 
 export const noteEnd = (part: Part, cause: Cause.Cause<unknown>, what = describePart(part)): void => {
   const error = Cause.squash(cause)
-  part.trouble = `${what} has ended: ${error instanceof Error ? error.message : String(error)}`
+  part.trouble = `${what} has ended: ${printable(error instanceof Error ? error.message : String(error), 1024)}`
 }
 
 /** Whether a part of the program subscribes here, as `asPart` says. */

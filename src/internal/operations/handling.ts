@@ -16,6 +16,9 @@ import type { SubscriptionSettings } from "../delivery/delivery.ts"
 import type { Message } from "../delivery/message.ts"
 import { answersAll, refuseUnhandled } from "../payload/answering.ts"
 import { withToldFailure } from "../payload/outcome.ts"
+import { kindOf } from "../protocol/kindOf.ts"
+import { printable } from "../protocol/printable.ts"
+import { shownList, shownName } from "../protocol/shown.ts"
 import { isTraced, type ReceiverOptions, relationOf } from "../telemetry/tracing.ts"
 import { asPart, logEnd, noteEnd, noteStopping, Within } from "./background.ts"
 import { allOrNothing, handOver, leave, stopOnce, unsubscribe } from "./closing.ts"
@@ -42,12 +45,16 @@ export interface Handling {
   readonly ended: Effect.Effect<void, SubscriptionError>
 }
 
+/** Without types, anything can come here. */
+const givenAs = (value: unknown): string =>
+  typeof value === "number" || typeof value === "string" ? printable(String(value), 64) : kindOf(value)
+
 /** For all that take a `concurrency`. */
 export const checkConcurrency = (concurrency: number | "unbounded"): Effect.Effect<void, InvalidOption> => {
   const problem = concurrencyProblem(concurrency)
   return problem === undefined
     ? Effect.void
-    : Effect.fail(new InvalidOption({ option: "concurrency", given: String(concurrency), problem }))
+    : Effect.fail(new InvalidOption({ option: "concurrency", given: givenAs(concurrency), problem }))
 }
 
 /**
@@ -159,7 +166,7 @@ const giveBack = (
     return Effect.andThen(
       Effect.annotateLogs(
         Effect.logWarning("The stop was out of time: what was received last is not handled"),
-        { subject: subscription.settings.subject, messages: messages.length }
+        { subject: shownName(subscription.settings.subject), messages: messages.length }
       ),
       Effect.forEach(messages, (message) => refuseUnhandled(handler, message), { discard: true })
     )
@@ -168,7 +175,7 @@ const giveBack = (
 const logStuck = (settings: ReadonlyArray<SubscriptionSettings>): Effect.Effect<void> =>
   Effect.annotateLogs(
     Effect.logWarning("A message handler does not let itself be interrupted and is left behind"),
-    { subject: settings.map(({ subject }) => subject).join(", ") }
+    { subject: shownList(settings.map(({ subject }) => subject)) }
   )
 
 // Looks once whether handlers are traced and timed: where they are not, nothing stands between a message and its handler.
@@ -206,6 +213,6 @@ const report = (connection: Connection) => (subject: string, cause: Cause.Cause<
       Effect.logError("A message handler failed", cause),
       () => Effect.logError("A message handler failed, and its failure cannot be shown")
     ),
-    { subject }
+    { subject: shownName(subject) }
   )
 }

@@ -6,7 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { shownProblem } from "../protocol/shown.ts"
 import { formatPath } from "./formatPath.ts"
+import { namesIn, noNames } from "./schemaNames.ts"
 
 /**
  * What a codec fails with: what is wrong, and where.
@@ -15,7 +17,7 @@ import { formatPath } from "./formatPath.ts"
  * @since 0.2.0
  */
 export interface Problem {
-  /** Such as `items[2].price`. Empty for the whole. */
+  /** Such as `items[2].price`. Empty for the whole. Keys that no schema names are not told. */
   readonly path: string
   readonly problem: string
 }
@@ -24,11 +26,43 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
 const longestPath = 256
 
-/** Where a value does not fit its schema, and what was expected there. Schema keeps the value itself out of it. */
-export const describeIssue = (issue: SchemaIssue.Issue): Problem => {
-  const first = format(issue).issues[0]
-  const path = (first.path ?? []).map((segment) => typeof segment === "object" ? segment.key : segment)
-  return { path: formatPath(path, longestPath), problem: first.message }
+/** Stands for a key that no schema names: of a record, or one too many. It is its sender's text, as the values are. */
+const someKey = "<key>"
+
+/** A decoder of the user's own, within a transformation, can be told to report what it was given. */
+const withoutInput = <I extends SchemaIssue.Issue>(issue: I): I => {
+  if (!SchemaIssue.hasInput(issue)) return issue
+  const copy = { ...issue }
+  Reflect.deleteProperty(copy, "input")
+  return copy
+}
+
+const messageOf = (issue: SchemaIssue.Issue): string => format(withoutInput(issue)).issues[0].message
+
+/** The words of a filter, `undefined` where those of what it has found are to be told. */
+const messageOfFilter = (filter: SchemaIssue.Filter): string | undefined => {
+  const issue = { ...filter, issue: withoutInput(filter.issue) }
+  return filter.issue._tag === "InvalidValue" ? messageOf(issue) : SchemaIssue.defaultCheckHook(issue)
+}
+
+/** Where a value does not fit its schema, and what was expected there: of the first thing that is wrong. */
+export const describeIssue = (found: SchemaIssue.Issue): Problem => {
+  const path: Array<unknown> = []
+  let message: string | undefined
+  let names: ReadonlySet<PropertyKey> = noNames
+  let issue = found
+  while (true) {
+    if ("ast" in issue) names = namesIn(issue.ast)
+    if (issue._tag === "Filter") message ??= messageOfFilter(issue)
+    if (issue._tag === "Pointer") {
+      const known = names
+      path.push(...issue.path.map((key) => typeof key === "number" || known.has(key) ? key : someKey))
+    }
+    if (issue._tag === "Composite" || (issue._tag === "AnyOf" && issue.issues.length > 0)) issue = issue.issues[0]
+    else if ("issue" in issue) issue = issue.issue
+    else break
+  }
+  return { path: formatPath(path, longestPath), problem: shownProblem(message ?? messageOf(issue)) }
 }
 
 export const describeSchemaError = (error: Schema.SchemaError): Problem => describeIssue(error.issue)

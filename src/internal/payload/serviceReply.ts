@@ -32,10 +32,10 @@ const defaultCode = 422
 const longestDescription = 1024
 const longestCode = 64
 
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f]+/g
+// Of what `printable` escapes, all but halves of characters: in a header a blank stands for them.
+const control = /[\p{Cc}\u2028\u2029\p{Bidi_Control}]+/gu
 
-/** One line that a header can carry. */
+/** One line that a header can carry, and that can be shown as it is. */
 const oneLine = (text: string, longest: number): string =>
   text.slice(0, longest).replace(control, " ").trim().toWellFormed()
 

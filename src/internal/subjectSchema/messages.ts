@@ -14,6 +14,7 @@ import type { Codec } from "../payload/codec.ts"
 import { neverThrowing, type Problem } from "../payload/decodeProblem.ts"
 import { contentTypeHeader } from "../protocol/headerNames.ts"
 import { joinHeaders, markDispensable } from "../protocol/headers.ts"
+import { shownName, shownProblem } from "../protocol/shown.ts"
 import type { Address, Values } from "./address.ts"
 
 const contentTypeLower = contentTypeHeader.toLowerCase()
@@ -28,8 +29,10 @@ export interface Settings<Encoded> {
 
 /** A codec of the user's own can fail with anything. */
 const asProblem = (failure: unknown): Problem => ({
-  path: Predicate.hasProperty(failure, "path") ? String(failure.path) : "",
-  problem: Predicate.hasProperty(failure, "problem") ? String(failure.problem) : "its codec does not take it"
+  path: Predicate.hasProperty(failure, "path") ? shownName(String(failure.path)) : "",
+  problem: Predicate.hasProperty(failure, "problem")
+    ? shownProblem(String(failure.problem))
+    : "its codec does not take it"
 })
 
 export const encodeFor = <S extends Schema.Constraint>(

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { shownName } from "../protocol/shown.ts"
 import { payloadSize } from "../protocol/writer.ts"
 import { ConsumerRelation, PropagationEnabled, type Relation, TracingEnabled } from "./switches.ts"
 
@@ -134,7 +135,7 @@ export class Tracing {
     const place = this.place(subject, template)
     return Effect.useSpan(place.process, options, (span) => {
       this.describe(span, place, "process", "process", subject, message.payloadSize, template)
-      if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, queue)
+      if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, shownName(queue))
       const handled: Effect.Effect<A, E, R> = handle()
       // What is done already needs no span around it. `ParentSpan` is optional in every context, and so no requirement.
       const inside = Exit.isExit(handled)
@@ -161,8 +162,10 @@ export class Tracing {
       span.attribute(ATTR_DESTINATION_NAME, temporary)
       span.attribute(ATTR_DESTINATION_TEMPORARY, true)
     } else {
-      span.attribute(ATTR_DESTINATION_NAME, subject)
-      if (template !== undefined && template !== subject) span.attribute(ATTR_DESTINATION_TEMPLATE, template)
+      span.attribute(ATTR_DESTINATION_NAME, shownName(subject))
+      if (template !== undefined && template !== subject) {
+        span.attribute(ATTR_DESTINATION_TEMPLATE, shownName(template))
+      }
     }
     span.attribute(ATTR_BODY_SIZE, size)
     const server = this.currentServer()
@@ -179,7 +182,7 @@ export class Tracing {
     if (known !== undefined) return known
     const isFull = this.places.size >= mostPlaces
     if (isFull && template === undefined) return unnamed
-    const place = placeOf(` ${template ?? subject}`)
+    const place = placeOf(` ${shownName(template ?? subject)}`)
     if (!isFull) this.places.set(template ?? subject, place)
     return place
   }
@@ -218,7 +221,7 @@ const noteError = (span: Tracer.Span, cause: Cause.Cause<unknown>): void => {
   const error = Cause.squash(cause)
   const isNamed = typeof error === "object" && error !== null
   const tag = isNamed && "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
-  span.attribute(ATTR_ERROR_TYPE, tag ?? (error instanceof Error ? error.name : "_OTHER"))
+  span.attribute(ATTR_ERROR_TYPE, shownName(tag ?? (error instanceof Error ? error.name : "_OTHER")))
 }
 
 const withErrorType = <A, E, R>(span: Tracer.Span, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
