@@ -3,9 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConnectError } from "effect-nats"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { serverErrorText } from "../src/internal/protocol/serverError.ts"
 import { SecretFilter, withheld } from "../src/internal/wire/secretFilter.ts"
 import { address, anonymous, password, token } from "./fixtures/dialling.ts"
 import { rendered } from "./fixtures/rendered.ts"
+import { Dice } from "./protocol/streams.ts"
 
 const canary = "CANARYPASSWORD7"
 const tls = { mode: "prefer", handshakeFirst: false, dangerouslyDisableVerification: false } as const
@@ -80,6 +83,41 @@ describe("a text", () => {
     assert.strictEqual(filter.shown("hello", show), "<hello>")
     assert.strictEqual(filter.shown(`so ${canary} it is`, show), withheld)
     assert.strictEqual(withheld, "withheld: it repeats a secret")
+    // What is cut off in front brings the secret to the eye, and an escape can be what is in it.
+    assert.strictEqual(filter.shown(`${" ".repeat(9_000)}${canary}`, serverErrorText), withheld)
+    assert.strictEqual(knowing(token("X\\u001bYZ")).shown("X\x1bYZ", serverErrorText), withheld)
+  })
+})
+
+describe("of a text that is shown", () => {
+  const seed = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 - 1 }))
+  const ways: ReadonlyArray<(text: string) => string> = [
+    (text) => text,
+    (text) => JSON.stringify(text).slice(1, -1),
+    (text) => encodeURIComponent(text),
+    (text) => encodeURIComponent(text).replace(/%../g, (hex) => hex.toLowerCase()),
+    (text) => encodeURIComponent(JSON.stringify(text).slice(1, -1))
+  ]
+  const pieces = ["a", "B", "7", "/", "+", "%", "\\", "\x1b", "\"", "'", " ", "\n", "é", "\u202e", "="]
+  const someText = (dice: Dice, length: number): string => Array.from({ length }, () => dice.pick(pieces)).join("")
+
+  it.prop("no eight characters of a secret are to be seen, whatever it is made of", { seed }, ({ seed }) => {
+    const dice = new Dice(seed)
+    const secret = someText(dice, 6 + dice.below(30))
+    const filter = knowing(token(someText(dice, 20)), password("john", secret))
+    const runs = Array.from({ length: Math.max(0, secret.length - 7) }, (_, start) => secret.slice(start, start + 8))
+    for (let round = 0; round < 30; round++) {
+      const parts = Array.from({ length: 1 + dice.below(6) }, () => {
+        const start = dice.below(secret.length)
+        return dice.below(3) === 0
+          ? dice.pick(["x", "-", "no "]).repeat(dice.below(80))
+          : dice.pick(ways)(secret.slice(start, start + 1 + dice.below(10)))
+      })
+      const shown = filter.shown(parts.join(dice.pick([" ", "…"])), serverErrorText)
+      for (const run of runs) {
+        for (const way of ways) assert.isFalse(shown.includes(way(run)), JSON.stringify({ secret, parts, shown, run }))
+      }
+    }
   })
 })
 

@@ -11,6 +11,7 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import { inspect } from "node:util"
+import { connectionIn } from "../../src/internal/operations/connectionOf.ts"
 import { type DialTestOptions, dialTo, password, Recorder, refusal, token } from "../fixtures/dialling.ts"
 import { follow, until } from "../fixtures/following.ts"
 import { listenAt, names } from "../fixtures/names.ts"
@@ -143,7 +144,9 @@ describe("a client", () => {
       const server = yield* TestFakeServer.make((number) =>
         number === 0
           ? [
-            ...TestFakeServer.handshake({ connect_urls: [`${secrets[0]}:4222`, "\x1b[2Jevil:4222"] }),
+            ...TestFakeServer.handshake({
+              connect_urls: [`${secrets[0]}:4222`, "\x1bevil:4222", `${"evil".repeat(64)}:4222`]
+            }),
             { expect: "PUB go" },
             { send: `-ERR 'Invalid Subject ${secrets[0]}'\r\n-ERR 'odd ${secrets[0]}'\r\n` },
             { send: `-ERR 'Permissions Violation for Publish to "a.${secrets[0]}"'\r\nPING\r\n` },
@@ -207,6 +210,31 @@ describe("a client", () => {
       yield* hides([denied, refused])
     }))
 
+  it.live("has an end, and no character that moves a cursor, in the fields of its log and in its health", () =>
+    Effect.gen(function*() {
+      const { lines, provide } = recorded()
+      const server = yield* TestFakeServer.make([...TestFakeServer.handshake(), { expect: "PUB go" }, { end: "FIN" }])
+      const nats = yield* provide(NatsClient.make({
+        servers: server.url,
+        name: `orders\u202e${"x".repeat(900)}`,
+        auth: { token: "CANARY-token-9" },
+        reconnect: { initialDelay: "1 minute" }
+      }))
+      // What ends a part of the program can have anything in it.
+      const part = connectionIn(nats)!.parts.join({ kind: "listener", name: "orders" })
+      part.trouble = `it has ended: \x1b[2J${"x".repeat(5_000)}`
+      const { reason = "" } = yield* NatsHealth.check(nats)
+      assert.include(reason, "it has ended: \\u001b[2Jx")
+      assert.isAtMost(reason.length, 1_025)
+      part.trouble = "it has ended: CANARY-token-9"
+      assert.propertyVal(yield* NatsHealth.check(nats), "reason", withheld)
+      yield* nats.publish("go")
+      yield* until(Effect.sync(() => lines.some((line) => line.includes("was lost"))))
+      const line = lines.find((each) => each.includes("was lost"))!
+      assert.include(line, "orders\\\\u202ex")
+      assert.isAtMost(line.length, 900)
+    }))
+
   for (const isTerminal of [true, false]) {
     it.live(`has a banner with an end and without a secret, ${isTerminal ? "on a terminal" : "in the log"}`, () =>
       Effect.gen(function*() {
@@ -228,7 +256,10 @@ describe("a client", () => {
         for (const server_name of serverNames) {
           const server = yield* TestFakeServer.make(TestFakeServer.handshake({ server_name, version: server_name }))
           yield* provide(Effect.scoped(NatsClient.make({
-            servers: [server.url, ...Array.from({ length: 39 }, (_, n) => `nats://10.0.0.${n + 1}:4222`)],
+            servers: [
+              server.url,
+              ...Array.from({ length: 39 }, (_, n) => `nats://server-${n}.of-the-cluster.example.test:4222`)
+            ],
             randomizeServers: false,
             name: "orders",
             auth: { user: "john", password: "CANARY-name-8" },

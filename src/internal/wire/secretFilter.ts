@@ -19,8 +19,11 @@ const mostSecrets = 128
 /** And so many characters of them, or the latest one. */
 const mostCharacters = 65_536
 
-/** Of a text so many characters are looked at, and nobody shows more of it. */
-const mostLookedAt = 4096
+/** Of a text so many characters are looked at, and nobody shows more of it: who sends many must not keep a client busy. */
+const mostLookedAt = 1280
+
+/** Of what an error of the runtime has, such as its stack. */
+const longestInCause = 4096
 
 /** Of the message of an error that the runtime made of another's words. */
 const longestMessage = 512
@@ -76,15 +79,18 @@ export class SecretFilter {
   }
 
   /** Whether a text has too much of a secret in it. */
-  repeats(text: string): boolean {
+  repeats(text: string, most = mostLookedAt): boolean {
     if (this.secrets.length === 0) return false
     this.find ??= secretFinder(this.secrets.map((secret) => Redacted.value(secret)))
-    return this.find(text.slice(0, mostLookedAt))
+    return this.find(text.slice(0, most))
   }
 
   /** A text of another as it may be shown: as `show` has it, or not at all. */
   shown(raw: string, show: (raw: string) => string): string {
-    return this.repeats(raw) ? withheld : show(raw)
+    if (this.repeats(raw)) return withheld
+    const text = show(raw)
+    // What shows it can leave out what was in front, and make an escape that stands in a secret.
+    return text !== raw && this.repeats(text) ? withheld : text
   }
 
   /**
@@ -128,7 +134,7 @@ export class SecretFilter {
   private isClean(text: string): boolean {
     // OpenSSL ends its messages with the line.
     const line = text.trimEnd()
-    return printable(line, mostLookedAt) === line && !this.repeats(line)
+    return printable(line, longestInCause) === line && !this.repeats(line, longestInCause)
   }
 
   /** It holds secrets: no inspection goes into it. */
