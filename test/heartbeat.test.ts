@@ -122,6 +122,43 @@ describe("a session on which nothing is answered", () => {
     }))
 })
 
+describe("a session whose pings do not leave", () => {
+  it.live("is given up, though pongs come: they answer the pings of before", () =>
+    Effect.gen(function*() {
+      const clock: Clock.Clock = { ...Clock.Clock.defaultValue(), sleep: () => Effect.void }
+      const seen = yield* Effect.callback<string>((resume) => {
+        let sent = 0
+        const session = {
+          server: "nats://a:4222",
+          heard: 0,
+          backlog: 1_000,
+          writer: { bytesOut: 1_000 },
+          ping: (pong: () => void) => {
+            sent++
+            session.writer.bytesOut += 6
+            session.backlog += 6
+            setImmediate(pong)
+            if (sent === 20) resume(Effect.succeed("lives"))
+          },
+          fail: () => resume(Effect.succeed("is given up"))
+        }
+        const beating = Effect.runFork(
+          Effect.provideService(
+            heartbeat(
+              { suspicion: Latch.makeUnsafe(false) } as unknown as Connection,
+              session as unknown as Session,
+              { ...Defaults.config, maxPingOut: 2 }
+            ),
+            Clock.Clock,
+            clock
+          )
+        )
+        return Fiber.interrupt(beating)
+      })
+      assert.strictEqual(seen, "is given up")
+    }))
+})
+
 /** What a session is like after so many eighths of `connectTimeout`, since something was not answered in its time. */
 interface Seen {
   readonly heard?: number

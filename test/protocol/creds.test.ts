@@ -107,6 +107,28 @@ describe("a JWT", () => {
     })
   })
 
+  it("has times of a part of a second, too", () => {
+    assert.strictEqual(Object(decodeJwt(john.jwt({ exp: 1_700_000_000.25 }))).expiresAt, 1_700_000_000_250)
+  })
+
+  it("is a bearer token by the word true alone: what is no word of NATS takes no signature away", () => {
+    for (
+      const [word, bearer] of [[true, true], [false, false], ["true", false], [1, false], ["false", false]] as const
+    ) {
+      assert.strictEqual(Object(decodeJwt(john.jwt({ nats: { type: "user", bearer_token: word } }))).bearer, bearer)
+    }
+  })
+
+  it("has the spare bits of its parts read as servers read them: they say nothing", () => {
+    const [head, claims, signature] = john.jwt({ jti: "ab" }).split(".")
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    const spare = claims.length % 4 === 2 ? 15 : claims.length % 4 === 3 ? 3 : 0
+    assert.isAbove(spare, 0)
+    const last = alphabet[alphabet.indexOf(claims.at(-1)!) | spare]
+    assert.notStrictEqual(last, claims.at(-1))
+    assert.deepInclude(decodeJwt([head, claims.slice(0, -1) + last, signature].join(".")), { subject: john.publicKey })
+  })
+
   it("that NATS did not define is a bearer token", () => {
     assert.deepInclude(decodeJwt(john.jwt({ nats: undefined, sub: "someone", exp: 5 })), {
       bearer: true,
@@ -122,6 +144,14 @@ describe("a JWT", () => {
     ["whose header is no JSON", "YWJj.e30.e30", /header/],
     ["whose claims are no JSON", "e30.YWJj.e30", /claims/],
     ["whose exp is text", john.jwt({ exp: "soon" }), /"exp"/],
+    ["whose exp is before all times", john.jwt({ exp: -1 }), /"exp"/],
+    ["with padding", `${jwt.split(".", 2).join("=.")}=.c`, /part 1 of the JWT is not base64url/],
+    ["in base64 that is not for URLs", jwt.replace(/.$/, "+"), /part 3/],
+    [
+      "of an operator of the first version, which has its type outside",
+      john.jwt({ type: "operator", nats: {} }),
+      /operator/
+    ],
     ["whose nbf is beyond all dates", john.jwt({ nbf: 1e300 }), /"nbf"/],
     ["of an account", john.jwt({ nats: { type: "account" } }), /of an account/],
     ["for no user", john.jwt({ sub: "A".repeat(56) }), /"sub"/]

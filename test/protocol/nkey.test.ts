@@ -59,6 +59,7 @@ describe("a user seed", () => {
     ["in lower case", good.toLowerCase(), /character 1 is not base32/],
     ["with a zero in it", `${good.slice(0, 10)}0${good.slice(11)}`, /character 11 is not base32/],
     ["with two characters exchanged", `${good.slice(0, 20)}X2${good.slice(22)}`, /checksum is wrong/],
+    ["that is as long as a seed and none", `P${good.slice(1)}`, /not a seed; a user seed begins with SU/],
     ["of an account", "SAABAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIBAEAQCAIAQAAAAA", /the seed of an account/],
     ["that is a public key", userKey(new Uint8Array(32)).publicKey, /user's public key/]
   ]

@@ -79,6 +79,16 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual((yield* raw.rest).map(words), [[4]])
     }))
 
+  it.effect("says of an ack for what it does not have that it is not there", () =>
+    Effect.gen(function*() {
+      const raw = yield* makeRaw("unknown")
+      yield* raw.call("1", "7", "Which", null)
+      const server = (yield* raw.take).reply!
+      yield* raw.ack(server, "2", "8")
+      const word = yield* raw.take
+      assert.deepStrictEqual([word.subject.slice(-2), word.data.length, word.reply], [".2", 0, undefined])
+    }))
+
   it.effect("handles a call once whose id is in flight, and the id again when it is answered", () =>
     Effect.gen(function*() {
       const raw = yield* makeRaw("twice")
@@ -101,38 +111,107 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     }))
 })
 
+/** A client whose clock stands still, and a server that a test plays. */
+const makeCaller = Effect.fnUntraced(function*(subject: string) {
+  const { url } = yield* TestNatsServer.make()
+  const [nats, theirs] = yield* TestClock.withLive(
+    Effect.all([NatsClient.make({ servers: url }), NatsClient.make({ servers: url })])
+  )
+  const asked = yield* inbound(theirs, subject)
+  const told = yield* inbound(theirs, `${subject}.a.0`)
+  const pings = yield* inbound(theirs, `${subject}.a.0.p`)
+  yield* theirs.flush
+  const protocol = yield* Layer.build(
+    NatsRpc.layerClientProtocol({ subject, pingInterval: "5 seconds", maxPingOut: 2 }).pipe(
+      Layer.provide([RpcSerialization.layerJson, Layer.succeed(NatsClient.NatsClient, nats)])
+    )
+  )
+  const users = yield* Effect.provide(RpcClient.make(UserRpcs), protocol)
+  const take = (queue: Queue.Queue<NatsMessage.NatsMessage>) =>
+    TestClock.withLive(Effect.timeout(Queue.take(queue), "3 seconds"))
+  return {
+    nats,
+    theirs,
+    users,
+    request: take(asked),
+    told: take(told),
+    ping: take(pings),
+    pings,
+    beat: TestClock.adjust("5 seconds"),
+    /** As the server that has the call. */
+    say: (to: string, payload: string) =>
+      Effect.andThen(theirs.publish(to, payload, { reply: `${subject}.a.0` }), Effect.andThen(theirs.flush, nats.flush))
+  }
+})
+
+it.effect("an rpc client tells a server that sends what nobody waits for, or nobody can read, to stop", () =>
+  Effect.gen(function*() {
+    const caller = yield* makeCaller("stray")
+    const call = yield* Effect.forkChild(Effect.exit(caller.users.Wait({ id: "x" })), { startImmediately: true })
+    const { reply, text } = yield* caller.request
+    const inbox = reply!.slice(0, reply!.lastIndexOf("."))
+    yield* caller.say(`${inbox}.999`, JSON.stringify({ _tag: "Chunk", requestId: "77", values: [1] }))
+    assert.deepInclude(JSON.parse((yield* caller.told).text), { _tag: "Interrupt", requestId: "77" })
+    yield* caller.say(reply!, "{")
+    assert.include(failureTag(yield* Fiber.join(call)), "cannot be decoded")
+    const { id } = JSON.parse(text) as { readonly id: unknown }
+    assert.deepInclude(JSON.parse((yield* caller.told).text), { _tag: "Interrupt", requestId: id })
+  }))
+
+it.effect("an rpc client takes no pong for an answer that answers none of its pings", () =>
+  Effect.gen(function*() {
+    const caller = yield* makeCaller("odd")
+    const call = yield* Effect.forkChild(Effect.exit(caller.users.Wait({ id: "x" })), { startImmediately: true })
+    yield* caller.say((yield* caller.request).reply!, "")
+    for (let i = 0; i < 2; i++) {
+      yield* caller.beat
+      yield* caller.theirs.publish((yield* caller.ping).reply!, JSON.stringify([999, []]))
+      yield* caller.theirs.flush
+      yield* caller.nats.flush
+    }
+    yield* caller.beat
+    assert.strictEqual(
+      failureTag(yield* TestClock.withLive(Effect.timeout(Fiber.join(call), "3 seconds"))),
+      "RpcServerLost"
+    )
+  }))
+
+it.effect("an rpc client asks for all of its calls, however many they are", () =>
+  Effect.gen(function*() {
+    const caller = yield* makeCaller("many")
+    const count = 1_001
+    yield* Effect.forkChild(
+      Effect.forEach(Array.from({ length: count }), () => caller.users.Wait({ id: "x" }), { concurrency: "unbounded" }),
+      { startImmediately: true }
+    )
+    for (let i = 0; i < count; i++) {
+      yield* caller.theirs.publish((yield* caller.request).reply!, "", { reply: "many.a.0" })
+    }
+    yield* caller.theirs.flush
+    yield* caller.nats.flush
+    yield* caller.beat
+    const sizes = [yield* caller.ping, yield* caller.ping].map(({ text }) =>
+      (JSON.parse(text) as readonly [number, ReadonlyArray<unknown>])[1].length
+    )
+    assert.deepStrictEqual(sizes, [1_000, 1])
+  }))
+
 it.effect("an rpc client has the whole of its patience again when its connection is back", () =>
   Effect.gen(function*() {
-    const { url } = yield* TestNatsServer.make()
-    const [nats, theirs] = yield* TestClock.withLive(
-      Effect.all([NatsClient.make({ servers: url }), NatsClient.make({ servers: url })])
-    )
-    // Says that it has the call, and then nothing more.
-    const asked = yield* inbound(theirs, "silent")
-    const pings = yield* inbound(theirs, "silent.a.0.p")
-    yield* theirs.flush
-    const protocol = yield* Layer.build(
-      NatsRpc.layerClientProtocol({ subject: "silent", pingInterval: "5 seconds", maxPingOut: 2 }).pipe(
-        Layer.provide([RpcSerialization.layerJson, Layer.succeed(NatsClient.NatsClient, nats)])
-      )
-    )
-    const users = yield* Effect.provide(RpcClient.make(UserRpcs), protocol)
+    const { beat, nats, ping, pings, request, say, theirs, users } = yield* makeCaller("silent")
     const call = yield* Effect.forkChild(Effect.exit(users.Wait({ id: "x" })), { startImmediately: true })
-    yield* theirs.publish((yield* Queue.take(asked)).reply!, "", { reply: "silent.a.0" })
-    yield* theirs.flush
-    yield* nats.flush
-    const pinged = TestClock.withLive(Effect.timeout(Queue.take(pings), "3 seconds"))
-    const beat = TestClock.adjust("5 seconds")
+    // It has the call, and then it says nothing more.
+    yield* say((yield* request).reply!, "")
     for (let i = 0; i < 2; i++) {
       yield* beat
-      yield* pinged
+      yield* ping
     }
     yield* nats.reconnect
     assert.strictEqual(failureTag(yield* Fiber.join(call)), "ConnectionLost")
     // One at once, and one by the interval. The server is given up by the next, which sends none.
-    yield* pinged
+    yield* ping
     yield* beat
-    yield* pinged
+    yield* ping
     for (let i = 0; i < 2; i++) yield* beat
     yield* nats.flush
     yield* theirs.flush
