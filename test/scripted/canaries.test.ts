@@ -21,13 +21,13 @@ import * as Stranger from "../fixtures/stranger.ts"
 /** Who the client is, and what of that nobody may see. */
 interface Method {
   readonly name: string
-  readonly options: (port: number) => NatsClient.Options
+  readonly options: (port: number, otherPort: number) => NatsClient.Options
   readonly secrets: ReadonlyArray<string>
 }
 
 // With characters that each encoding writes in another way.
 const password = "Kq7\"é/Zr%w\\9t&Yb+Xm=4Lh"
-const token = "tok.Vw8\"Jd/ö5%Gs\\2 Pn_Hc0Qe"
+const token = "Vw8\"tok.Jd/ö5%Gs\\2 Pn_Hc0Qe"
 const passphrase = "Fz3 Ty\"6Ru/%1Ks\\8Wd"
 const header = "Bearer Bq4~Mf9!Lz2/Xv7%Nj5\"Tg"
 
@@ -55,7 +55,11 @@ const methods = Effect.gen(function*() {
   })
   const all: ReadonlyArray<Method> = [
     { name: "user and password", options: both({ user: "john", password }), secrets: [password] },
-    { name: "token", options: both({ token }), secrets: [token] },
+    {
+      name: "token for two servers",
+      options: (port, otherPort) => ({ servers: [clear(port), clear(otherPort)], auth: { token } }),
+      secrets: [token]
+    },
     { name: "bearer JWT", options: both({ _tag: "Jwt", jwt: bearer }), secrets: [bearer] },
     { name: "JWT with seed", options: both({ _tag: "Jwt", jwt, seed: john.seed }), secrets: [jwt, john.seed] },
     { name: "NKey seed", options: both({ _tag: "NKey", seed: john.seed }), secrets: [john.seed] },
@@ -117,15 +121,21 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
 /** A word that says nothing. What is told of it is told of a secret. */
 const plain = "hello"
 
-const inInfo = (text: string): Readonly<Record<string, unknown>> => ({
-  server_id: text,
-  server_name: text,
-  version: text,
-  cluster: text,
-  domain: text,
-  connect_urls: [text, `${text}:4222`, "10.0.0.1:4222"],
-  ws_connect_urls: [text]
-})
+/** The middle of it, where a line would be too long for any client. */
+const fitting = (text: string): string => text.length < 10_000 ? text : text.slice(445_000, -445_000)
+
+const inInfo = (given: string): Readonly<Record<string, unknown>> => {
+  const text = fitting(given)
+  return {
+    server_id: text,
+    server_name: text,
+    version: text,
+    cluster: text,
+    domain: text,
+    connect_urls: [text, `${text}:4222`, "10.0.0.1:4222"],
+    ws_connect_urls: [text]
+  }
+}
 
 type Place = readonly [name: string, play: (text: string) => Stranger.Play]
 
@@ -147,12 +157,14 @@ const places: ReadonlyArray<Place> = [
   ["a later INFO", (text) => Stranger.onceConnected(Stranger.greeting({ ...inInfo(text), ldm: true }))],
   [
     "a denial",
-    (text) =>
-      Stranger.onceConnected(
+    (given) => {
+      const text = fitting(given)
+      return Stranger.onceConnected(
         `-ERR 'Permissions Violation for Publish to "${text}"'\r\n` +
           `-ERR 'Permissions Violation for Subscription to "${text}" using queue "${text}"'\r\n` +
-          `-ERR 'Invalid Subject ${text}'\r\n-ERR 'Maximum Subscriptions Exceeded ${text}'\r\n`
+          `-ERR 'Invalid Subject ${text}'\r\n`
       )
+    }
   ],
   ["no protocol after PONG", (text) => Stranger.onceConnected(`${text}\r\n`)]
 ]
@@ -171,7 +183,7 @@ const webSocketPlaces: ReadonlyArray<Place> = [
   ["a text in place of INFO", (text) => Stranger.webSocket(Stranger.frame(1, `-ERR '${text}'\r\n`))],
   ["-ERR after CONNECT", (text) => Stranger.webSocket(info, Stranger.frame(2, `-ERR '${text}'\r\n`))],
   ["a close after CONNECT", (text) => Stranger.webSocket(info, Stranger.closeFrame(text))],
-  ["a ping after CONNECT", (text) => Stranger.webSocket(info, Stranger.frame(9, text))]
+  ["a ping after CONNECT", (text) => Stranger.webSocket(info, Stranger.frame(9, text.slice(-60)))]
 ]
 
 /** Greets as an echo port cannot, and repeats whatever comes. */
@@ -188,7 +200,6 @@ const seenOf = (options: NatsClient.Options) =>
     const dialled = Effect.gen(function*() {
       const nats = yield* NatsClient.make({ ...options, name: "orders", reconnect: false, banner: true })
       const status = yield* recordStatus(nats)
-      texts.value(yield* nats.serverInfo)
       const ended = yield* Effect.exit(Effect.andThen(Effect.ignore(nats.flush), nats.closed))
       yield* status.nth("Closed")
       texts.exit(ended)
@@ -258,11 +269,12 @@ it.live("0 canaries in 3,000 texts", () =>
     const { all, overWebSocket } = yield* methods
     const leaks: Array<string> = []
     let count = 0
+    let dials = 0
     const look = Effect.fnUntraced(function*(method: Method, place: string, text: string, play: Stranger.Play) {
       stranger.play = play
       // The banner is a frame on a terminal, and a line of the log elsewhere.
-      process.stdout.isTTY = count % 2 === 0
-      const { texts, told } = yield* seenOf(method.options(stranger.port))
+      process.stdout.isTTY = dials++ % 2 === 0
+      const { texts, told } = yield* seenOf(method.options(stranger.port, stranger.otherPort))
       count += texts.length
       const runs = runsOf(method.secrets)
       for (const seen of new Set(texts)) {
@@ -280,9 +292,9 @@ it.live("0 canaries in 3,000 texts", () =>
       for (const method of kinds) {
         for (const [place, play] of where) {
           const meant = yield* look(method, place, plain, play(plain))
-          // Every third form, another one in each place: all of them in all places take too long.
+          // Every fourth form, another one in each place: all of them in all places take too long.
           turn++
-          for (const text of method.secrets.flatMap(formsOf).filter((_, i) => (i + turn) % 3 === 0)) {
+          for (const text of method.secrets.flatMap(formsOf).filter((_, i) => (i + turn) % 4 === 0)) {
             const told = yield* look(method, place, text, play(text))
             if (told !== meant) leaks.push(`${told} for ${meant}: ${method.name}, ${place}, ${text.slice(0, 60)}`)
           }
