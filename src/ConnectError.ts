@@ -89,6 +89,19 @@ const atServer = {
   ...common
 }
 
+const withTls = {
+  ...atServer,
+  /** What the names of the variables begin with that `tls` was read from, such as `NATS`. Absent for options and files. */
+  variables: Schema.optionalKey(Schema.String)
+}
+
+/** Settings of `tls` as whoever wrote them calls them. */
+const ofTls = (variables: string | undefined, text: string): string =>
+  variables === undefined ? text : text.replace(/`tls\.(\w+)`/g, (_, key: string) => {
+    const name = `TLS_${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`
+    return variables === "" ? name : `${variables}_${name}`
+  })
+
 const methodText = (method: AuthMethod): string => {
   switch (method) {
     case "Anonymous":
@@ -409,7 +422,7 @@ export class TlsRequired extends Schema.TaggedError<TlsRequired>()("TlsRequired"
  */
 export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("TlsConfigInvalid", {
   ...common,
-  /** The option or the file at fault, such as `tls.caFile (/etc/nats/ca.pem)`. */
+  /** The option or the variable at fault, and its file, such as `tls.caFile (/etc/nats/ca.pem)`. */
   source: Schema.String,
   /** What is wrong with it. Never the content. */
   problem: Schema.String
@@ -429,7 +442,7 @@ export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("Tl
  * @since 0.1.0
  */
 export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInvalid>()("TlsCertificateInvalid", {
-  ...atServer,
+  ...withTls,
   /** The verification code, such as `UNABLE_TO_VERIFY_LEAF_SIGNATURE` or `ERR_TLS_CERT_ALTNAME_INVALID`. */
   code: Schema.String,
   /**
@@ -448,7 +461,7 @@ export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInva
       : this.code === "CERT_HAS_EXPIRED"
       ? "it has expired; renew it on the server"
       : "set `tls.ca` or `tls.caFile` to the authority that issued it"
-    return `The certificate of ${this.server} was not accepted (${this.code}): ${remedy}.`
+    return `The certificate of ${this.server} was not accepted (${this.code}): ${ofTls(this.variables, remedy)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -469,7 +482,7 @@ const isHandshakeFailure = (code: string): boolean => code.endsWith("_ALERT_HAND
  * @since 0.1.0
  */
 export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejected>()("TlsHandshakeRejected", {
-  ...atServer,
+  ...withTls,
   /** The code of the TLS alert. It differs between server versions. */
   code: Schema.String
 }) {
@@ -477,7 +490,7 @@ export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejecte
     const remedy = isHandshakeFailure(this.code)
       ? handshakeFailure
       : "set `tls.cert` and `tls.key` to a client certificate that it trusts"
-    return `${this.server} rejected the TLS handshake (${this.code}): ${remedy}.`
+    return `${this.server} rejected the TLS handshake (${this.code}): ${ofTls(this.variables, remedy)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -510,14 +523,14 @@ const handshakeRemedies: ReadonlyArray<readonly [pattern: RegExp, remedy: string
  * @since 0.1.0
  */
 export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()("TlsHandshakeFailed", {
-  ...atServer,
+  ...withTls,
   /** The code that the TLS library gave. */
   code: Schema.String
 }) {
   override get message(): string {
     const remedy = handshakeRemedies.find(([pattern]) => pattern.test(this.code))?.[1] ??
       "check that the server speaks TLS at this port, and `tls.handshakeFirst`"
-    return `The TLS handshake with ${this.server} failed (${this.code}): ${remedy}.`
+    return `The TLS handshake with ${this.server} failed (${this.code}): ${ofTls(this.variables, remedy)}.`
   }
   get isRetryable(): boolean {
     return false

@@ -4,6 +4,7 @@
 import * as Option from "effect/Option"
 import { type Kind, options } from "./keys.ts"
 import { inQuotes, quotesProblem, unquoted } from "./misplaced.ts"
+import { noteVariables } from "./origin.ts"
 import type { Problem } from "./problems.ts"
 
 /** Name without prefix, option, and how the text is read. */
@@ -154,6 +155,8 @@ export const fromVariables = (
       root[section] = fields
     }
   }
+  const tls = root["tls"] ??= {}
+  if (typeof tls === "object" && tls !== null) noteVariables(tls, prefix)
   if (root["reconnect"] === true) {
     root["reconnect"] = {}
   }
@@ -178,7 +181,7 @@ export const toVariables = (prefix: string) => ({ path, problem }: Problem): Pro
 }
 
 /** Options that a text names in backticks, as variables: `caFile`, `reconnect: false`, and a form of `auth`. */
-const inVariables = (prefix: string, section: string, text: string): string =>
+export const inVariables = (prefix: string, section: string, text: string): string =>
   text.replace(/`\{ _tag: "(\w+)"[^`]*\}`/g, (form: string, tag: string) => {
     const method = methods.find(([known]) => known === tag)
     return method === undefined ? form : method[1].map((name) => withPrefix(prefix, name)).join(" and ")

@@ -7,6 +7,7 @@ import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { has, readBoolean, readLiteral, readPath, readSecret, readText } from "./fields.ts"
 import { keysOf } from "./keys.ts"
 import { contentProblem } from "./misplaced.ts"
+import { noteVariables, prefixOf } from "./origin.ts"
 import type { Path, Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { normalHost } from "./serverUrl.ts"
@@ -70,7 +71,7 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
   }
   checkPem(problems, path, ca, cert, key, passphrase)
   if (problems.count > before) return undefined
-  return {
+  const decoded: NatsTls = {
     ...optional("mode", mode),
     handshakeFirst,
     ...optional("serverName", serverName),
@@ -86,6 +87,9 @@ export const decodeTls = (problems: Problems, path: Path, input: unknown): NatsT
     ),
     dangerouslyDisableVerification
   }
+  const prefix = prefixOf(input)
+  if (prefix !== undefined) noteVariables(decoded, prefix)
+  return decoded
 }
 
 const checkPem = (

@@ -108,6 +108,8 @@ export interface TlsState {
   readonly verify: boolean
   /** Why the server's certificate was not accepted. */
   readonly certificateFault: string | undefined
+  /** The prefix of the variables that `tls` was read from, if it was. */
+  readonly variables: string | undefined
 }
 
 /** The connection ended without an `-ERR`, at `info` or later. `tls` when it was to be, or was, encrypted. */
@@ -124,6 +126,7 @@ export const fromEnd = (
   }
   const cause = filter.cause(error)
   if (tls !== undefined && stage !== "up") {
+    const variables = tls.variables === undefined ? {} : { variables: tls.variables }
     const code = codeOf(error) ?? "UNKNOWN"
     if (tls.certificateFault !== undefined || code === "ERR_TLS_CERT_ALTNAME_INVALID") {
       const fault = filter.shown(tls.certificateFault ?? code, (raw) => printable(raw, longestFault))
@@ -132,21 +135,22 @@ export const fromEnd = (
         server,
         code: fault,
         ...(hosts.length === 0 ? {} : { hosts }),
+        ...variables,
         ...cause
       })
     }
     if (error !== undefined) {
       if (certificateAlert.test(code) || (tls.verify && openAlert.test(code))) {
-        return new ConnectError.TlsHandshakeRejected({ server, code, ...cause })
+        return new ConnectError.TlsHandshakeRejected({ server, code, ...variables, ...cause })
       }
       if (code === "UNKNOWN" || cut.test(code)) {
         // The alert about a client certificate can be overtaken by the reset that follows it.
         return tls.verify
-          ? new ConnectError.TlsHandshakeRejected({ server, code, ...cause })
+          ? new ConnectError.TlsHandshakeRejected({ server, code, ...variables, ...cause })
           : new ConnectError.ConnectionReset({ server, stage, ...cause })
       }
       if (code.startsWith("ERR_") || code === "EPROTO") {
-        return new ConnectError.TlsHandshakeFailed({ server, code, ...cause })
+        return new ConnectError.TlsHandshakeFailed({ server, code, ...variables, ...cause })
       }
     }
   }

@@ -12,7 +12,17 @@ import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddres
 import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { type AddressDial, type AddressOutcome, AddressRace } from "./addressRace.ts"
 import { connectAuth, lacksNonce } from "./connectAuth.ts"
-import { fromEnd, fromServerText, fromTcp, fromWord, notNats, type Peer, rejected, timedOut } from "./connectFailure.ts"
+import {
+  fromEnd,
+  fromServerText,
+  fromTcp,
+  fromWord,
+  notNats,
+  type Peer,
+  rejected,
+  timedOut,
+  type TlsState
+} from "./connectFailure.ts"
 import { isOtherMachine, sentSecret } from "./inClear.ts"
 import type { DialOptions, DialProgress, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
@@ -351,10 +361,11 @@ class Dialling implements AddressDial, TransportListener {
     return new ConnectError.CredentialsInvalid({ method, source, problem, server: this.peer.server })
   }
 
-  private tlsState(): { readonly verify: boolean; readonly certificateFault: string | undefined } {
+  private tlsState(): TlsState {
     return {
       verify: this.info?.tls_verify === true,
-      certificateFault: this.options.tls.dangerouslyDisableVerification ? undefined : this.tcp?.certificateFault
+      certificateFault: this.options.tls.dangerouslyDisableVerification ? undefined : this.tcp?.certificateFault,
+      variables: this.options.tls.variables
     }
   }
 

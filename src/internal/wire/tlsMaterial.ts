@@ -7,6 +7,8 @@ import * as Redacted from "effect/Redacted"
 import { TlsConfigInvalid } from "../../ConnectError.ts"
 import type { NatsTls } from "../../NatsTls.ts"
 import * as defaults from "../config/defaults.ts"
+import { inVariables } from "../config/environment.ts"
+import { prefixOf } from "../config/origin.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { lazyTls } from "./lazyTls.ts"
 import { readSecretFile } from "./secretFile.ts"
@@ -25,6 +27,8 @@ export interface TlsMaterial {
   readonly passphrase?: Redacted.Redacted | undefined
   /** `true` only when the user asked, in so many words, not to verify the server. */
   readonly dangerouslyDisableVerification: boolean
+  /** The prefix of the variables that the settings came from, for errors. Absent for options and files. */
+  readonly variables?: string | undefined
 }
 
 interface Pem {
@@ -33,17 +37,23 @@ interface Pem {
   readonly text: string
 }
 
+/** A setting as whoever wrote it calls it. */
+const named = (prefix: string | undefined, key: string): string =>
+  prefix === undefined ? `tls.${key}` : inVariables(prefix, "tls", `\`${key}\``)
+
 const readPem = (
   option: "ca" | "cert" | "key",
   inline: string | undefined,
   path: string | undefined,
+  prefix: string | undefined,
   timeout: Duration.Duration
 ): Effect.Effect<Pem | undefined, TlsConfigInvalid> => {
   if (path === undefined) {
-    return Effect.succeed(inline === undefined ? undefined : { source: `tls.${option}`, text: inline })
+    return Effect.succeed(inline === undefined ? undefined : { source: named(prefix, option), text: inline })
   }
-  const source = `tls.${option}File (${path})`
-  return readSecretFile(path, { secret: option === "key", option: `tls.${option}File`, timeout }).pipe(
+  const setting = named(prefix, `${option}File`)
+  const source = `${setting} (${path})`
+  return readSecretFile(path, { secret: option === "key", option: setting, timeout }).pipe(
     Effect.mapError(({ cause, problem }) =>
       new TlsConfigInvalid({ source, problem, ...(cause === undefined ? {} : { cause }) })
     ),
@@ -62,12 +72,13 @@ export const resolveTls = Effect.fnUntraced(function*(
   tls: NatsTls,
   timeout: Duration.Duration = defaults.config.connectTimeout
 ): Effect.fn.Return<TlsMaterial, TlsConfigInvalid> {
+  const prefix = prefixOf(tls)
   const inlineKey = tls.key === undefined ? undefined : Redacted.value(tls.key)
   // Side by side, so that all have one time.
   const [ca, cert, key] = yield* Effect.all([
-    readPem("ca", tls.ca, tls.caFile, timeout),
-    readPem("cert", tls.cert, tls.certFile, timeout),
-    readPem("key", inlineKey, tls.keyFile, timeout)
+    readPem("ca", tls.ca, tls.caFile, prefix, timeout),
+    readPem("cert", tls.cert, tls.certFile, prefix, timeout),
+    readPem("key", inlineKey, tls.keyFile, prefix, timeout)
   ], { concurrency: "unbounded" })
   const passphrase = tls.passphrase === undefined ? undefined : Redacted.value(tls.passphrase)
 
@@ -76,7 +87,9 @@ export const resolveTls = Effect.fnUntraced(function*(
   const certificates = cert === undefined ? undefined : parseCertificates(cert.text)
   if (cert !== undefined && typeof certificates === "string") return yield* invalid(cert, certificates)
   const parsed = key === undefined ? undefined : parseKey(key.text, passphrase)
-  if (key !== undefined && typeof parsed === "string") return yield* invalid(key, parsed)
+  if (key !== undefined && typeof parsed === "string") {
+    return yield* invalid(key, prefix === undefined ? parsed : inVariables(prefix, "tls", parsed))
+  }
   if (
     key !== undefined && typeof parsed === "object" && typeof certificates === "object" &&
     !certificates[0].checkPrivateKey(parsed)
@@ -99,6 +112,7 @@ export const resolveTls = Effect.fnUntraced(function*(
     cert: cert?.text,
     key: key === undefined ? undefined : Redacted.make(key.text, { label: "key" }),
     passphrase: tls.passphrase,
-    dangerouslyDisableVerification: tls.dangerouslyDisableVerification
+    dangerouslyDisableVerification: tls.dangerouslyDisableVerification,
+    ...(prefix === undefined ? {} : { variables: prefix })
   }
 })

@@ -4,6 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import type * as Tls from "node:tls"
 import * as ConnectError from "../../ConnectError.ts"
+import { withPrefix } from "../config/environment.ts"
 import { isIP } from "../identity/hostNames.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
@@ -37,7 +38,7 @@ export const tlsOptions = (
   } catch (cause) {
     const code = typeof cause === "object" && cause !== null && "code" in cause ? ` (${String(cause.code)})` : ""
     return new ConnectError.TlsConfigInvalid({
-      source: "tls",
+      source: tls.variables === undefined ? "tls" : withPrefix(tls.variables, "TLS_*"),
       problem: `the TLS library does not take it${code}`,
       cause
     })

@@ -1,0 +1,69 @@
+/** Errors of TLS settings that came from variables name the variables. */
+import { assert, describe, it } from "@effect/vitest"
+import { ConnectError, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { keysOf, options } from "../src/internal/config/keys.ts"
+import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
+
+const env = { NATS_TLS_CA_FILE: "/no/ca.pem", ORDERS_NATS_TLS_CA_FILE: "/no/ca.pem", NATS_URL: "nats://127.0.0.1:1" }
+const withEnv = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.provideService(effect, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+const words = "(/no/ca.pem) is unusable: there is no such file."
+
+describe("TlsConfigInvalid", () => {
+  it.live("of variables names them, with their prefix, from every layer that reads them", () =>
+    Effect.gen(function*() {
+      const layers: ReadonlyArray<readonly [string, Layer.Layer<NatsClient.NatsClient, { readonly message: string }>]> =
+        [
+          ["NATS_TLS_CA_FILE", NatsLayer.fromEnv()],
+          ["ORDERS_NATS_TLS_CA_FILE", NatsLayer.fromEnv({ prefix: "ORDERS_NATS" })],
+          ["NATS_TLS_CA_FILE", NatsClient.layerConfig(NatsConfig.config())]
+        ]
+      for (const [name, layer] of layers) {
+        const error = yield* withEnv(Effect.scoped(Effect.flip(Layer.build(layer))))
+        assert.strictEqual(error.message, `${name} ${words}`)
+      }
+    }))
+
+  it.effect("of options names them, whatever was read from variables before", () =>
+    Effect.gen(function*() {
+      yield* withEnv(NatsConfig.fromEnv())
+      const { tls } = yield* NatsConfig.decode({ tls: { caFile: "/no/ca.pem" } })
+      assert.strictEqual((yield* Effect.flip(resolveTls(tls))).message, `tls.caFile ${words}`)
+    }))
+})
+
+describe("a failed handshake", () => {
+  const server = "tls://a:4222"
+  const errors = (variables: {} | { readonly variables: string }) =>
+    [
+      new ConnectError.TlsCertificateInvalid({ server, code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", ...variables }),
+      new ConnectError.TlsCertificateInvalid({ server, code: "ERR_TLS_CERT_ALTNAME_INVALID", ...variables }),
+      new ConnectError.TlsHandshakeRejected({
+        server,
+        code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        ...variables
+      }),
+      new ConnectError.TlsHandshakeFailed({ server, code: "ERR_SSL_WRONG_VERSION_NUMBER", ...variables })
+    ].map(({ message }) => message)
+
+  it("with settings of variables names them", () => {
+    const named = errors({ variables: "X" }).flatMap((message) => message.match(/X_TLS_\w+/g) ?? [])
+    const known = new Set(keysOf("tls").map((key) => `X_${options[`tls.${key}` as "tls.ca"][0]}`))
+    assert.deepStrictEqual(named.filter((name) => !known.has(name)), [])
+    assert.includeMembers(named, [
+      "X_TLS_CA",
+      "X_TLS_CA_FILE",
+      "X_TLS_SERVER_NAME",
+      "X_TLS_CERT",
+      "X_TLS_HANDSHAKE_FIRST"
+    ])
+    assert.notInclude(errors({ variables: "X" }).join(), "`tls.")
+  })
+
+  it("with others names the options", () => {
+    assert.include(errors({}).join(), "set `tls.ca` or `tls.caFile`")
+  })
+})
