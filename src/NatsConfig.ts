@@ -33,6 +33,7 @@ import { decodeConfig, encodeConfig, holdsSecret } from "./internal/config/confi
 import * as defaults from "./internal/config/defaults.ts"
 import { withPrefix } from "./internal/config/environment.ts"
 import { findJsonFault } from "./internal/config/json.ts"
+import { notJson } from "./internal/config/notJson.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
 import { environment } from "./internal/config/variables.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
@@ -443,7 +444,7 @@ export const fromFile = (path: string): Effect.Effect<NatsConfig, NatsConfigErro
         )
         : Effect.fail(failed([{
           path: [],
-          problem: `is not JSON at line ${fault.line}, column ${fault.column}, where ${fault.expected} must stand`
+          problem: notJson(plain, fault)
         }]))
     })
   )

@@ -413,11 +413,15 @@ describe("a configuration file", () => {
     }))
 
   const faults: ReadonlyArray<readonly [string, string, string]> = [
-    ["a comma too many", "{\n  \"name\": \"a\",\n}", "line 3, column 1, where a key in double quotes must stand"],
+    [
+      "a comma too many",
+      "{\n  \"name\": \"a\",\n}",
+      "line 3, column 1, where a key in double quotes must stand: JSON has no comma behind the last entry"
+    ],
     ["a comma too few", "{ \"name\": \"a\" \"auth\": 5 }", "line 1, column 15, where a comma or } must stand"],
     ["no colon", "{ \"name\" \"a\" }", "line 1, column 10, where a colon must stand"],
     ["no end", "{ \"servers\": [\"a\"", "line 1, column 18, where a comma or ] must stand"],
-    ["nothing in it", "", "line 1, column 1, where a value must stand"],
+    ["nothing in it", "", "line 1, column 1, where a value must stand: there is nothing in it"],
     ["text after it", "{} x", "line 1, column 4, where the end of the text must stand"],
     ["a line break in text", "{\n\"name\": \"a\nb\" }", "line 2, column 11, where a value must stand"]
   ]

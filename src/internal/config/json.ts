@@ -6,6 +6,8 @@ export interface JsonFault {
   readonly line: number
   readonly column: number
   readonly expected: string
+  /** Where it is in the text, from 0. */
+  readonly index: number
 }
 
 const space = /[ \t\n\r]*/y
@@ -39,7 +41,7 @@ const endOfString = (text: string, at: number): number => {
 
 const faultAt = (text: string, index: number, expected: string): JsonFault => {
   const before = text.slice(0, index)
-  return { line: before.split("\n").length, column: index - before.lastIndexOf("\n"), expected }
+  return { line: before.split("\n").length, column: index - before.lastIndexOf("\n"), expected, index }
 }
 
 /** The first place where `text` is not JSON. Not recursive, so that depth does no harm. */
