@@ -318,7 +318,8 @@ export interface NatsClient {
   readonly state: Effect.Effect<ConnectionState>
   /**
    * The latest description of the server, of the last connection while there is none. Before the first one, with
-   * `onFirstConnect: "background"`, it does what `whileDisconnected` says of an operation.
+   * `onFirstConnect: "background"`, it does what `whileDisconnected` says of an operation. Its texts are as they came, but for
+   * those that repeat a secret of the client.
    */
   readonly serverInfo: Effect.Effect<ServerInfo, FlushError>
   readonly stats: Effect.Effect<Stats>

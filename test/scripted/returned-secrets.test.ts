@@ -200,7 +200,8 @@ describe("a client", () => {
         { send: `-ERR 'Permissions Violation for Publish to "${own}"'\r\nPONG\r\n` },
         { expect: "SUB tenant" },
         { expect: "PING" },
-        { send: `-ERR 'Permissions Violation for Subscription to "${own}"'\r\nPONG\r\n` }
+        { send: `-ERR 'Permissions Violation for Subscription to "${own}"'\r\nPONG\r\n` },
+        { answerPings: true }
       ])
       const nats = yield* provide(NatsClient.make({ servers: server.url, auth: { token: "CANARY-token-9" } }))
       const denied = yield* Effect.flip(nats.publish(own, "", { confirm: true }))
@@ -276,6 +277,30 @@ describe("a client", () => {
         assert.include(texts[1], withheld)
       }))
   }
+})
+
+describe("what a server says of itself", () => {
+  it.live("has what it says, but for texts that repeat the secret, wherever in them", () =>
+    Effect.gen(function*() {
+      const said = TestFakeServer.info({
+        server_name: `${"x".repeat(5000)}${canary}`,
+        version: "2.15.1",
+        cluster: encodeURIComponent(canary),
+        connect_urls: ["10.0.0.7:4222", `${encodeURIComponent(canary)}:4222`]
+      })
+      const server = yield* TestFakeServer.make([{ send: said }, { expect: "PING" }, { send: "PONG\r\n" }, {
+        answerPings: true
+      }])
+      const nats = yield* NatsClient.make({ servers: server.url, auth: { user: "john", password: canary } })
+      const told = yield* nats.serverInfo
+      yield* hides(told)
+      assert.deepInclude(told, {
+        server_name: withheld,
+        version: "2.15.1",
+        cluster: withheld,
+        connect_urls: ["10.0.0.7:4222", withheld]
+      })
+    }))
 })
 
 describe("a close frame", () => {

@@ -43,16 +43,18 @@ export const flush = (connection: Connection): Effect.Effect<void, FlushError> =
     (session) => roundTrip(connection, session)
   )
 
-/** What the server says of itself. What is known stays known. */
-export const serverInfo = (connection: Connection): Effect.Effect<ServerInfo, FlushError> =>
-  Effect.suspend(() =>
+/** What the server says of itself, but for texts that repeat a secret. What is known stays known. */
+export const serverInfo = (connection: Connection): Effect.Effect<ServerInfo, FlushError> => {
+  const shown = (info: ServerInfo): ServerInfo => connection.filter.fields(info)
+  return Effect.suspend(() =>
     connection.info !== undefined
-      ? Effect.succeed(connection.info)
+      ? Effect.succeed(shown(connection.info))
       : Effect.map(
         within(connection, undefined, Effect.suspend(() => available(connection))),
-        (session) => session.info
+        (session) => shown(session.info)
       )
   )
+}
 
 const checkSubscription = (settings: SubscriptionSettings): InvalidSubject | undefined => {
   atLeastOne("capacity", settings.capacity)

@@ -93,6 +93,17 @@ export class SecretFilter {
     return text !== raw && this.repeats(text) ? withheld : text
   }
 
+  /** The same values, without the texts in them that repeat a secret. */
+  fields<A extends object>(values: A): A {
+    const field = (value: unknown): unknown =>
+      typeof value === "string"
+        ? this.repeats(value, value.length) ? withheld : value
+        : Array.isArray(value)
+        ? value.map(field)
+        : value
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, field(value)])) as A
+  }
+
   /**
    * The field `cause` of an error. What the runtime made of words from the wire, as of the names in a certificate, is kept as
    * `Redacted` in an error that has its code, and its message as it may be shown.
