@@ -167,7 +167,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
           "nats-service-error-code": "E_STATS"
         })
         assert.deepStrictEqual([result.length, warnings.map(([text]) => text)], [0, [
-          `The service "theirs" with the id "X" gave an answer to $SRV.STATS that is left out: it is error E_STATS: no stats\\u0085now`
+          `The service "theirs" with the id "X" gave an answer to $SRV.STATS that is left out: it is error E_STATS: no stats now`
         ]])
         assert.deepInclude(warnings[0][1], { service: "theirs", id: "X" })
       }))
