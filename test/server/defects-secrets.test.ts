@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
 import { recordStatus } from "../fixtures/clients.ts"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 
 const canary = "canary-7c1f"
 
@@ -173,14 +174,7 @@ describe("secrets", () => {
         const annotations = options.fiber.getRef(References.CurrentLogAnnotations)
         printed.push(everything({ message: options.message, cause: Cause.pretty(options.cause), annotations }))
       })
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       // The test runner has its own console, which does not write to these streams.
       const replace = <T extends object, K extends keyof T>(owner: T, name: K, by: T[K]) => {
         const before = owner[name]

@@ -6,6 +6,7 @@ import { AsyncApi, NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Headers } from "effect/http"
 import { Rpc, RpcClient, RpcGroup, RpcMiddleware } from "effect/rpc"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 
 const connect = Effect.flatMap(TestNatsServer.TestNatsServer, (server) => NatsClient.make({ servers: server.url }))
 
@@ -336,14 +337,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     }).pipe(Effect.provide(client)))
 
   it.effect("a call and its handler are one trace, where a tracer is installed", () => {
-    const spans: Array<Tracer.NativeSpan> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = keepSpans()
     return Effect.gen(function*() {
       const Inner = RpcGroup.make(Rpc.make("work", { payload: Schema.Boolean, error: Schema.String }))
       yield* NatsService.make(Inner, { name: "traced", version: "1.0.0" }).pipe(

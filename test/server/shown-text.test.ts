@@ -12,6 +12,7 @@ import {
 } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { inspect } from "node:util"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
 
 // Nothing that a protocol line cannot carry: no blank, no line break of its own.
@@ -143,14 +144,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
   it.effect("is printable and bounded in the names and attributes of spans", () =>
     Effect.gen(function*() {
       const nats = yield* connected
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = keepSpans()
       const done = yield* Deferred.make<void>()
       let left = 2
       const fiber = yield* nats.consume(

@@ -5,6 +5,7 @@ import { NatsClient, NatsListener, SubjectSchema } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 
 class Sold extends Schema.TaggedError<Sold>()("Sold", { id: Schema.String }, { natsServiceErrorCode: 410 }) {}
 
@@ -27,14 +28,7 @@ interface Seen {
 
 /** The spans that `run` makes, as they ended. */
 const spansOf = Effect.fnUntraced(function*<A, E, R>(run: Effect.Effect<A, E, R>) {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
+  const { spans, tracer } = keepSpans()
   const exit = yield* Effect.exit(Effect.provideService(run, Tracer.Tracer, tracer))
   const seen = (kind: string): Seen => {
     const span = spans.find((span) => span.kind === kind)

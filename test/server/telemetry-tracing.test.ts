@@ -2,16 +2,12 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Queue, Redacted, Schema, Stream, Tracer } from "effect"
 import { NatsClient, NatsListener, NatsTracing, Subject, SubjectSchema } from "effect-nats"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 
 class Spans {
-  readonly all: Array<Tracer.NativeSpan> = []
-  readonly tracer: Tracer.Tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      this.all.push(span)
-      return span
-    }
-  })
+  private readonly kept = keepSpans()
+  readonly all: ReadonlyArray<Tracer.NativeSpan> = this.kept.spans
+  readonly tracer: Tracer.Tracer = this.kept.tracer
   named(name: string): Tracer.NativeSpan {
     const found = this.all.filter((span) => span.name === name)
     assert.lengthOf(found, 1, `${name} among ${this.all.map((span) => span.name).join(", ")}`)
