@@ -72,10 +72,10 @@ export interface EnvironmentInput {
 /** Secrets of which quotes may be a part, which nobody but the server knows. */
 const mayBeQuoted = /^(?:PASSWORD|TOKEN|TLS_PASSPHRASE)$/
 
-/** Whose readers find quotes by themselves, */
+/** Variables whose readers tell of quotes themselves. */
 const readsQuotes = /^(?:URL|NKEY_SEED|JWT|\w+_FILE)$/
 
-/** and those that take them, around the text of a file. */
+/** Variables with the text of a file, around which quotes do no harm. */
 const takesQuotes = /^(?:CREDS|TLS_CA|TLS_CERT|TLS_KEY)$/
 
 /** The texts of the variables that are set. Quotes that an env file has left are told, and taken off. */

@@ -64,12 +64,12 @@ export const readSecret = (
   readText(problems, path, Redacted.isRedacted(value) ? Redacted.value(value) : value, max, multiline)
 
 /** Of a text where no text belongs: its quotes may be those of the text, or of the JSON around it. */
-const ofText = (value: unknown, is: RegExp): string | undefined =>
+const ofText = (value: unknown, is?: RegExp): string | undefined =>
   typeof value !== "string"
     ? undefined
     : inQuotes(value)
     ? quotesProblem
-    : is.test(value)
+    : is?.test(value) === true
     ? "is text in place of what it says: write it without quotes"
     : undefined
 
@@ -117,7 +117,7 @@ export const readLiteral = <const A extends string>(
   literals.find((literal) => literal === value) ??
     problems.add(
       path,
-      ofText(value, /^$/) ?? `must be ${literals.map((literal) => JSON.stringify(literal)).join(" or ")}`
+      ofText(value) ?? `must be ${literals.map((literal) => JSON.stringify(literal)).join(" or ")}`
     )
 
 /** What others write for a time or a number without end. */
@@ -149,7 +149,7 @@ export const readDuration = (
   const why = isEndless(value) ? `: ${endless}` : ""
   if (duration === undefined) {
     const problem = `must be a duration, such as "5 seconds" or a number of milliseconds${others}${why}`
-    return problems.add(path, ofText(value, /^$/) ?? problem)
+    return problems.add(path, ofText(value) ?? problem)
   }
   const millis = Duration.toMillis(duration)
   if (!(millis > 0)) return problems.add(path, `must be more than zero${why}`)

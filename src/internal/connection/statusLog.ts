@@ -137,7 +137,7 @@ export class StatusLog {
     const sent = [...secrets].join(" and ")
     return this.warn(
       `${sent[0].toUpperCase()}${sent.slice(1)} went in clear to another machine (${
-        printable(server, 512)
+        printable(server, longest)
       }), and can be read on the way there: use tls:// or wss:// and a server with TLS, or, where this is meant, write \`tls.mode\` (NATS_TLS_MODE): "prefer" or "disable".`,
       { server, address }
     )

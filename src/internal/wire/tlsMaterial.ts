@@ -7,7 +7,8 @@ import * as Redacted from "effect/Redacted"
 import { TlsConfigInvalid } from "../../ConnectError.ts"
 import type { NatsTls } from "../../NatsTls.ts"
 import * as defaults from "../config/defaults.ts"
-import { inVariables } from "../config/environment.ts"
+import { inVariables, withPrefix } from "../config/environment.ts"
+import { options } from "../config/keys.ts"
 import { prefixOf } from "../config/origin.ts"
 import { parseCertificates, parseKey } from "../identity/pem.ts"
 import { lazyTls } from "./lazyTls.ts"
@@ -37,12 +38,14 @@ interface Pem {
   readonly text: string
 }
 
+type Material = "ca" | "cert" | "key"
+
 /** A setting as whoever wrote it calls it. */
-const named = (prefix: string | undefined, key: string): string =>
-  prefix === undefined ? `tls.${key}` : inVariables(prefix, "tls", `\`${key}\``)
+const named = (prefix: string | undefined, key: Material | `${Material}File`): string =>
+  prefix === undefined ? `tls.${key}` : withPrefix(prefix, options[`tls.${key}`][0])
 
 const readPem = (
-  option: "ca" | "cert" | "key",
+  option: Material,
   inline: string | undefined,
   path: string | undefined,
   prefix: string | undefined,
