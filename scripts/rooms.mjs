@@ -40,13 +40,13 @@ const doors = {
   "operations/closing.ts": "a stop that runs once and ends in time",
   "operations/ranges.ts": "what a number in an option may be",
   "operations/connectionOf.ts": "what a client's connection has and its service does not show",
-  "operations/sending.ts": "the error for a subject that is none",
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
   "identity/randomToken.ts": "names that must not be guessed",
   "protocol/headerNames.ts": "the names of the headers that are read or written",
-  "protocol/printable.ts": "text from outside, as it may be shown"
+  "protocol/printable.ts": "text from outside, as it may be shown",
+  "protocol/shown.ts": "names and texts from outside, as messages show them"
 }
 
 /** Core from the top down: root modules, and the rooms of `src/internal` with a slash. */

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { errorIn } from "../../internal/payload/serviceReply.ts"
 import { printable } from "../../internal/protocol/printable.ts"
+import { quoted } from "../../internal/protocol/shown.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type {
   EndpointInfo,
@@ -86,8 +87,6 @@ export const readAnswer = <A>(
 const mostWarnings = 10
 const longestName = 128
 
-const quoted = (name: string): string => printable(JSON.stringify(name), longestName)
-
 /** Tells of the answers to one search that are left out. */
 export class SkippedAnswers {
   private readonly subject: string
@@ -99,8 +98,8 @@ export class SkippedAnswers {
 
   add({ id, name, problem }: Unreadable): Effect.Effect<void> {
     if (++this.skipped > mostWarnings) return Effect.void
-    const whose = name === undefined ? "A service" : `The service ${quoted(name)}`
-    const which = id === undefined ? "" : ` with the id ${quoted(id)}`
+    const whose = name === undefined ? "A service" : `The service ${quoted(name, longestName)}`
+    const which = id === undefined ? "" : ` with the id ${quoted(id, longestName)}`
     return this.warn(`${whose}${which} gave an answer to ${this.subject} that is left out: ${problem}`, {
       ...(name === undefined ? {} : { service: printable(name, longestName) }),
       ...(id === undefined ? {} : { id: printable(id, longestName) })

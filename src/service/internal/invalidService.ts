@@ -3,10 +3,7 @@
  * exports it.
  */
 import * as Schema from "effect/Schema"
-import { printable } from "../../internal/protocol/printable.ts"
-
-/** Escapes make a text longer. */
-const shown = (text: string): string => printable(JSON.stringify(text), 256)
+import { quoted, shownProblem } from "../../internal/protocol/shown.ts"
 
 /**
  * A service that cannot be served, called or searched for as it is described. Nothing was subscribed or sent.
@@ -24,9 +21,9 @@ export class InvalidService extends Schema.TaggedError<InvalidService>()("Invali
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The service ${shown(this.service)} cannot be used: its ${this.what} ${
-      shown(this.given)
-    } is invalid: ${this.problem}.`
+    return `The service ${quoted(this.service)} cannot be used: its ${this.what} ${quoted(this.given)} is invalid: ${
+      shownProblem(this.problem)
+    }.`
   }
   get isRetryable(): boolean {
     return false

@@ -18,7 +18,7 @@ import { asPart, describePart, logEnd, noteEnd, noteStopping, Within } from "../
 import { allOrNothing, handOver, stopOnce } from "../../internal/operations/closing.ts"
 import { connectionOf } from "../../internal/operations/connectionOf.ts"
 import { highestCode, impossibleCodes } from "../../internal/payload/serviceReply.ts"
-import { printable } from "../../internal/protocol/printable.ts"
+import { quoted } from "../../internal/protocol/shown.ts"
 import { meterEndpoint } from "../../internal/telemetry/serviceMetrics.ts"
 import { isTraced } from "../../internal/telemetry/tracing.ts"
 import { NatsClient, type Subscription } from "../../NatsClient.ts"
@@ -67,7 +67,7 @@ const warnOfCodes = (service: string, { name, rpc }: Contract.EndpointContract):
     typeof code === "number"
       ? String(code)
       : typeof code === "string"
-      ? printable(JSON.stringify(code), 32)
+      ? quoted(code, 32)
       : `of type ${typeof code}`
   )
   return codes.length === 0 ? Effect.void : Effect.annotateLogs(
