@@ -14,6 +14,7 @@ import { TestNatsServer } from "effect-nats/testing"
 import { inspect } from "node:util"
 import { keepSpans } from "../fixtures/keptSpans.ts"
 import { rawConnect } from "../fixtures/rawClient.ts"
+import { keepLines } from "../fixtures/rendered.ts"
 
 // Nothing that a protocol line cannot carry: no blank, no line break of its own.
 const nasty = "\u001b]0;PWNED\u0007\u001b[2J\u0085\u009b\u2028\u2029\u202e\u2066\u007f"
@@ -35,15 +36,10 @@ const clean = (text: string, what: string, longest = 16 * 1024): void => {
 const makeLog = () => {
   const lines: Array<string> = []
   const loud = Deferred.makeUnsafe<void>()
-  const logger = (format: Logger.Logger<unknown, unknown>) =>
-    Logger.make((options) => {
-      const line = format.log(options)
-      lines.push(typeof line === "string" ? line : inspect(line, { depth: null, maxStringLength: null }))
-      Effect.runSync(Deferred.succeed(loud, undefined))
-    })
-  const layer = Logger.layer(
-    [Logger.formatSimple, Logger.formatLogFmt, Logger.formatJson, Logger.formatStructured].map(logger)
-  )
+  const layer = Logger.layer(keepLines((line) => {
+    lines.push(typeof line === "string" ? line : inspect(line, { depth: null, maxStringLength: null }))
+    Effect.runSync(Deferred.succeed(loud, undefined))
+  }))
   return { lines, layer, heard: Deferred.await(loud) }
 }
 
