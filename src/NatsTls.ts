@@ -26,7 +26,8 @@ import { decodeTls, encodeTls } from "./internal/config/tls.ts"
 import type { Secret } from "./NatsAuth.ts"
 
 /**
- * TLS settings, decoded. Its fields are those of `Input`, with the defaults applied.
+ * TLS settings, decoded. Its fields are those of `Input`, with the defaults applied, but for a `mode` that nothing says: it is
+ * absent, and works as `"prefer"`.
  *
  * @category models
  * @since 0.1.0
