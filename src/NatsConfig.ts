@@ -370,7 +370,7 @@ export const decode = (input: unknown, source = "options"): Effect.Effect<NatsCo
  * @since 0.1.0
  */
 export interface EnvironmentOptions {
-  /** What every name begins with, before an underscore. Default `NATS`. */
+  /** What every name begins with, before an underscore, with that or without. Default `NATS`. */
   readonly prefix?: string | undefined
 }
 

@@ -308,8 +308,12 @@ describe("a configuration of the environment", () => {
 
   it.effect("has the prefix that is asked for", () =>
     Effect.gen(function*() {
-      const config = yield* fromEnv({ ORDERS_NATS_URL: "nats://a", NATS_URL: "nats://b" }, "ORDERS_NATS")
-      assert.strictEqual(config.servers[0].host, "a")
+      for (const prefix of ["ORDERS_NATS", "ORDERS_NATS_"]) {
+        const config = yield* fromEnv({ ORDERS_NATS_URL: "nats://a", NATS_URL: "nats://b" }, prefix)
+        assert.strictEqual(config.servers[0].host, "a")
+        const error = yield* Effect.flip(fromEnv({ ORDERS_NATS_URL: "a:0" }, prefix))
+        assert.match(error.message, /\(environment ORDERS_NATS_\*\) is invalid: ORDERS_NATS_URL: has a port/)
+      }
     }))
 
   it.effect("has a header for each line of one, of blanks and colons those of the value", () =>
@@ -337,8 +341,11 @@ describe("a configuration of the environment", () => {
       "NATS_TOKEN"
     ]],
     ["half a way to authenticate", { NATS_USER: "j" }, ["NATS_PASSWORD: is missing"]],
-    ["credentials in the URL too", { NATS_URL: "nats://a:b@c", NATS_TOKEN: "t" }, [
-      "clashes with the user info in NATS_URL"
+    ["credentials in the URL too", { NATS_URL: "nats://a:b@c", NATS_USER: "a", NATS_PASSWORD: "b" }, [
+      "NATS_USER, NATS_PASSWORD: clashes with the user info in NATS_URL: give the credentials in one place."
+    ]],
+    ["credentials of a server of their own", { NATS_URL: "nats://a:b@c,nats://d:e@f" }, [
+      "NATS_URL[1]: has other user info than another server: give the credentials once, as NATS_USER and NATS_PASSWORD, or NATS_TOKEN."
     ]],
     ["a certificate without a key", { NATS_TLS_CERT_FILE: "/c" }, [
       "NATS_TLS_CERT_FILE: needs its private key: set NATS_TLS_KEY or NATS_TLS_KEY_FILE"
@@ -350,6 +357,9 @@ describe("a configuration of the environment", () => {
       "NATS_TLS_CA_FILE: requires TLS and clashes with ws:// in NATS_URL: use wss://"
     ]],
     ["a header without its value", { NATS_WEBSOCKET_HEADERS: "cookie: a=b\\nauthorization" }, [
+      "NATS_WEBSOCKET_HEADERS: must have a value for each name"
+    ]],
+    ["headers as JSON", { NATS_WEBSOCKET_HEADERS: "{\"cookie\":\"a=b\"}" }, [
       "NATS_WEBSOCKET_HEADERS: must have a value for each name"
     ]],
     ["a header twice", { NATS_WEBSOCKET_HEADERS: "cookie: a=b\ncookie: c=d" }, [

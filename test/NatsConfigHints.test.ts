@@ -114,6 +114,13 @@ describe("a key of another client", () => {
     assert.deepStrictEqual(problems.map(([, problem]) => problem.includes("`")), [true, false, true, false])
   })
 
+  it("is one of twenty that are told one by one", () => {
+    const many = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`bogus${"x".repeat(i)}`, 1]))
+    const problems = problemsOf(many)
+    assert.lengthOf(problems, 21)
+    assert.deepStrictEqual(problems[20], ["", "the configuration has more than 20 keys that are not known"])
+  })
+
   it("is shown without what moves a cursor or forges a line", () => {
     const [[path, problem]] = problemsOf({ "ser\u001b[2Jvers\n": "a" })
     assert.strictEqual(path, "ser\\u001b[2Jvers\\n")

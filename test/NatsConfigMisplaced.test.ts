@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isPath } from "../src/internal/config/misplaced.ts"
-import { identity } from "./fixtures/identity.ts"
+import { credsText, identity } from "./fixtures/identity.ts"
 import { renderedExit } from "./fixtures/rendered.ts"
 
 type Problem = readonly [path: string, problem: string]
@@ -101,7 +101,20 @@ describe("a path in place of what is in the file", () => {
     })
   }
 
+  it.effect("is not base64 of what is in it, which is told as that", () =>
+    Effect.gen(function*() {
+      const base64 = (text: string) => Buffer.from(text).toString("base64")
+      const word = /^is unusable: it is base64 of the text and not the text itself/
+      for (const [name, text] of [["NKEY_SEED", john.seed], ["TLS_CA", "-----BEGIN CERTIFICATE-----\nMII"]]) {
+        const [[path, problem], ...more] = yield* inVariables({ [`NATS_${name}`]: base64(text) })
+        assert.deepStrictEqual([path, more], [`NATS_${name}`, []])
+        assert.match(problem, word)
+      }
+    }))
+
   it("is not what a content is, or a secret with a mistake in it", () => {
+    // A key without its lines, as base64 of DER is.
+    assert.isFalse(isPath(`MI${"A".repeat(50)}/${"b".repeat(50)}`))
     const mistaken = john.seed.slice(0, -1)
     const base64 = Buffer.from(john.seed).toString("base64")
     for (
@@ -245,7 +258,14 @@ describe("a value of another kind", () => {
       /a number: write it in quotes/
     ],
     ["text for a boolean", { noEcho: "true" }, "noEcho", /write it without quotes/],
-    ["text for a number", { maxPingOut: "3" }, "maxPingOut", /write it without quotes/]
+    ["text for a number", { maxPingOut: "3" }, "maxPingOut", /write it without quotes/],
+    ["no pings", { maxPingOut: 0 }, "maxPingOut", /from 1 to 1000: pings cannot be turned off$/],
+    [
+      "no buffer",
+      { whileDisconnected: { buffer: 0 } },
+      "whileDisconnected.buffer",
+      /: for none write `whileDisconnected: "fail"`$/
+    ]
   ]
   for (const [name, input, path, expected] of faults) {
     it(`that is ${name} is refused with what to write`, () => {
@@ -254,6 +274,43 @@ describe("a value of another kind", () => {
       assert.match(problem, expected)
     })
   }
+})
+
+describe("what is not seen, or stands behind a value", () => {
+  const unseen = "begins with a byte order mark (U+FEFF), as some editors write before a text: remove it"
+  const comment = "has a comment behind it, as some env files keep them: remove it"
+  const blank = "begins or ends with white space: remove it"
+  const variables: ReadonlyArray<readonly [name: string, text: string, problem: string]> = [
+    ["TOKEN", "\uFEFFc4n4ry", unseen],
+    ["NAME", "\uFEFForders", unseen],
+    ["NKEY_SEED", `\uFEFF${john.seed}`, unseen],
+    ["TOKEN", "c4n4ry\r\n", "ends with a line break: remove it"],
+    ["NKEY_SEED", `${john.seed}\n`, "ends with a line break: remove it"],
+    ["CREDS_FILE", "/run/c4n4ry\n", "ends with a line break: remove it"],
+    ["TOKEN", "c4n4ry\nc4n4ry\n", "must not have control characters, line breaks among them"],
+    ["URL", "nats://a:4222 # c4n4ry", comment],
+    ["URL", "nats://u:c4n4ry@a:4222 #the first", comment],
+    ["BANNER", "false # c4n4ry", comment],
+    ["MAX_PING_OUT", "3 # c4n4ry", comment],
+    ["CONNECT_TIMEOUT", "5 seconds # c4n4ry", comment],
+    ["TLS_MODE", "require # c4n4ry", comment],
+    ["CREDS_FILE", " ", blank],
+    ["CREDS_FILE", "/run/c4n4ry ", blank],
+    ["TLS_CA_FILE", "\t/run/c4n4ry", blank]
+  ]
+  for (const [name, text, problem] of variables) {
+    it.effect(`is told: NATS_${name} is ${JSON.stringify(text.replace(john.seed, "a seed"))}`, () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* inVariables({ [`NATS_${name}`]: text }), [[`NATS_${name}`, problem]])
+      }))
+  }
+
+  it.effect("is a part of a password and a name, and a mark is none in the text of a file", () =>
+    Effect.gen(function*() {
+      const env = { NATS_USER: "a # b", NATS_PASSWORD: "c # d", NATS_NAME: "e # f", NATS_URL: "\uFEFFnats://a" }
+      assert.deepStrictEqual(yield* inVariables(env), [])
+      assert.deepStrictEqual(yield* inVariables({ NATS_CREDS: `\uFEFF${credsText(jwt, john.seed)}` }), [])
+    }))
 })
 
 describe("what has no end", () => {

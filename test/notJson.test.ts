@@ -59,6 +59,11 @@ describe("a file that is no JSON", () => {
       utf16("\uFEFF"),
       ": it is UTF-16 text, as PowerShell writes with >: save it as UTF-8 (Set-Content -Encoding utf8)"
     ],
+    [
+      "JSON with a line as TOML has them",
+      "{\nc4n4ry = 4222\n}",
+      "line 2, column 1, where a key in double quotes must stand"
+    ],
     ["JSON that is broken", "{ \"c4n4ry\" 5 }", "column 12, where a colon must stand"]
   ]
   for (const [name, text, end] of cases) {

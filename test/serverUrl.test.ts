@@ -80,7 +80,7 @@ describe("a server's URL", () => {
     ["NATS_URL=nats://a:4222", /the name of a variable and "="/],
     ["nats://${NATS_HOST}:4222", /a placeholder/],
     ["nats://$NATS_HOST", /a placeholder/],
-    ["nats://{{ .Values.host }}:4222", /a placeholder|white space/],
+    ["nats://{{ .Values.host }}:4222", /a placeholder/],
     ["nats://<host>:4222", /a placeholder/],
     ["nats://undefined:4222", /"undefined", "null" or "NaN" for its host or port/],
     ["nats://null", /for its host or port/],

@@ -4,8 +4,12 @@ import { ConnectError, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { generateKeyPairSync } from "node:crypto"
+import * as fs from "node:fs"
 import { keysOf, options } from "../src/internal/config/keys.ts"
+import { noteVariables } from "../src/internal/config/origin.ts"
 import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
+import { directory } from "./fixtures/directory.ts"
 
 const env = { NATS_TLS_CA_FILE: "/no/ca.pem", ORDERS_NATS_TLS_CA_FILE: "/no/ca.pem", NATS_URL: "nats://127.0.0.1:1" }
 const withEnv = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -25,6 +29,31 @@ describe("TlsConfigInvalid", () => {
         const error = yield* withEnv(Effect.scoped(Effect.flip(Layer.build(layer))))
         assert.strictEqual(error.message, `${name} ${words}`)
       }
+    }))
+
+  it.effect("of a key that is encrypted asks for the variable of its passphrase", () =>
+    Effect.gen(function*() {
+      const key = generateKeyPairSync("ed25519").privateKey.export({
+        type: "pkcs8",
+        format: "pem",
+        cipher: "aes-256-cbc",
+        passphrase: "open sesame"
+      })
+      const inFile = `${yield* directory}/key.pem`
+      fs.writeFileSync(inFile, key, { mode: 0o600 })
+      const { tls } = yield* Effect.provideService(
+        NatsConfig.fromEnv(),
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromEnv({ env: { NATS_TLS_CERT_FILE: inFile, NATS_TLS_KEY_FILE: inFile } })
+      )
+      const word = "it is encrypted and there is no passphrase: set"
+      const ofKey = { ...tls, certFile: undefined }
+      assert.include((yield* Effect.flip(resolveTls(ofKey))).message, `${word} \`tls.passphrase\``)
+      noteVariables(ofKey, "NATS")
+      assert.strictEqual(
+        (yield* Effect.flip(resolveTls(ofKey))).message,
+        `NATS_TLS_KEY_FILE (${inFile}) is unusable: ${word} NATS_TLS_PASSPHRASE.`
+      )
     }))
 
   it.effect("of options names them, whatever was read from variables before", () =>

@@ -15,7 +15,9 @@ const variables: ReadonlyArray<readonly [name: string, option: string, kind: Kin
 /** All names without their prefix. */
 export const names: ReadonlyArray<string> = variables.map(([name]) => name)
 
-export const withPrefix = (prefix: string, name: string): string => (prefix === "" ? name : `${prefix}_${name}`)
+/** A prefix that has its underscore already gets no other one. */
+export const withPrefix = (prefix: string, name: string): string =>
+  prefix === "" ? name : prefix.endsWith("_") ? `${prefix}${name}` : `${prefix}_${name}`
 
 /** The words that Effect's `Config.Boolean` takes. */
 const booleans: ReadonlyMap<string, boolean> = new Map([
@@ -33,7 +35,9 @@ const headersOf = (text: string): unknown => {
     line
   ) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()])
   const names = new Set(headers.map(([name]) => name))
-  return lines.every((line) => line.includes(":")) && names.size === lines.length ? Object.fromEntries(headers) : text
+  // JSON, for one, has colons, too.
+  const areHeaders = !text.trimStart().startsWith("{") && lines.every((line) => line.includes(":"))
+  return areHeaders && names.size === lines.length ? Object.fromEntries(headers) : text
 }
 
 const convert = (kind: Kind, text: string): unknown => {
@@ -67,6 +71,8 @@ export interface EnvironmentInput {
   readonly input: Readonly<Record<string, unknown>>
   /** Clashes between variables, which the input cannot show. */
   readonly problems: ReadonlyArray<Problem>
+  /** The variables of `auth` that are set, in words. */
+  readonly credentials: string
 }
 
 /** Secrets of which quotes may be a part, which nobody but the server knows. */
@@ -160,14 +166,18 @@ export const fromVariables = (
   if (root["reconnect"] === true) {
     root["reconnect"] = {}
   }
-  return { input: root, problems }
+  const ofAuth = variables.flatMap(([name, option]) => option.startsWith("auth.") && set.has(name) ? [name] : [])
+  return { input: root, problems, credentials: list(ofAuth) }
 }
 
 const byOption: ReadonlyMap<string, string> = new Map(variables.map(([name, option]) => [option, name]))
 
 /** A problem of the input, told of the variables that it was made of. */
-export const toVariables = (prefix: string) => ({ path, problem }: Problem): Problem => {
+export const toVariables = (prefix: string, credentials: string) => ({ path, problem }: Problem): Problem => {
   const [section, key, ...rest] = path
+  if (section === "auth" && key === undefined) {
+    return { path: [credentials], problem: inVariables(prefix, section, problem) }
+  }
   const variable = byOption.get(`${section}.${key}`)
   const whole = byOption.get(String(section))
   return {
@@ -180,12 +190,16 @@ export const toVariables = (prefix: string) => ({ path, problem }: Problem): Pro
   }
 }
 
-/** Options that a text names in backticks, as variables: `caFile`, `reconnect: false`, and a form of `auth`. */
+/** Options that a text names in backticks, as variables: `caFile`, `reconnect: false`, `auth`, and a form of it. */
 export const inVariables = (prefix: string, section: string, text: string): string =>
   text.replace(/`\{ _tag: "(\w+)"[^`]*\}`/g, (form: string, tag: string) => {
     const method = methods.find(([known]) => known === tag)
     return method === undefined ? form : method[1].map((name) => withPrefix(prefix, name)).join(" and ")
-  }).replace(/`(?:tls\.)?([A-Za-z]+)(?:: "?(\w+)"?)?`/g, (quoted: string, word: string, value: string | undefined) => {
-    const name = byOption.get(`${section}.${word}`) ?? byOption.get(word)
-    return name === undefined ? quoted : `${withPrefix(prefix, name)}${value === undefined ? "" : `=${value}`}`
-  })
+  }).replace(
+    /`auth`/g,
+    () => `${withPrefix(prefix, "USER")} and ${withPrefix(prefix, "PASSWORD")}, or ${withPrefix(prefix, "TOKEN")}`
+  )
+    .replace(/`(?:tls\.)?([A-Za-z]+)(?:: "?(\w+)"?)?`/g, (quoted: string, word: string, value: string | undefined) => {
+      const name = byOption.get(`${section}.${word}`) ?? byOption.get(word)
+      return name === undefined ? quoted : `${withPrefix(prefix, name)}${value === undefined ? "" : `=${value}`}`
+    })

@@ -3,7 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
-import { inQuotes, pathProblem, quotesProblem } from "./misplaced.ts"
+import { commentProblem, hasComment, inQuotes, pathProblem, quotesProblem } from "./misplaced.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 
 export const has = {
@@ -36,6 +36,10 @@ export const readText = (
   if (value === "") return problems.add(path, "must not be empty")
   if (value.length > max) return problems.add(path, `must have at most ${max} characters`)
   if (!value.isWellFormed()) return problems.add(path, "must be well-formed Unicode")
+  // Nobody sees it, and it would be sent. In a document it is known for what it is.
+  if (!multiline && value.startsWith("\uFEFF")) {
+    return problems.add(path, "begins with a byte order mark (U+FEFF), as some editors write before a text: remove it")
+  }
   if (multiline ? documentControl.test(value) : control.test(value)) {
     return problems.add(
       path,
@@ -69,6 +73,8 @@ const ofText = (value: unknown, is?: RegExp): string | undefined =>
     ? undefined
     : inQuotes(value)
     ? quotesProblem
+    : hasComment(value)
+    ? commentProblem
     : is?.test(value) === true
     ? "is text in place of what it says: write it without quotes"
     : undefined

@@ -16,6 +16,12 @@ export const unquoted = (text: string): string => text.trim().slice(1, -1)
 /** Docker's env files, for one, keep them. */
 export const quotesProblem = "stands in quotes, which count as a part of it, as some env files keep them: remove them"
 
+/** Only where nothing that is right has white space in it. */
+export const hasComment = (text: string): boolean => /\s#/.test(text)
+
+/** Docker's env files, for one, keep those that stand behind a value. */
+export const commentProblem = "has a comment behind it, as some env files keep them: remove it"
+
 /** From a root or a home, relative to where one is, with a variable before it, of Windows, or as a URL. */
 const rooted = /^(?:file:|~[\w.-]*[/\\]|\.{0,2}[/\\]|[A-Za-z]:[/\\]|\$\{?\w+\}?[/\\]|%\w+%[/\\])/
 
@@ -47,7 +53,9 @@ export const pathProblem = (text: string, inline: string): string | undefined =>
   if (inQuotes(path)) return quotesProblem
   if (path.startsWith("file:")) return "must be a path, and is a URL: leave out file://"
   if (/^~[\w.-]*[/\\]/.test(path)) return "begins with \"~\", which only a shell understands: write the whole path"
-  return /^\$\{?\w+\}?[/\\]|^%\w+%[/\\]/.test(path)
-    ? "begins with a variable, which only a shell fills in: write the whole path"
-    : undefined
+  if (/^\$\{?\w+\}?[/\\]|^%\w+%[/\\]/.test(path)) {
+    return "begins with a variable, which only a shell fills in: write the whole path"
+  }
+  // A line break is told as one.
+  return /^[ \t]|[ \t]$/.test(text) ? "begins or ends with white space: remove it" : undefined
 }

@@ -2,7 +2,7 @@
  * What a text is that stands where a URL must and is none: as templates, env files and other lists leave it. Nothing of the
  * text is shown: it may have a password in it, wherever one stops and starts.
  */
-import { inQuotes, quotesProblem } from "./misplaced.ts"
+import { commentProblem, hasComment, inQuotes, quotesProblem } from "./misplaced.ts"
 
 /** A whole text, before it is split at its commas. */
 export const listProblem = (text: string): string | undefined => {
@@ -26,12 +26,13 @@ export const urlProblem = (text: string): string | undefined => {
   if (/:\/\/.*:\/\//s.test(text)) {
     return "has a URL inside it: a template was given a whole URL for its host or port, as Kubernetes sets NATS_PORT to one"
   }
-  if (/\s/.test(place)) return `has white space in its host: remove it, or ${separated}`
-  if (/^(?:nats|tls|wss?)(?::\/|\/\/|:(?!\d*$))/i.test(text) && !text.includes("://")) {
-    return "has a scheme without \"://\" behind it: write it as in nats://host:4222"
+  if (/\$[({A-Z_]|\{\{|<.*>|%[A-Z_]+%/i.test(place)) {
+    return "has a placeholder in its host or port that nothing has filled in"
   }
-  return /\$[({A-Z_]|\{\{|<.*>|%[A-Z_]+%/i.test(place)
-    ? "has a placeholder in its host or port that nothing has filled in"
+  if (hasComment(text)) return commentProblem
+  if (/\s/.test(place)) return `has white space in its host: remove it, or ${separated}`
+  return /^(?:nats|tls|wss?)(?::\/|\/\/|:(?!\d*$))/i.test(text) && !text.includes("://")
+    ? "has a scheme without \"://\" behind it: write it as in nats://host:4222"
     : undefined
 }
 

@@ -32,9 +32,12 @@ export const environment = (prefix: string): Config.Config<Result.Result<NatsCon
     unread(prefix)
   ]).pipe(
     Config.map(([texts, others]) => {
-      const { input, problems } = fromVariables(prefix, (name) => texts[names.indexOf(name)])
+      const { credentials, input, problems } = fromVariables(prefix, (name) => texts[names.indexOf(name)])
       const decoded = decodePlain(input, decodeConfig)
-      const found = [...problems, ...(decoded._tag === "Failure" ? decoded.failure.map(toVariables(prefix)) : [])]
+      const found = [
+        ...problems,
+        ...(decoded._tag === "Failure" ? decoded.failure.map(toVariables(prefix, credentials)) : [])
+      ]
       const result = found.length === 0 ? decoded : Result.fail([...found, ...unreadProblems(prefix, others)])
       return { result, hint: others.length === 0 ? undefined : unreadText(prefix, others) }
     }),
