@@ -122,10 +122,12 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         }))
     }
 
-    it.effect("reads answers without a type, of a later version, and without what can be empty", () =>
+    it.effect("reads answers without a type, of a later version, behind a byte order mark, and without what can be empty", () =>
       Effect.gen(function*() {
-        for (const type of [undefined, null, "io.nats.micro.v2.stats_response"]) {
-          const { result, warnings } = yield* statsOf(JSON.stringify({ id: 7, name: "theirs", type }))
+        const types = [undefined, null, "io.nats.micro.v2.stats_response", "io.nats.micro.v1.STATS_response"]
+        for (const [index, type] of types.entries()) {
+          const mark = index === 0 ? "\uFEFF" : ""
+          const { result, warnings } = yield* statsOf(mark + JSON.stringify({ id: 7, name: "theirs", type }))
           assert.deepStrictEqual(warnings, [])
           assert.deepStrictEqual(result, [
             { type: statsType, name: "theirs", id: "7", version: "", metadata: {}, started: "", endpoints: [] }

@@ -122,7 +122,8 @@ class Unfit extends Error {}
 
 const jsonOf = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    // Some writers of .NET and Java begin with a byte order mark.
+    return JSON.parse(text.startsWith("\uFEFF") ? text.slice(1) : text)
   } catch {
     return undefined
   }
