@@ -381,9 +381,12 @@ export class ServiceError extends TaggedError<ServiceError>()("ServiceError", {
   description: Schema.String
 }) {
   override get message(): string {
-    return `The service on ${quoted(this.subject)} answered with error ${
-      this.codeText === undefined ? this.code : printable(this.codeText, 64)
-    } (${quoted(this.description, 1024)}): correct the request, or see the service's log.`
+    const code = this.codeText === undefined ? this.code : printable(this.codeText, 64)
+    return `The service on ${quoted(this.subject)} answered with ${
+      code === 0 ? "an error without a code" : `error ${code}`
+    }${
+      this.description === "" ? "" : ` (${quoted(this.description, 1024)})`
+    }: correct the request, or see the service's log.`
   }
   /**
    * The payload of the reply as text, cut at 64 KiB, and empty where there was none. No message or JSON of the error has it.

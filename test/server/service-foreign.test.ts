@@ -79,6 +79,17 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }).pipe(Effect.scoped, Effect.provide(client, { local: true })))
   }
 
+  it("an error is told with what the service told of it, and no more", () => {
+    const words = (fields: { code: number; codeText?: string; description: string }): string =>
+      new NatsError.ServiceError({ subject: "a", ...fields }).message.replace(/:[^:]*$/, "")
+    const service = "The service on \"a\" answered with"
+    assert.strictEqual(words({ code: 404, description: "gone" }), `${service} error 404 ("gone")`)
+    assert.strictEqual(words({ code: 7, codeText: "007", description: "" }), `${service} error 007`)
+    assert.strictEqual(words({ code: 0, codeText: "BAD", description: "gone" }), `${service} error BAD ("gone")`)
+    assert.strictEqual(words({ code: 0, description: "gone" }), `${service} an error without a code ("gone")`)
+    assert.strictEqual(words({ code: 0, description: "" }), `${service} an error without a code`)
+  })
+
   const empty: ReadonlyArray<readonly [what: string, success: Schema.Top, read: unknown]> = [
     ["Void", Schema.Void, { value: undefined }],
     ["UndefinedOr", Schema.UndefinedOr(Schema.String), { value: undefined }],
