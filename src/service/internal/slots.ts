@@ -29,9 +29,8 @@ export class Slots {
     })
   })
 
-  /** There are slots for all from now on: who waits goes on. */
+  /** Who waits goes on, without a slot: nobody takes one any more. */
   open(): void {
-    this.free = Infinity
     const waiting = this.waiting
     this.waiting = []
     for (const resume of waiting) resume()
