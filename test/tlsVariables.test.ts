@@ -1,15 +1,19 @@
-/** Errors of TLS settings that came from variables name the variables. */
+/** What is said of credentials and TLS settings that came from variables names the variables. */
 import { assert, describe, it } from "@effect/vitest"
 import { ConnectError, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Result from "effect/Result"
 import { generateKeyPairSync } from "node:crypto"
 import * as fs from "node:fs"
 import { keysOf, options } from "../src/internal/config/keys.ts"
 import { noteVariables } from "../src/internal/config/origin.ts"
+import { resolveCredentials } from "../src/internal/wire/credentials.ts"
 import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
 import { directory } from "./fixtures/directory.ts"
+import { credsText, identity } from "./fixtures/identity.ts"
 
 const env = { NATS_TLS_CA_FILE: "/no/ca.pem", ORDERS_NATS_TLS_CA_FILE: "/no/ca.pem", NATS_URL: "nats://127.0.0.1:1" }
 const withEnv = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -61,6 +65,37 @@ describe("TlsConfigInvalid", () => {
       yield* withEnv(NatsConfig.fromEnv())
       const { tls } = yield* NatsConfig.decode({ tls: { caFile: "/no/ca.pem" } })
       assert.strictEqual((yield* Effect.flip(resolveTls(tls))).message, `tls.caFile ${words}`)
+    }))
+})
+
+describe("credentials of variables", () => {
+  it.live("are called by them, in errors and in the warning of a file", () =>
+    Effect.gen(function*() {
+      const john = identity(1)
+      const file = `${yield* directory}/john.creds`
+      fs.writeFileSync(file, john.seed)
+      fs.chmodSync(file, 0o644)
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => lines.push(String(message)))
+      const resolved = (variables: Record<string, string>) =>
+        Effect.flatMap(
+          Effect.provideService(
+            NatsConfig.fromEnv({ prefix: "ORDERS" }),
+            ConfigProvider.ConfigProvider,
+            ConfigProvider.fromEnv({ env: variables })
+          ),
+          ({ auth }) => Effect.result(resolveCredentials(auth))
+        )
+      const old = john.jwt({ exp: 1_000_000_000 })
+      const words = (result: Result.Result<unknown, { readonly message: string }>): string =>
+        Result.isFailure(result) ? result.failure.message : ""
+      assert.include(words(yield* resolved({ ORDERS_JWT: old, ORDERS_NKEY_SEED: john.seed })), " from ORDERS_JWT ")
+      assert.include(words(yield* resolved({ ORDERS_CREDS: credsText(old, john.seed) })), " from ORDERS_CREDS ")
+      yield* Effect.provide(resolved({ ORDERS_CREDS_FILE: file }), Logger.layer([logger]))
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], `${file} (ORDERS_CREDS_FILE) holds a secret`)
+      const given = yield* NatsConfig.decode({ auth: { _tag: "Jwt", jwt: old, seed: john.seed } })
+      assert.include(words(yield* Effect.result(resolveCredentials(given.auth))), " from auth.jwt ")
     }))
 })
 

@@ -10,6 +10,7 @@ import { decodeUserSeed, userKey } from "../identity/nkey.ts"
 import { has, readPath, readSecret, readText } from "./fields.ts"
 import { keysOf } from "./keys.ts"
 import { contentProblem, isPath } from "./misplaced.ts"
+import { noteVariables, prefixOf } from "./origin.ts"
 import { kindOf, type Path, type Problems } from "./problems.ts"
 import { type Fields, nearest, readRecord, type Section } from "./record.ts"
 
@@ -253,7 +254,10 @@ export const decodeAuth = (problems: Problems, path: Path, input: unknown): Nats
   const before = problems.list.length
   const fields = readRecord(problems, path, input, section)
   if (fields === undefined || (fields.size === 0 && problems.list.length > before)) return undefined
-  return fields.has("_tag") ? decodeTagged(problems, path, fields) : decodeUntagged(problems, path, fields)
+  const auth = fields.has("_tag") ? decodeTagged(problems, path, fields) : decodeUntagged(problems, path, fields)
+  const prefix = prefixOf(input)
+  if (auth !== undefined && prefix !== undefined) noteVariables(auth, prefix)
+  return auth
 }
 
 export const encodeAuth = (auth: NatsAuth): Encoded => {

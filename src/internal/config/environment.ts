@@ -161,8 +161,10 @@ export const fromVariables = (
       root[section] = fields
     }
   }
-  const tls = root["tls"] ??= {}
-  if (typeof tls === "object" && tls !== null) noteVariables(tls, prefix)
+  root["tls"] ??= {}
+  for (const section of [root["auth"], root["tls"]]) {
+    if (typeof section === "object" && section !== null) noteVariables(section, prefix)
+  }
   if (root["reconnect"] === true) {
     root["reconnect"] = {}
   }

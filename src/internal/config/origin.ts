@@ -1,13 +1,13 @@
 /**
- * Where `tls` came from, for errors that come later: they name the variables that are to be changed.
+ * Where `auth` and `tls` came from, for what is said later: it names the variables that are to be changed.
  */
 
 // Beside the settings: they are the same ones wherever they came from.
 const prefixes = new WeakMap<object, string>()
 
-/** `tls` is made of variables with this prefix. */
-export const noteVariables = (tls: object, prefix: string): void => void prefixes.set(tls, prefix)
+/** These are made of variables with this prefix. */
+export const noteVariables = (settings: object, prefix: string): void => void prefixes.set(settings, prefix)
 
-/** The prefix of the variables that `tls` is made of, if it is of variables. */
-export const prefixOf = (tls: unknown): string | undefined =>
-  typeof tls === "object" && tls !== null ? prefixes.get(tls) : undefined
+/** The prefix of the variables that these are made of, if they are of variables. */
+export const prefixOf = (settings: unknown): string | undefined =>
+  typeof settings === "object" && settings !== null ? prefixes.get(settings) : undefined

@@ -11,6 +11,8 @@ import type { AuthSource, NatsAuth } from "../../NatsAuth.ts"
 import { checkCreds, decodeAuth } from "../config/auth.ts"
 import { decodePlain } from "../config/codec.ts"
 import * as defaults from "../config/defaults.ts"
+import { inVariables } from "../config/environment.ts"
+import { prefixOf } from "../config/origin.ts"
 import { decodeJwt } from "../identity/jwt.ts"
 import { formatPath } from "../payload/formatPath.ts"
 import { readSecretFile } from "./secretFile.ts"
@@ -80,13 +82,16 @@ const fromCreds = (
 
 /**
  * What a dial sends. Reads a creds file once, so that a rotation cannot mix two files, for at most `timeout`. `source` is
- * what errors call the place of an inline value.
+ * what errors call the place of an inline value; those of variables are called by them.
  */
 export const resolveCredentials = (
   auth: NatsAuth,
   timeout: Duration.Duration = defaults.config.connectTimeout,
   source = "auth"
 ): Effect.Effect<Credentials, CredentialsError> => {
+  const prefix = prefixOf(auth)
+  const named = (key: string): string =>
+    prefix === undefined ? `${source}.${key}` : inVariables(prefix, "auth", `\`${key}\``)
   switch (auth._tag) {
     case "Anonymous":
       return Effect.succeed({ method: "Anonymous", source })
@@ -95,24 +100,24 @@ export const resolveCredentials = (
     case "Token":
       return Effect.succeed({ method: "Token", token: auth.token, source })
     case "NKey":
-      return Effect.succeed({ method: "NKey", seed: auth.seed, source: `${source}.seed` })
+      return Effect.succeed({ method: "NKey", seed: auth.seed, source: named("seed") })
     case "Jwt": {
       const claims = decodeJwt(Redacted.value(auth.jwt))
       return typeof claims === "string"
-        ? Effect.fail(new CredentialsInvalid({ method: "Jwt", source: `${source}.jwt`, problem: claims }))
+        ? Effect.fail(new CredentialsInvalid({ method: "Jwt", source: named("jwt"), problem: claims }))
         : checkTimes({
           method: "Jwt",
           jwt: auth.jwt,
           seed: auth.seed,
           expiresAt: claims.expiresAt,
           notBefore: claims.notBefore,
-          source: `${source}.jwt`
+          source: named("jwt")
         })
     }
     case "Creds":
-      return Effect.suspend(() => fromCreds("Creds", Redacted.value(auth.creds), `${source}.creds`))
+      return Effect.suspend(() => fromCreds("Creds", Redacted.value(auth.creds), named("creds")))
     case "CredsFile":
-      return readSecretFile(auth.path, { secret: true, option: `${source}.path`, timeout }).pipe(
+      return readSecretFile(auth.path, { secret: true, option: named("path"), timeout }).pipe(
         Effect.mapError(({ cause, problem }) =>
           new CredentialsUnavailable({ source: auth.path, problem, ...(cause === undefined ? {} : { cause }) })
         ),
