@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { findJsonFault } from "../src/internal/config/json.ts"
 import { notJson } from "../src/internal/config/notJson.ts"
+import { identity } from "./fixtures/identity.ts"
 
 const said = (text: string): string => {
   const fault = findJsonFault(text)
@@ -64,6 +65,19 @@ describe("a file that is no JSON", () => {
       "{\nc4n4ry = 4222\n}",
       "line 2, column 1, where a key in double quotes must stand"
     ],
+    ["a list of YAML", "- nats://c4n4ry\n", ": it looks like YAML: only JSON is read here"],
+    ["a URL", "nats://c4n4ry:4222\n", ": it looks like a URL, which is `servers` of a configuration"],
+    [
+      "a seed",
+      `${identity(1).seed}\n`,
+      ": it is a creds file or PEM: name it in `auth` or `tls` of a configuration"
+    ],
+    [
+      "base64 of JSON",
+      Buffer.from("{\"name\":\"c4n4ry\"}").toString("base64"),
+      ": it is base64 of the text and not the text itself: decode it once (base64 -d), as a secret's manifest has it encoded"
+    ],
+    ["JSON with a NUL behind it", "{\"name\":\"c4n4ry\"}\u0000", "where the end of the text must stand"],
     ["JSON that is broken", "{ \"c4n4ry\" 5 }", "column 12, where a colon must stand"]
   ]
   for (const [name, text, end] of cases) {

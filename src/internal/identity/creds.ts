@@ -44,16 +44,21 @@ const isJwt = (text: string): boolean => /^ey[\w-]+\.[\w-]+\.[\w-]+$/.test(text)
 
 const noBlock = "there is no block that begins with -----BEGIN NATS USER JWT-----"
 
+/** Read as UTF-8, each second byte of such a text is NUL. One alone is something else. */
+const isUtf16 = (text: string): boolean => {
+  const start = text.slice(0, 256)
+  return start.split("\u0000").length - 1 > start.length / 4
+}
+
 /** What a text is that has the right content in a form which no client reads, `undefined` for all else. */
 export const wrappedForm = (text: string): string | undefined => {
-  // Read as UTF-8, each second byte of such a text is NUL.
-  if (text.includes("\u0000")) {
+  if (isUtf16(text)) {
     return "it is UTF-16 text, as PowerShell writes with >: save it as UTF-8 (Set-Content -Encoding utf8)"
   }
   const word = text.replace(/["'\s]/g, "")
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(word)) return undefined
   const decoded = Buffer.from(word, "base64").toString("latin1").trim()
-  return findMarker(decoded, "BEGIN ", 0) === undefined && !isSeed(decoded)
+  return findMarker(decoded, "BEGIN ", 0) === undefined && !isSeed(decoded) && !decoded.startsWith("{")
     ? undefined
     : "it is base64 of the text and not the text itself: decode it once (base64 -d), as a secret's manifest has it encoded"
 }
