@@ -209,6 +209,19 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         assert.strictEqual(none.warnings[10][0], "9990 more answers to $SRV.INFO are left out")
       }).pipe(Effect.scoped, Effect.provide(client, { local: true })))
 
+    it.effect("tells of each that is left out up to ten, and of the number of the others", () =>
+      Effect.gen(function*() {
+        let many = 10
+        yield* NatsListener.make(
+          "$SRV.INFO",
+          (message) => Effect.forEach(Array.from({ length: many }), () => message.respond("no"), { discard: true })
+        )
+        assert.lengthOf((yield* listening(found.INFO)).warnings, 10)
+        many = 11
+        const { warnings } = yield* listening(found.INFO)
+        assert.strictEqual(warnings[10][0], "1 more answer to $SRV.INFO is left out")
+      }).pipe(Effect.scoped, Effect.provide(client, { local: true })))
+
     it.effect("counts what it gives, and not what it leaves out", () =>
       Effect.gen(function*() {
         yield* NatsListener.make("$SRV.PING", (message) =>

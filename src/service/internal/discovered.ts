@@ -109,7 +109,9 @@ export class SkippedAnswers {
   /** With the search. */
   readonly end: Effect.Effect<void> = Effect.suspend(() => {
     const more = this.skipped - mostWarnings
-    return more > 0 ? this.warn(`${more} more answers to ${this.subject} are left out`, {}) : Effect.void
+    if (more <= 0) return Effect.void
+    const answers = more === 1 ? "1 more answer" : `${more} more answers`
+    return this.warn(`${answers} to ${this.subject} ${more === 1 ? "is" : "are"} left out`, {})
   })
 
   private warn(text: string, annotations: Readonly<Record<string, string>>): Effect.Effect<void> {
