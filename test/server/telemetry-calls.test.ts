@@ -132,6 +132,19 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual(seen("client"), { kind: "client", outcome: "ServiceError", errorType: "ServiceError" })
     }))
 
+  it.effect("a payload that does not fit is the caller's failure, and none of the handler", () =>
+    Effect.gen(function*() {
+      const { exit, seen } = yield* spansOf(Effect.scoped(Effect.gen(function*() {
+        const nats = yield* client
+        yield* Effect.provideService(Layer.build(serving), NatsClient.NatsClient, nats)
+        return yield* nats.request("typed.get", "7")
+      })))
+      assert(Exit.isSuccess(exit))
+      assert.strictEqual(exit.value.header("Nats-Service-Error-Code"), "400")
+      assert.strictEqual(seen("client").outcome, "ServiceError")
+      assert.deepStrictEqual(seen("server"), { kind: "server", outcome: "well", errorType: undefined })
+    }))
+
   it.effect("a client in between sees replies and no failures of the contract, traced or not", () =>
     Effect.gen(function*() {
       const nats = yield* client
