@@ -212,8 +212,10 @@ describe("the AsyncAPI document of a service", () => {
 
   it.effect("an endpoint keeps its tag as its key, whatever stands beside it", () =>
     Effect.gen(function*() {
-      const { operations } = yield* checkWhole(["a b", "a_b", "get.reply", "get"], ["Deep"])
+      const { channels, operations } = yield* checkWhole(["a b", "a_b", "get.reply", "get"], ["Deep"])
       assert.deepStrictEqual(Object.keys(operations).toSorted(), ["a_b", "a_b-2", "get", "get.reply"])
+      const keys = ["a_b-2", "a_b", "get.reply", "get"]
+      assert.deepStrictEqual(keys.map((key) => String(channels[key].address)), keys.map((_, i) => `all.s${i}`))
     }))
 
   it.effect("is refused for what a layer refuses", () =>

@@ -234,6 +234,8 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
           ),
           ["1"]
         )
+        const none = yield* Effect.exit(Stream.runDrain(ServiceDiscovery.ping({ count: 0 })))
+        assert.isTrue(Exit.hasDies(none))
       }).pipe(Effect.scoped, Effect.provide(client, { local: true })))
 
     it.effect("finds an instance by its id alone, and ends with it", () =>

@@ -157,6 +157,19 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         )
         assert.deepStrictEqual(asked, ["422", "410", "422"], String(code))
       }
+      const Several = RpcGroup.make(
+        Rpc.make("fail", {
+          error: Schema.Union([
+            Schema.String.annotate({ natsServiceErrorCode: 404 }),
+            Schema.Union([Schema.Int.annotate({ natsServiceErrorCode: NaN }), Schema.Boolean])
+          ])
+        })
+      )
+      yield* NatsService.make(Several, { name: "several", version: "1.0.0" }).pipe(
+        Effect.provide([Several.toLayer({ fail: () => Effect.fail(1) }), Logger.layer([logger])])
+      )
+      assert.match(String(warnings.pop()), /^fail: Failures are answered without the code NaN: /)
+      assert.strictEqual((yield* nats.request("several.fail")).header(codeHeader), "422")
       const shown = ["NaN", "4.5", "-1", "0", "Infinity", "1e+21", "1000000000", "\"404\"", "of type object"]
       assert.deepStrictEqual(
         warnings,

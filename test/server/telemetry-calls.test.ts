@@ -1,6 +1,6 @@
 /** The spans of calls, whose end is that of the call: an answer that is an error ends none of them well. */
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Schema, SchemaTransformation, Tracer } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Logger, Schema, SchemaTransformation, Tracer } from "effect"
 import { NatsClient, NatsListener, SubjectSchema } from "effect-nats"
 import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
@@ -172,6 +172,41 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         yield* asked
         assert.deepStrictEqual(results, ["Success", "Success"])
         assert.strictEqual(replies.length, 2)
+      }).pipe(Effect.provideService(NatsClient.NatsClient, between))
+    }))
+
+  it.effect("a failure that the contract names is in the span, and no failure in the log", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => lines.push(String(message)))
+      const { seen } = yield* spansOf(
+        Effect.scoped(Effect.gen(function*() {
+          const nats = yield* client
+          yield* Effect.gen(function*() {
+            yield* Layer.build(serving)
+            for (const what of ["fail", "fail"]) yield* Effect.flip(Definition.request(what))
+          }).pipe(Effect.provideService(NatsClient.NatsClient, nats))
+        })).pipe(Effect.provide(Logger.layer([logger])))
+      )
+      assert.strictEqual(seen("server").outcome, "Sold")
+      assert.deepStrictEqual(lines, [])
+    }))
+
+  it.effect("a reply that a client in between has put in place of the other is the one that counts", () =>
+    Effect.gen(function*() {
+      const nats = yield* client
+      const between: NatsClient.NatsClient = {
+        ...nats,
+        request: (subject, payload, options) =>
+          Effect.andThen(nats.request(subject, payload, options), nats.request("cached"))
+      }
+      yield* Effect.gen(function*() {
+        yield* NatsListener.make("cached", (message) => message.respond("2"))
+        yield* Layer.build(serving)
+        for (const what of ["fine", "fail"]) {
+          const { exit } = yield* spansOf(Definition.request(what))
+          assert.isTrue(Exit.isSuccess(exit) && exit.value === 2)
+        }
       }).pipe(Effect.provideService(NatsClient.NatsClient, between))
     }))
 
