@@ -299,7 +299,7 @@ describe("what is not seen, or stands behind a value", () => {
     ["TLS_CA_FILE", "\t/run/c4n4ry", blank]
   ]
   for (const [name, text, problem] of variables) {
-    it.effect(`is told: NATS_${name} is ${JSON.stringify(text.replace(john.seed, "a seed"))}`, () =>
+    it.effect(`is told: NATS_${name} is ${JSON.stringify(text.replace(john.seed, "a seed")).replace("\uFEFF", "\\uFEFF")}`, () =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* inVariables({ [`NATS_${name}`]: text }), [[`NATS_${name}`, problem]])
       }))

@@ -77,6 +77,7 @@ describe("a file that is no JSON", () => {
       Buffer.from("{\"name\":\"c4n4ry\"}").toString("base64"),
       ": it is base64 of the text and not the text itself: decode it once (base64 -d), as a secret's manifest has it encoded"
     ],
+    ["base64 of something else", Buffer.from("c4n4ry:1").toString("base64"), "where a value must stand"],
     ["JSON with a NUL behind it", "{\"name\":\"c4n4ry\"}\u0000", "where the end of the text must stand"],
     ["JSON that is broken", "{ \"c4n4ry\" 5 }", "column 12, where a colon must stand"]
   ]

@@ -148,6 +148,14 @@ describe("a variable that is set and not read", () => {
       assert.isTrue(Equal.equals(refused, yield* failure({ NATS_USERNAME: "j", NATS_PASS: "p" })))
       assert.strictEqual(JSON.stringify(refused), JSON.stringify(without))
       yield* server.kill
+      // A configuration that is decoded can be given as options.
+      for (const layer of [NatsLayer.fromEnv(), NatsClient.layerConfig(NatsConfig.config())]) {
+        const asked = Effect.scoped(Effect.provide(NatsClient.NatsClient, layer))
+        const { lines, result } = yield* told(env({ NATS_URL: server.url, NATS_CA: "/ca.pem" }), asked)
+        assert.lengthOf(lines, 1)
+        const error = Result.isFailure(result) ? (result.failure as { readonly message: string }).message : ""
+        assert.match(error, / Set, and not read: NATS_CA \(use NATS_TLS_CA_FILE\)\.$/)
+      }
       const nobody = yield* failure({ NATS_SERVERS: server.url })
       assert.strictEqual(nobody._tag, "ConnectionRefused")
       assert.include(nobody.message, "Set, and not read: NATS_SERVERS (use NATS_URL).")

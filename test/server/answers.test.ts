@@ -147,6 +147,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
             const reply = yield* nats.request(subject, JSON.stringify(what))
             assert.strictEqual(seen(reply).code, code, `${subject} ${what}`)
             assert.isUndefined(reply.header("Huge"))
+            if (what === "dies") assert.strictEqual(seen(reply).description, "internal error", subject)
           }
         }
       }).pipe(Effect.provideService(NatsClient.NatsClient, nats))

@@ -15,6 +15,7 @@ import { kindOf, type Path, type Problems } from "./problems.ts"
 import { readRecord, type Section } from "./record.ts"
 import { type DecodedServers, decodeServers } from "./servers.ts"
 import { decodeTls, encodeTls, meaningTls } from "./tls.ts"
+import { hintOf, noteHint } from "./unread.ts"
 import { decodeWebSocket, encodeWebSocket } from "./webSocket.ts"
 
 const section: Section = { what: "the configuration", section: "", keys: keysOf(""), secretive: false }
@@ -210,16 +211,19 @@ export const decodeWith = <A>(
     reconnect: read("reconnect", readReconnect) ?? defaults.reconnect,
     whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? defaults.whileDisconnected
   }
-  return servers === undefined || auth === undefined || tls === undefined
-    ? undefined
-    : {
-      servers: servers.servers,
-      ...(name === undefined ? {} : { name }),
-      auth,
-      tls,
-      ...(webSocket === undefined ? {} : { webSocket }),
-      ...config
-    }
+  if (servers === undefined || auth === undefined || tls === undefined) return undefined
+  const decoded = {
+    servers: servers.servers,
+    ...(name === undefined ? {} : { name }),
+    auth,
+    tls,
+    ...(webSocket === undefined ? {} : { webSocket }),
+    ...config
+  }
+  // What was decoded from variables can be given as options.
+  const hint = hintOf(input as object)
+  if (hint !== undefined) noteHint(decoded, hint)
+  return decoded
 }
 
 export const decodeConfig = (problems: Problems, path: Path, input: unknown): NatsConfig | undefined =>
