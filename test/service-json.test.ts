@@ -69,6 +69,15 @@ describe("the JSON of a service", () => {
     assert.isTrue(Exit.isFailure(write(Schema.Unknown as never, circular)))
   })
 
+  it("may begin with a byte order mark, and with one only", () => {
+    const read = (text: string) => Effect.runSyncExit(jsonTextDecoder(Schema.Int)(text))
+    assert.deepStrictEqual(read("\uFEFF7"), Exit.succeed(7))
+    assert.deepStrictEqual(read("\uFEFF"), Exit.fail({ path: "", problem: "it is empty" }))
+    for (const marks of [2, 1_000_000]) {
+      assert.deepStrictEqual(read(`${"\uFEFF".repeat(marks)}7`), Exit.fail({ path: "", problem: "it is not JSON" }))
+    }
+  })
+
   it("of a void is empty, and any payload reads as one", () => {
     const written = write(Schema.Void as never, undefined)
     assert(Exit.isSuccess(written))

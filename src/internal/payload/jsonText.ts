@@ -43,11 +43,13 @@ const nothingThere: Problem = { path: "", problem: "it is empty" }
 const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
   if (isVoid(schema)) return () => Exit.void
   const decode = neverThrowing(valueDecoders(schema), describeSchemaError, identity)
-  return (text) => {
+  const decodeText = (text: string, mayHaveMark: boolean): Effect.Effect<unknown, Problem, unknown> => {
     let value: unknown
     try {
       value = JSON.parse(text)
     } catch (thrown) {
+      // Some writers of .NET and Java begin with a byte order mark.
+      if (mayHaveMark && text.startsWith("\uFEFF")) return decodeText(text.slice(1), false)
       // Where a value can be absent, services of other languages send nothing for it.
       if (text.trim() === "") return Effect.mapErrorEager(decode(null), () => nothingThere)
       // The parser's own message quotes the payload.
@@ -55,6 +57,7 @@ const textDecoders = compiledOnce((schema): TextDecode<unknown, unknown> => {
     }
     return decode(value)
   }
+  return (text) => decodeText(text, true)
 })
 
 /**
