@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NatsConfig } from "effect-nats"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { hintFor, hintsOf, normal } from "../src/internal/config/hints.ts"
 import { keysOf, options } from "../src/internal/config/keys.ts"
 
@@ -125,6 +126,11 @@ describe("a key of another client", () => {
     const [[path, problem]] = problemsOf({ "ser\u001b[2Jvers\n": "a" })
     assert.strictEqual(path, "ser\\u001b[2Jvers\\n")
     assert.strictEqual(problem, "this key is not known: did you mean `servers`?")
+    const wrong = Schema.decodeUnknownResult(NatsConfig.NatsConfig)({ "ser\u001bvers": 1, "u\u001brl": 1 })
+    assert(Result.isFailure(wrong))
+    assert.include(wrong.failure.message, "did you mean `servers`?")
+    assert.notInclude(wrong.failure.message, "\u001b")
+    assert.isBelow(problemsOf({ [`url${"-".repeat(1000)}`]: "a" })[0][0].length, 100)
   })
 })
 

@@ -40,6 +40,13 @@ describe("the servers of a configuration", () => {
       ["servers[1]", /list in brackets/]
     ]],
     ["a wrong one among several in one element", ["a,b:0"], [["servers[0][1]", /a port/]]],
+    [
+      "one of another's making, whose host is more than that",
+      [{ scheme: "nats", host: "u:p@a", port: 4222, path: "" }],
+      [
+        ["servers[0]", /^is no server address$/]
+      ]
+    ],
     ["quotes around all of them", "\"nats://a,nats://b\"", [["servers", /stands in quotes.*remove them/]]],
     ["more than a thousand in two elements", ["a,".repeat(600) + "a", "a,".repeat(600) + "a"], [
       ["servers", /at most 1000/]
