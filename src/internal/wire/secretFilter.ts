@@ -5,7 +5,7 @@
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 import { printable } from "../protocol/printable.ts"
-import { secretFinder } from "../protocol/secretFinder.ts"
+import { mayBeEscaped, secretFinder } from "../protocol/secretFinder.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
 import type { Credentials } from "./credentials.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
@@ -21,6 +21,12 @@ const mostCharacters = 65_536
 
 /** Of a text so many characters are looked at, and nobody shows more of it: who sends many must not keep a client busy. */
 const mostLookedAt = 1280
+
+/**
+ * Of texts with escapes so many characters are looked at in one turn. A look at one takes more than a millisecond for each
+ * thousand, and a server can send thousands.
+ */
+const mostEscapedInTurn = 16_384
 
 /** Of what an error of the runtime has, such as its stack. */
 const longestInCause = 4096
@@ -65,6 +71,9 @@ export class SecretFilter {
   /** Made when the first text comes, which is rare. */
   private find: ((text: string) => boolean) | undefined
 
+  /** Characters of texts with escapes that were looked at in this turn. */
+  private escapedInTurn = 0
+
   /** To be called before anything is sent. */
   add(dial: DialSecrets): void {
     const latest = secretsOf(dial)
@@ -78,11 +87,21 @@ export class SecretFilter {
     })
   }
 
-  /** Whether a text has too much of a secret in it. */
+  /** Whether a text has too much of a secret in it, or may have: more was sent than is looked at. */
   repeats(text: string, most = mostLookedAt): boolean {
     if (this.secrets.length === 0) return false
     this.find ??= secretFinder(this.secrets.map((secret) => Redacted.value(secret)))
-    return this.find(text.slice(0, most))
+    const looked = text.slice(0, most)
+    if (mayBeEscaped(looked)) {
+      if (this.escapedInTurn === 0) queueMicrotask(this.turned)
+      this.escapedInTurn += looked.length
+      if (this.escapedInTurn > mostEscapedInTurn) return true
+    }
+    return this.find(looked)
+  }
+
+  private readonly turned = (): void => {
+    this.escapedInTurn = 0
   }
 
   /** A text of another as it may be shown: as `show` has it, or not at all. */
