@@ -46,7 +46,7 @@ const doors = {
   "identity/randomToken.ts": "names that must not be guessed",
   "protocol/headerNames.ts": "the names of the headers that are read or written",
   "protocol/printable.ts": "text from outside, as it may be shown",
-  "protocol/shown.ts": "names and texts from outside, as messages show them"
+  "protocol/shown.ts": "names and texts from outside, as messages show them, and errors that show their texts so"
 }
 
 /** Core from the top down: root modules, and the rooms of `src/internal` with a slash. */

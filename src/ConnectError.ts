@@ -19,6 +19,10 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { allShowingFields, shownList, shownName, shownProblem } from "./internal/protocol/shown.ts"
+
+/** The errors of these classes show their texts printable and bounded. */
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 /**
  * How far a connection had come when it failed: `lookup` (the addresses of its name), `tcp` (TCP connect), `info` (waiting
@@ -99,7 +103,7 @@ const withTls = {
 const ofTls = (variables: string | undefined, text: string): string =>
   variables === undefined ? text : text.replace(/`tls\.(\w+)`/g, (_, key: string) => {
     const name = `TLS_${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`
-    return variables === "" ? name : `${variables}_${name}`
+    return variables === "" ? name : `${shownName(variables)}_${name}`
   })
 
 const methodText = (method: AuthMethod): string => {
@@ -131,12 +135,12 @@ const methodText = (method: AuthMethod): string => {
  * @since 0.1.0
  */
 export class AuthorizationViolation
-  extends Schema.TaggedError<AuthorizationViolation>()("AuthorizationViolation", { ...atServer, method: AuthMethod })
+  extends TaggedError<AuthorizationViolation>()("AuthorizationViolation", { ...atServer, method: AuthMethod })
 {
   override get message(): string {
     return this.method === "Anonymous"
-      ? `${this.server} wants credentials and none were sent: set \`auth\` (or NATS_USER and NATS_PASSWORD).`
-      : `${this.server} refused ${
+      ? `${shownName(this.server)} wants credentials and none were sent: set \`auth\` (or NATS_USER and NATS_PASSWORD).`
+      : `${shownName(this.server)} refused ${
         methodText(this.method)
       }: check \`auth\` against the server's configuration; its log names the reason.`
   }
@@ -152,11 +156,11 @@ export class AuthorizationViolation
  * @category errors
  * @since 0.1.0
  */
-export class AuthenticationTimeout
-  extends Schema.TaggedError<AuthenticationTimeout>()("AuthenticationTimeout", atServer)
-{
+export class AuthenticationTimeout extends TaggedError<AuthenticationTimeout>()("AuthenticationTimeout", atServer) {
   override get message(): string {
-    return `${this.server} got the credentials too late for its authorization timeout: try again, or raise that timeout on the server.`
+    return `${
+      shownName(this.server)
+    } got the credentials too late for its authorization timeout: try again, or raise that timeout on the server.`
   }
   get isRetryable(): boolean {
     return true
@@ -169,11 +173,11 @@ export class AuthenticationTimeout
  * @category errors
  * @since 0.1.0
  */
-export class AuthenticationExpired
-  extends Schema.TaggedError<AuthenticationExpired>()("AuthenticationExpired", atServer)
-{
+export class AuthenticationExpired extends TaggedError<AuthenticationExpired>()("AuthenticationExpired", atServer) {
   override get message(): string {
-    return `The user JWT expired and ${this.server} closed the connection: give \`auth\` as an Effect that fetches a fresh one.`
+    return `The user JWT expired and ${
+      shownName(this.server)
+    } closed the connection: give \`auth\` as an Effect that fetches a fresh one.`
   }
   get isRetryable(): boolean {
     return false
@@ -186,11 +190,9 @@ export class AuthenticationExpired
  * @category errors
  * @since 0.1.0
  */
-export class AuthenticationRevoked
-  extends Schema.TaggedError<AuthenticationRevoked>()("AuthenticationRevoked", atServer)
-{
+export class AuthenticationRevoked extends TaggedError<AuthenticationRevoked>()("AuthenticationRevoked", atServer) {
   override get message(): string {
-    return `The user was revoked and ${this.server} closed the connection: issue new credentials for it.`
+    return `The user was revoked and ${shownName(this.server)} closed the connection: issue new credentials for it.`
   }
   get isRetryable(): boolean {
     return false
@@ -204,10 +206,12 @@ export class AuthenticationRevoked
  * @since 0.1.0
  */
 export class AccountAuthenticationExpired
-  extends Schema.TaggedError<AccountAuthenticationExpired>()("AccountAuthenticationExpired", atServer)
+  extends TaggedError<AccountAuthenticationExpired>()("AccountAuthenticationExpired", atServer)
 {
   override get message(): string {
-    return `The account of this user expired and ${this.server} closed the connection: the operator has to renew the account's JWT.`
+    return `The account of this user expired and ${
+      shownName(this.server)
+    } closed the connection: the operator has to renew the account's JWT.`
   }
   get isRetryable(): boolean {
     return false
@@ -221,7 +225,7 @@ export class AccountAuthenticationExpired
  * @category errors
  * @since 0.1.0
  */
-export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()("CredentialsInvalid", {
+export class CredentialsInvalid extends TaggedError<CredentialsInvalid>()("CredentialsInvalid", {
   ...common,
   method: AuthMethod,
   /** Where they came from: a path, an environment variable, or a name such as `auth.seed`. Never the content. */
@@ -234,14 +238,20 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
   server: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    const at = this.line === undefined ? this.source : `${this.source}, line ${this.line}`
-    const whom = this.server === undefined ? "" : ` with ${this.server}`
+    const at = this.line === undefined ? shownProblem(this.source) : `${shownProblem(this.source)}, line ${this.line}`
+    const whom = this.server === undefined ? "" : ` with ${shownName(this.server)}`
     const remedy = this.server === undefined ? "" : ": check `servers` and the server's configuration"
-    return `The credentials from ${at} are unusable${whom}: ${this.problem}${remedy}.`
+    return `The credentials from ${at} are unusable${whom}: ${shownProblem(this.problem)}${remedy}.`
   }
   get isRetryable(): boolean {
     return false
   }
+}
+
+/** A JWT can tell any number, and a date has an end. */
+const momentOf = (at: number): string => {
+  const date = new Date(at)
+  return Number.isNaN(date.getTime()) ? `${at} ms since the epoch` : date.toISOString()
 }
 
 /**
@@ -251,7 +261,7 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
  * @category errors
  * @since 0.1.0
  */
-export class CredentialsExpired extends Schema.TaggedError<CredentialsExpired>()("CredentialsExpired", {
+export class CredentialsExpired extends TaggedError<CredentialsExpired>()("CredentialsExpired", {
   ...common,
   method: AuthMethod,
   /** Where they came from. Never the content. */
@@ -262,10 +272,10 @@ export class CredentialsExpired extends Schema.TaggedError<CredentialsExpired>()
   at: Schema.Number
 }) {
   override get message(): string {
-    const at = new Date(this.at).toISOString()
+    const at = momentOf(this.at)
     return this.notYetValid
-      ? `The JWT from ${this.source} is not valid before ${at}: check the clock of this machine, or wait.`
-      : `The JWT from ${this.source} expired at ${at}: issue a new one.`
+      ? `The JWT from ${shownProblem(this.source)} is not valid before ${at}: check the clock of this machine, or wait.`
+      : `The JWT from ${shownProblem(this.source)} expired at ${at}: issue a new one.`
   }
   get isRetryable(): boolean {
     return this.notYetValid
@@ -279,7 +289,7 @@ export class CredentialsExpired extends Schema.TaggedError<CredentialsExpired>()
  * @category errors
  * @since 0.1.0
  */
-export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
+export class CredentialsUnavailable extends TaggedError<CredentialsUnavailable>()("CredentialsUnavailable", {
   ...common,
   /** Where they were to come from. */
   source: Schema.String,
@@ -287,7 +297,7 @@ export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavai
   problem: Schema.String
 }) {
   override get message(): string {
-    return `The credentials could not be had from ${this.source}: ${this.problem}.`
+    return `The credentials could not be had from ${shownProblem(this.source)}: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return true
@@ -300,9 +310,9 @@ export class CredentialsUnavailable extends Schema.TaggedError<CredentialsUnavai
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("ConnectionRefused", atServer) {
+export class ConnectionRefused extends TaggedError<ConnectionRefused>()("ConnectionRefused", atServer) {
   override get message(): string {
-    return `Nothing listens at ${this.server}: start the server, or correct \`servers\` (or NATS_URL).`
+    return `Nothing listens at ${shownName(this.server)}: start the server, or correct \`servers\` (or NATS_URL).`
   }
   get isRetryable(): boolean {
     return true
@@ -315,9 +325,11 @@ export class ConnectionRefused extends Schema.TaggedError<ConnectionRefused>()("
  * @category errors
  * @since 0.1.0
  */
-export class ServerNotFound extends Schema.TaggedError<ServerNotFound>()("ServerNotFound", atServer) {
+export class ServerNotFound extends TaggedError<ServerNotFound>()("ServerNotFound", atServer) {
   override get message(): string {
-    return `The name of ${this.server} has no address: correct \`servers\` (or NATS_URL), or check the name service.`
+    return `The name of ${
+      shownName(this.server)
+    } has no address: correct \`servers\` (or NATS_URL), or check the name service.`
   }
   get isRetryable(): boolean {
     return true
@@ -330,7 +342,7 @@ export class ServerNotFound extends Schema.TaggedError<ServerNotFound>()("Server
  * @category errors
  * @since 0.1.0
  */
-export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("ConnectTimedOut", {
+export class ConnectTimedOut extends TaggedError<ConnectTimedOut>()("ConnectTimedOut", {
   ...atServer,
   stage: ConnectStage,
   /** The time that was waited, in milliseconds: `connectTimeout`, or what was left of it for one of several addresses. */
@@ -350,7 +362,7 @@ export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("Conn
       : this.stage === "lookup"
       ? "check the name service of this machine, or raise `connectTimeout`"
       : "check the server and the network, or raise `connectTimeout`"
-    return `${this.server} ${waited} within ${this.timeoutMillis} ms: ${remedy}.`
+    return `${shownName(this.server)} ${waited} within ${this.timeoutMillis} ms: ${remedy}.`
   }
   get isRetryable(): boolean {
     return true
@@ -364,7 +376,7 @@ export class ConnectTimedOut extends Schema.TaggedError<ConnectTimedOut>()("Conn
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
+export class ConnectionReset extends TaggedError<ConnectionReset>()("ConnectionReset", {
   ...atServer,
   stage: ConnectStage,
   /** `true` when it was this client that let go, because `reconnect` was asked for. */
@@ -372,11 +384,15 @@ export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("Conn
 }) {
   override get message(): string {
     if (this.requested === true) {
-      return `This client let go of its connection to ${this.server} to dial again, as \`reconnect\` asked.`
+      return `This client let go of its connection to ${shownName(this.server)} to dial again, as \`reconnect\` asked.`
     }
     return this.stage === "up"
-      ? `${this.server} closed the connection without giving a reason: it stopped, its configuration no longer has this user, or this client read too slowly for it.`
-      : `${this.server} closed the connection at stage ${this.stage} without giving a reason: check that a NATS server listens there and look at its log.`
+      ? `${
+        shownName(this.server)
+      } closed the connection without giving a reason: it stopped, its configuration no longer has this user, or this client read too slowly for it.`
+      : `${
+        shownName(this.server)
+      } closed the connection at stage ${this.stage} without giving a reason: check that a NATS server listens there and look at its log.`
   }
   get isRetryable(): boolean {
     return true
@@ -389,9 +405,11 @@ export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("Conn
  * @category errors
  * @since 0.1.0
  */
-export class TlsUnavailable extends Schema.TaggedError<TlsUnavailable>()("TlsUnavailable", atServer) {
+export class TlsUnavailable extends TaggedError<TlsUnavailable>()("TlsUnavailable", atServer) {
   override get message(): string {
-    return `${this.server} does not offer TLS and this client requires it, by a tls:// or wss:// URL, by its \`tls\` settings, or since it had TLS before: configure TLS on the server. Only with a nats:// URL and \`tls.mode: "prefer"\` is everything sent in clear.`
+    return `${
+      shownName(this.server)
+    } does not offer TLS and this client requires it, by a tls:// or wss:// URL, by its \`tls\` settings, or since it had TLS before: configure TLS on the server. Only with a nats:// URL and \`tls.mode: "prefer"\` is everything sent in clear.`
   }
   get isRetryable(): boolean {
     return false
@@ -404,9 +422,9 @@ export class TlsUnavailable extends Schema.TaggedError<TlsUnavailable>()("TlsUna
  * @category errors
  * @since 0.1.0
  */
-export class TlsRequired extends Schema.TaggedError<TlsRequired>()("TlsRequired", atServer) {
+export class TlsRequired extends TaggedError<TlsRequired>()("TlsRequired", atServer) {
   override get message(): string {
-    return `${this.server} requires TLS and \`tls.mode\` is "disable": use "prefer" or "require".`
+    return `${shownName(this.server)} requires TLS and \`tls.mode\` is "disable": use "prefer" or "require".`
   }
   get isRetryable(): boolean {
     return false
@@ -420,7 +438,7 @@ export class TlsRequired extends Schema.TaggedError<TlsRequired>()("TlsRequired"
  * @category errors
  * @since 0.1.0
  */
-export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("TlsConfigInvalid", {
+export class TlsConfigInvalid extends TaggedError<TlsConfigInvalid>()("TlsConfigInvalid", {
   ...common,
   /** The option or the variable at fault, and its file, such as `tls.caFile (/etc/nats/ca.pem)`. */
   source: Schema.String,
@@ -428,7 +446,7 @@ export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("Tl
   problem: Schema.String
 }) {
   override get message(): string {
-    return `${this.source} is unusable: ${this.problem}.`
+    return `${shownProblem(this.source)} is unusable: ${shownProblem(this.problem)}.`
   }
   get isRetryable(): boolean {
     return false
@@ -441,7 +459,7 @@ export class TlsConfigInvalid extends Schema.TaggedError<TlsConfigInvalid>()("Tl
  * @category errors
  * @since 0.1.0
  */
-export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInvalid>()("TlsCertificateInvalid", {
+export class TlsCertificateInvalid extends TaggedError<TlsCertificateInvalid>()("TlsCertificateInvalid", {
   ...withTls,
   /** The verification code, such as `UNABLE_TO_VERIFY_LEAF_SIGNATURE` or `ERR_TLS_CERT_ALTNAME_INVALID`. */
   code: Schema.String,
@@ -456,12 +474,14 @@ export class TlsCertificateInvalid extends Schema.TaggedError<TlsCertificateInva
       ? this.hosts === undefined
         ? "it is for another name; dial a name it has, or set `tls.serverName`"
         : `it is not for ${
-          this.hosts.join(" or ")
+          shownList(this.hosts, " or ")
         }; give it one for that, list the server in \`servers\`, or set \`tls.serverName\``
       : this.code === "CERT_HAS_EXPIRED"
       ? "it has expired; renew it on the server"
       : "set `tls.ca` or `tls.caFile` to the authority that issued it"
-    return `The certificate of ${this.server} was not accepted (${this.code}): ${ofTls(this.variables, remedy)}.`
+    return `The certificate of ${shownName(this.server)} was not accepted (${shownName(this.code)}): ${
+      ofTls(this.variables, remedy)
+    }.`
   }
   get isRetryable(): boolean {
     return false
@@ -481,7 +501,7 @@ const isHandshakeFailure = (code: string): boolean => code.endsWith("_ALERT_HAND
  * @category errors
  * @since 0.1.0
  */
-export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejected>()("TlsHandshakeRejected", {
+export class TlsHandshakeRejected extends TaggedError<TlsHandshakeRejected>()("TlsHandshakeRejected", {
   ...withTls,
   /** The code of the TLS alert. It differs between server versions. */
   code: Schema.String
@@ -490,7 +510,9 @@ export class TlsHandshakeRejected extends Schema.TaggedError<TlsHandshakeRejecte
     const remedy = isHandshakeFailure(this.code)
       ? handshakeFailure
       : "set `tls.cert` and `tls.key` to a client certificate that it trusts"
-    return `${this.server} rejected the TLS handshake (${this.code}): ${ofTls(this.variables, remedy)}.`
+    return `${shownName(this.server)} rejected the TLS handshake (${shownName(this.code)}): ${
+      ofTls(this.variables, remedy)
+    }.`
   }
   get isRetryable(): boolean {
     return false
@@ -522,7 +544,7 @@ const handshakeRemedies: ReadonlyArray<readonly [pattern: RegExp, remedy: string
  * @category errors
  * @since 0.1.0
  */
-export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()("TlsHandshakeFailed", {
+export class TlsHandshakeFailed extends TaggedError<TlsHandshakeFailed>()("TlsHandshakeFailed", {
   ...withTls,
   /** The code that the TLS library gave. */
   code: Schema.String
@@ -530,7 +552,9 @@ export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()
   override get message(): string {
     const remedy = handshakeRemedies.find(([pattern]) => pattern.test(this.code))?.[1] ??
       "check that the server speaks TLS at this port, and `tls.handshakeFirst`"
-    return `The TLS handshake with ${this.server} failed (${this.code}): ${ofTls(this.variables, remedy)}.`
+    return `The TLS handshake with ${shownName(this.server)} failed (${shownName(this.code)}): ${
+      ofTls(this.variables, remedy)
+    }.`
   }
   get isRetryable(): boolean {
     return false
@@ -543,13 +567,15 @@ export class TlsHandshakeFailed extends Schema.TaggedError<TlsHandshakeFailed>()
  * @category errors
  * @since 0.1.0
  */
-export class MaxConnectionsExceeded extends Schema.TaggedError<MaxConnectionsExceeded>()("MaxConnectionsExceeded", {
+export class MaxConnectionsExceeded extends TaggedError<MaxConnectionsExceeded>()("MaxConnectionsExceeded", {
   ...atServer,
   /** The server's own words, which tell its limit from the account's, as a `ServerRejected` has them. */
   text: Schema.String
 }) {
   override get message(): string {
-    return `${this.server} takes no more connections ("${this.text}"): close some, or raise the limit.`
+    return `${shownName(this.server)} takes no more connections ("${
+      shownName(this.text)
+    }"): close some, or raise the limit.`
   }
   get isRetryable(): boolean {
     return true
@@ -562,13 +588,15 @@ export class MaxConnectionsExceeded extends Schema.TaggedError<MaxConnectionsExc
  * @category errors
  * @since 0.1.0
  */
-export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
+export class WrongPort extends TaggedError<WrongPort>()("WrongPort", {
   ...atServer,
   /** The server's own words, as a `ServerRejected` has them. */
   text: Schema.String
 }) {
   override get message(): string {
-    return `${this.server} is not a client port ("${this.text}"): use the server's client port, by default 4222.`
+    return `${shownName(this.server)} is not a client port ("${
+      shownName(this.text)
+    }"): use the server's client port, by default 4222.`
   }
   get isRetryable(): boolean {
     return false
@@ -581,7 +609,7 @@ export class WrongPort extends Schema.TaggedError<WrongPort>()("WrongPort", {
  * @category errors
  * @since 0.1.0
  */
-export class NotANatsServer extends Schema.TaggedError<NotANatsServer>()("NotANatsServer", {
+export class NotANatsServer extends TaggedError<NotANatsServer>()("NotANatsServer", {
   ...atServer,
   /**
    * How its first line begins: printable, with escapes as in JSON, at most 64 characters, the last a `…` where there are more.
@@ -592,9 +620,11 @@ export class NotANatsServer extends Schema.TaggedError<NotANatsServer>()("NotANa
   problem: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    const answer = this.banner === "" ? "a malformed NATS greeting" : `"${this.banner}"`
-    const problem = this.problem === undefined ? "" : ` ${this.problem}`
-    return `${this.server} is not a NATS server, it answers ${answer}${problem}: correct \`servers\` (or NATS_URL).`
+    const answer = this.banner === "" ? "a malformed NATS greeting" : `"${shownName(this.banner)}"`
+    const problem = this.problem === undefined ? "" : ` ${shownProblem(this.problem)}`
+    return `${
+      shownName(this.server)
+    } is not a NATS server, it answers ${answer}${problem}: correct \`servers\` (or NATS_URL).`
   }
   get isRetryable(): boolean {
     return false
@@ -629,13 +659,13 @@ const webSocketRemedy = (status: number): string => {
  * @category errors
  * @since 0.2.0
  */
-export class WebSocketRefused extends Schema.TaggedError<WebSocketRefused>()("WebSocketRefused", {
+export class WebSocketRefused extends TaggedError<WebSocketRefused>()("WebSocketRefused", {
   ...atServer,
   /** The HTTP status: any but 101. */
   status: Schema.Int
 }) {
   override get message(): string {
-    return `${this.server} did not open a WebSocket, it answered with HTTP status ${this.status}: ${
+    return `${shownName(this.server)} did not open a WebSocket, it answered with HTTP status ${this.status}: ${
       webSocketRemedy(this.status)
     }.`
   }
@@ -651,9 +681,9 @@ export class WebSocketRefused extends Schema.TaggedError<WebSocketRefused>()("We
  * @category errors
  * @since 0.1.0
  */
-export class StaleConnection extends Schema.TaggedError<StaleConnection>()("StaleConnection", atServer) {
+export class StaleConnection extends TaggedError<StaleConnection>()("StaleConnection", atServer) {
   override get message(): string {
-    return `${this.server} stopped answering pings: check the network and whether the server is suspended.`
+    return `${shownName(this.server)} stopped answering pings: check the network and whether the server is suspended.`
   }
   get isRetryable(): boolean {
     return true
@@ -666,7 +696,7 @@ export class StaleConnection extends Schema.TaggedError<StaleConnection>()("Stal
  * @category errors
  * @since 0.1.0
  */
-export class ServerRejected extends Schema.TaggedError<ServerRejected>()("ServerRejected", {
+export class ServerRejected extends TaggedError<ServerRejected>()("ServerRejected", {
   ...atServer,
   /**
    * The server's own words, or which rule of the protocol it broke. Its words are printable, with escapes as in JSON, and at
@@ -678,7 +708,7 @@ export class ServerRejected extends Schema.TaggedError<ServerRejected>()("Server
     const remedy = /^maximum subscriptions/i.test(this.text)
       ? "its limit was lowered; open fewer subscriptions, or raise it"
       : "look at the server's log"
-    return `${this.server} ended the connection ("${this.text}"): ${remedy}.`
+    return `${shownName(this.server)} ended the connection ("${shownName(this.text)}"): ${remedy}.`
   }
   get isRetryable(): boolean {
     return true

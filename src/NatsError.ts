@@ -24,7 +24,7 @@ import { ConnectError } from "./ConnectError.ts"
 import { noName } from "./internal/protocol/headers.ts"
 import { keptBody, keptHeaders } from "./internal/protocol/keptReply.ts"
 import { printable } from "./internal/protocol/printable.ts"
-import { quoted, showingFields, shownName, shownProblem } from "./internal/protocol/shown.ts"
+import { allShowingFields, quoted, shownName, shownProblem } from "./internal/protocol/shown.ts"
 import type { NatsHeaders } from "./NatsHeaders.ts"
 
 declare module "effect/Schema" {
@@ -41,10 +41,7 @@ declare module "effect/Schema" {
 }
 
 /** The errors of these classes show their texts printable and bounded. */
-const TaggedError: typeof Schema.TaggedError = ((identifier?: string) => {
-  const make = Schema.TaggedError<Error>(identifier) as (...given: ReadonlyArray<unknown>) => { prototype: object }
-  return (...given: ReadonlyArray<unknown>) => showingFields(make(...given))
-}) as never
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 /**
  * The server does not allow this user to publish or subscribe to the subject. The connection stays open.
@@ -434,6 +431,9 @@ export class InvalidOption extends TaggedError<InvalidOption>()("InvalidOption",
   }
 }
 
+/** The path of a file can be in it. */
+const longestReason = 2048
+
 /**
  * What a part of a program in the background can end with.
  *
@@ -472,7 +472,7 @@ export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundE
   })
 }) {
   override get message(): string {
-    return this.reason.message
+    return printable(this.reason.message, longestReason)
   }
   override get cause(): unknown {
     return this.reason

@@ -2,9 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ConnectError, NatsError } from "effect-nats"
+import { badArgument } from "effect/PlatformError"
 import { describeIssue } from "../src/internal/payload/decodeProblem.ts"
 import { formatPath } from "../src/internal/payload/formatPath.ts"
-import { natsErrorTags } from "./fixtures/errorTags.ts"
+import { InvalidService } from "../src/service/internal/invalidService.ts"
+import { RpcServerLost } from "../src/service/internal/rpcFailure.ts"
+import { connectErrorTags, natsErrorTags } from "./fixtures/errorTags.ts"
 import { rendered } from "./fixtures/rendered.ts"
 
 /** A title, a cleared screen, a forged line, C1, separators, text turned around, half a character. */
@@ -39,12 +42,54 @@ const errorsOf = (text: string): Readonly<Record<string, Error>> => ({
   })
 })
 
+/** Fields made by hand or decoded: each text in each place. */
+const fieldsOf = (text: string) => ({
+  server: text,
+  source: text,
+  problem: text,
+  code: text,
+  banner: text,
+  text,
+  variables: text,
+  hosts: [text, text],
+  method: "Token",
+  stage: "lookup",
+  timeoutMillis: 1,
+  status: 404,
+  notYetValid: false,
+  at: 0,
+  attempts: [{ server: text, error: new ConnectError.ServerRejected({ server: text, text }) }]
+} as const)
+
+type Maker = new(fields: ReturnType<typeof fieldsOf>) => ConnectError.ConnectError
+
+const connectErrorsOf = (text: string): Readonly<Record<string, ConnectError.ConnectError>> => {
+  const classes = ConnectError as unknown as Readonly<Record<string, Maker>>
+  return Object.fromEntries(connectErrorTags.map((tag) => [tag, new classes[tag](fieldsOf(text))]))
+}
+
+const everyErrorOf = (text: string): Readonly<Record<string, Error>> => {
+  const reasons = connectErrorsOf(text)
+  return {
+    ...errorsOf(text),
+    ...reasons,
+    ...Object.fromEntries(
+      Object.entries(reasons).flatMap(([tag, reason]) => [
+        [`ConnectionLost by ${tag}`, new NatsError.ConnectionLost({ reason })],
+        [`ConnectionClosed by ${tag}`, new NatsError.ConnectionClosed({ reason })]
+      ])
+    ),
+    InvalidService: new InvalidService({ service: text, what: "name", given: text, problem: text }),
+    RpcServerLost: new RpcServerLost({ subject: text, reason: "gone" })
+  }
+}
+
 describe("an error with a stranger's text", () => {
   it("is one of each class here", () => {
     assert.sameMembers(Object.keys(errorsOf("")), [...natsErrorTags])
   })
 
-  for (const [tag, error] of Object.entries(errorsOf(hostile))) {
+  for (const [tag, error] of Object.entries(everyErrorOf(hostile))) {
     it.effect(`is printable wherever it is seen: ${tag}`, () =>
       Effect.map(rendered(error), (text) => {
         assert.notMatch(text, unprintable)
@@ -55,12 +100,31 @@ describe("an error with a stranger's text", () => {
 
   for (const filler of ["k", "\u001b", "\"", "日"]) {
     it(`has a message of two kilobytes at most, and a bounded JSON, of ${JSON.stringify(filler)}`, () => {
-      for (const [tag, error] of Object.entries(errorsOf(filler.repeat(900_000)))) {
+      for (const [tag, error] of Object.entries(everyErrorOf(filler.repeat(900_000)))) {
         assert.isAtMost(error.message.length, 2500, tag)
-        assert.isAtMost(JSON.stringify(error).length, 8 * 1024, tag)
+        assert.isAtMost(JSON.stringify(error).length, 20 * 1024, tag)
       }
     })
   }
+
+  it("has the path of a file in its message", () => {
+    const part = { kind: "recorder", name: "a.ndjson" } as const
+    const reason = badArgument({
+      module: "FileSystem",
+      method: "open",
+      description: `${hostile}${"k".repeat(900_000)}`
+    })
+    const { message } = new NatsError.BackgroundEnded({ part, reason })
+    assert.notMatch(message, unprintable)
+    assert.isAtMost(message.length, 2500)
+  })
+
+  it("has a message for a moment that no date can have", () => {
+    const fields = { method: "Jwt", source: "auth.jwt", notYetValid: false } as const
+    for (const at of [1e20, Number.NaN, -1e300]) {
+      assert.match(new ConnectError.CredentialsExpired({ ...fields, at }).message, /expired at \S+ ms since the epoch/)
+    }
+  })
 
   it("keeps it as a field, for code", () => {
     const error = new NatsError.NoResponders({ subject: hostile })

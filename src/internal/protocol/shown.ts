@@ -22,7 +22,8 @@ export const quoted = (text: string, max: number = longestName): string =>
   `"${printable(text.slice(0, max + 1).replaceAll("\"", "\\\""), max)}"`
 
 /** Names in a row, of which there may be many. */
-export const shownList = (names: ReadonlyArray<string>): string => printable(names.join(", "), longestText)
+export const shownList = (names: ReadonlyArray<string>, separator = ", "): string =>
+  printable(names.join(separator), longestText)
 
 const shownValue = (value: unknown): unknown => {
   if (typeof value === "string") return printable(value, longestText)
@@ -48,3 +49,12 @@ export const showingFields = <C extends { readonly prototype: object }>(base: C)
   })
   return base
 }
+
+/** The same for all classes that a maker of them, as `Schema.TaggedError` is, makes. */
+export const allShowingFields = <Make>(make: Make): Make =>
+  ((identifier?: string) => {
+    const of = (make as (identifier?: string) => (...given: ReadonlyArray<unknown>) => { prototype: object })(
+      identifier
+    )
+    return (...given: ReadonlyArray<unknown>) => showingFields(of(...given))
+  }) as Make

@@ -3,7 +3,9 @@
  * exports it.
  */
 import * as Schema from "effect/Schema"
-import { quoted, shownProblem } from "../../internal/protocol/shown.ts"
+import { allShowingFields, quoted, shownProblem } from "../../internal/protocol/shown.ts"
+
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 /**
  * A service that cannot be served, called or searched for as it is described. Nothing was subscribed or sent.
@@ -11,7 +13,7 @@ import { quoted, shownProblem } from "../../internal/protocol/shown.ts"
  * @category errors
  * @since 0.2.0
  */
-export class InvalidService extends Schema.TaggedError<InvalidService>()("InvalidService", {
+export class InvalidService extends TaggedError<InvalidService>()("InvalidService", {
   /** The service's name as it was given, cut at 128 characters. */
   service: Schema.String,
   /** Which part of the description is wrong. */

@@ -3,6 +3,7 @@
  */
 import { RpcClientDefect, RpcClientError } from "effect/rpc/RpcClientError"
 import * as Schema from "effect/Schema"
+import { allShowingFields, quoted } from "../../internal/protocol/shown.ts"
 import {
   ConnectionClosed,
   ConnectionLost,
@@ -16,6 +17,8 @@ import {
   type RespondError,
   SubscriptionLimitExceeded
 } from "../../NatsError.ts"
+
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 const problems = {
   shutdown: "it was shut down before the call had ended",
@@ -41,7 +44,7 @@ export const reasonOf = (word: string): LossReason => reasons.find((reason) => r
  * @category errors
  * @since 0.1.0
  */
-export class RpcServerLost extends Schema.TaggedError<RpcServerLost>()("RpcServerLost", {
+export class RpcServerLost extends TaggedError<RpcServerLost>()("RpcServerLost", {
   /** The subject of the service. */
   subject: Schema.String,
   /**
@@ -58,7 +61,9 @@ export class RpcServerLost extends Schema.TaggedError<RpcServerLost>()("RpcServe
     return problems[this.reason]
   }
   override get message(): string {
-    return `The server that had a call on "${this.subject}" is lost (${this.problem}): whether the call was handled is unknown.`
+    return `The server that had a call on ${
+      quoted(this.subject)
+    } is lost (${this.problem}): whether the call was handled is unknown.`
   }
   get isRetryable(): boolean {
     return true
