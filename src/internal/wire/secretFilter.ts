@@ -24,9 +24,9 @@ const mostLookedAt = 1280
 
 /**
  * Of texts with escapes so many characters are looked at in one turn. A look at one takes more than a millisecond for each
- * thousand, and a server can send thousands.
+ * thousand, and a server can send thousands: what is not looked at is not shown.
  */
-const mostEscapedInTurn = 16_384
+const mostEscapedInTurn = 8192
 
 /** Of what an error of the runtime has, such as its stack. */
 const longestInCause = 4096
@@ -87,17 +87,21 @@ export class SecretFilter {
     })
   }
 
-  /** Whether a text has too much of a secret in it, or may have: more was sent than is looked at. */
+  /** Whether a text has too much of a secret in it. */
   repeats(text: string, most = mostLookedAt): boolean {
     if (this.secrets.length === 0) return false
     this.find ??= secretFinder(this.secrets.map((secret) => Redacted.value(secret)))
-    const looked = text.slice(0, most)
-    if (mayBeEscaped(looked)) {
-      if (this.escapedInTurn === 0) queueMicrotask(this.turned)
-      this.escapedInTurn += looked.length
-      if (this.escapedInTurn > mostEscapedInTurn) return true
-    }
-    return this.find(looked)
+    return this.find(text.slice(0, most))
+  }
+
+  /** Whether it is of a flood, and not looked at. */
+  private isTooMuch(raw: string): boolean {
+    if (this.secrets.length === 0) return false
+    const text = raw.slice(0, mostLookedAt)
+    if (!mayBeEscaped(text)) return false
+    if (this.escapedInTurn === 0) queueMicrotask(this.turned)
+    this.escapedInTurn += text.length
+    return this.escapedInTurn > mostEscapedInTurn
   }
 
   private readonly turned = (): void => {
@@ -106,7 +110,7 @@ export class SecretFilter {
 
   /** A text of another as it may be shown: as `show` has it, or not at all. */
   shown(raw: string, show: (raw: string) => string): string {
-    if (this.repeats(raw)) return withheld
+    if (this.isTooMuch(raw) || this.repeats(raw)) return withheld
     const text = show(raw)
     // What shows it can leave out what was in front, and make an escape that stands in a secret.
     return text !== raw && this.repeats(text) ? withheld : text
