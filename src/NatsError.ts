@@ -204,7 +204,8 @@ export class InvalidHeader extends TaggedError<InvalidHeader>()("InvalidHeader",
 
 /**
  * A payload that is neither a text nor a `Uint8Array`, which no type allows: an object, an array, a number, a `String`
- * object, a typed array of another width. Nothing was sent.
+ * object, a typed array of another width; or a `Uint8Array` without its bytes, since its buffer was transferred. Nothing was
+ * sent.
  *
  * @category errors
  * @since 0.2.0
@@ -215,7 +216,9 @@ export class InvalidPayload extends TaggedError<InvalidPayload>()("InvalidPayloa
   given: Schema.String
 }) {
   override get message(): string {
-    const hint = /Array$|ArrayBuffer|DataView/.test(this.given)
+    const hint = this.given.startsWith("a Uint8Array ")
+      ? "give one that has its bytes, such as a copy from before the transfer"
+      : /Array$|ArrayBuffer|DataView/.test(this.given)
       ? "make a Uint8Array of its bytes"
       : "JSON.stringify the value, or bind a schema (SubjectSchema, RequestSchema)"
     return `The payload for ${quoted(this.subject)} is ${

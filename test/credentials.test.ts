@@ -195,7 +195,7 @@ describe("an Effect given as auth", () => {
       assert.notInclude(nothing.message, "a token")
     }))
 
-  it.effect("is interrupted with the dial, and its own interruption is one", () =>
+  it.effect("is interrupted with the dial, and its own interruption is CredentialsUnavailable", () =>
     Effect.gen(function*() {
       const started = yield* Deferred.make<void>()
       const interrupted = yield* Ref.make(false)
@@ -207,7 +207,15 @@ describe("an Effect given as auth", () => {
       yield* Deferred.await(started)
       yield* Fiber.interrupt(fiber)
       assert.isTrue(yield* Ref.get(interrupted))
-      const exit = yield* Effect.exit(resolveAuthSource(Effect.interrupt))
+      const exit = yield* Fiber.await(fiber)
       assert.isTrue(Exit.isFailure(exit) && Exit.hasInterrupts(exit))
+      const other = yield* Effect.forkChild(Effect.never)
+      yield* Fiber.interrupt(other)
+      for (const own of [Effect.interrupt, Fiber.join(other)]) {
+        assert.deepInclude(yield* failure(resolveAuthSource(own)), {
+          _tag: "CredentialsUnavailable",
+          problem: "it was interrupted"
+        })
+      }
     }))
 })

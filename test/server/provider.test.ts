@@ -159,6 +159,21 @@ describe.concurrent("an Effect that gives the credentials", () => {
       assert.strictEqual(asked, 5)
     }))
 
+  it.live("interrupts itself: at the first connect CredentialsUnavailable, and later the last good value serves", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const first = yield* Effect.flip(NatsClient.make({ servers: server.url, auth: Effect.interrupt }))
+      assert.strictEqual(first._tag, "CredentialsUnavailable")
+      let asked = 0
+      const auth = Effect.suspend(() =>
+        asked++ === 0 ? Effect.succeed({ _tag: "Anonymous" } as const) : Effect.interrupt
+      )
+      const app = yield* NatsClient.make({ servers: server.url, auth, reconnect: fast })
+      yield* app.reconnect
+      yield* app.flush
+      assert.isAbove(asked, 1)
+    }))
+
   it.live("is interrupted when the client is closed, or its making interrupted", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})

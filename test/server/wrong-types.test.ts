@@ -23,6 +23,21 @@ const throwing = {
   }
 }
 
+const transferred = (): Uint8Array => {
+  const bytes = new Uint8Array(8)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
+}
+
+const withLength = (attributes: PropertyDescriptor): Uint8Array =>
+  Object.defineProperty(new Uint8Array([65, 66]), "length", attributes)
+
+class Longer extends Uint8Array {
+  override get length(): number {
+    return 9
+  }
+}
+
 /** Most of them have a `length`, which is all that a payload of bytes is asked for at first. */
 const noPayloads: ReadonlyArray<readonly [value: unknown, given: string]> = [
   [new String(canary), "a String object"],
@@ -52,6 +67,19 @@ const noPayloads: ReadonlyArray<readonly [value: unknown, given: string]> = [
   [Object.create(Uint8Array.prototype), "an object"],
   [new Proxy(new Uint8Array(2), {}), "an object"],
   [Object.setPrototypeOf(new Uint16Array(2), Uint8Array.prototype), "a Uint16Array"],
+  [transferred(), "a Uint8Array whose buffer was transferred"],
+  [withLength({ value: 1 }), "a Uint8Array with a length that is not its own"],
+  [withLength({ value: -1 }), "a Uint8Array with a length that is not its own"],
+  [withLength({ value: Number.NaN }), "a Uint8Array with a length that is not its own"],
+  [
+    withLength({
+      get: () => {
+        throw new Error(canary)
+      }
+    }),
+    "a Uint8Array with a length that is not its own"
+  ],
+  [new Longer([65, 66]), "a Uint8Array with a length that is not its own"],
   [revoked(), "an object that throws when it is looked at"],
   [throwing, "an object that throws when it is looked at"]
 ]

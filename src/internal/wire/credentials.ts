@@ -161,14 +161,22 @@ const unavailable = (cause: Cause.Cause<unknown>, isSecret: IsSecret): Credentia
   })
 }
 
-/** The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable`. */
+/**
+ * The form that an Effect given as `auth` yields. Any failure and any defect is `CredentialsUnavailable`, and so is an
+ * interruption of its own, as of one that joins a fiber: with it would end who dials, and the client without a word.
+ */
 export const runAuthSource = <R>(
   auth: AuthSource<R>,
   isSecret: IsSecret = noneKnown
 ): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable, R> =>
   auth.pipe(
+    // Of a dial that is interrupted this is not asked any more.
     Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.fail(unavailable(cause, isSecret))
+      Effect.fail(
+        Cause.hasInterruptsOnly(cause)
+          ? new CredentialsUnavailable({ source: effectSource, problem: "it was interrupted" })
+          : unavailable(cause, isSecret)
+      )
     ),
     Effect.flatMap((input): Effect.Effect<NatsAuth, CredentialsInvalid | CredentialsUnavailable> => {
       const decoded = decodePlain(input, decodeAuth)
