@@ -85,6 +85,9 @@ describe("a text", () => {
     assert.strictEqual(withheld, "withheld: it repeats a secret")
     // What is cut off in front brings the secret to the eye, and an escape can be what is in it.
     assert.strictEqual(filter.shown(`${" ".repeat(9_000)}${canary}`, serverErrorText), withheld)
+    // As long as any name is shown.
+    const long = (raw: string): string => raw.slice(0, 1024)
+    assert.strictEqual(filter.shown(`${"x".repeat(1_000)}${canary}`, long), withheld)
     assert.strictEqual(knowing(token("X\\u001bYZ")).shown("X\x1bYZ", serverErrorText), withheld)
   })
 })
@@ -169,6 +172,24 @@ describe("a cause", () => {
       "no"
     ],
     ["a secret in an inner cause", nested, "UNKNOWN", "outer"],
+    ["a secret in the name of a field", Object.assign(new Error("no"), { [canary]: 1 }), "", "no"],
+    ["a secret as its code", Object.assign(new Error("no"), { code: canary }), "", "no"],
+    ["a secret in what is no code", Object.assign(new Error("no"), { code: `E ${canary}` }), "", "no"],
+    ["a secret far behind", new Error(`${"x ".repeat(1_500)}${canary}`), "", "x x"],
+    [
+      "a message that is no text",
+      Object.assign(new Error("no"), { message: { canary } }),
+      "",
+      "a value of type object"
+    ],
+    ["a function in a field", Object.assign(new Error("no"), { shown: () => canary }), "", "no"],
+    ["a certificate", Object.assign(new Error("no"), { cert: { subject: { CN: "a" } } }), "", "no"],
+    [
+      "more fields than anybody reads",
+      Object.assign(new Error("no"), Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`f${n}`, n]))),
+      "",
+      "no"
+    ],
     ["a secret in a name of a certificate", names(`DNS:${canary}.test`), "ERR_TLS_CERT_ALTNAME_INVALID", withheld],
     [
       "an escape sequence in a name of a certificate",

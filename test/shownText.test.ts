@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ConnectError, NatsError } from "effect-nats"
 import { badArgument } from "effect/PlatformError"
-import { describeIssue } from "../src/internal/payload/decodeProblem.ts"
+import { describeIssue, describeThrown } from "../src/internal/payload/decodeProblem.ts"
 import { formatPath } from "../src/internal/payload/formatPath.ts"
 import { InvalidService } from "../src/service/internal/invalidService.ts"
 import { RpcServerLost } from "../src/service/internal/rpcFailure.ts"
@@ -107,6 +107,10 @@ describe("an error with a stranger's text", () => {
     })
   }
 
+  it("has quotes of its own around it", () => {
+    assert.include(new NatsError.NoResponders({ subject: "a\"b" }).message, " \"a\\\"b\":")
+  })
+
   it("has the path of a file in its message", () => {
     const part = { kind: "recorder", name: "a.ndjson" } as const
     const reason = badArgument({
@@ -131,6 +135,16 @@ describe("an error with a stranger's text", () => {
     assert.strictEqual(error.subject, hostile)
     const codec = Schema.toCodecJson(NatsError.NoResponders)
     assert.deepInclude(Schema.encodeSync(codec)(error), { subject: hostile })
+  })
+})
+
+describe("what a codec threw", () => {
+  it("is told by a name, and by no text that stands in place of one", () => {
+    const named = (name: string): Error => Object.assign(new Error("4711"), { name })
+    assert.strictEqual(describeThrown(named("VaultError")).problem, "its codec threw VaultError")
+    for (const name of ["customer 4711", "", "x".repeat(65)]) {
+      assert.strictEqual(describeThrown(named(name)).problem, "its codec threw something")
+    }
   })
 })
 

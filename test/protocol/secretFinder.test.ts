@@ -77,6 +77,7 @@ describe("a text repeats a secret", () => {
     const secret = "p@ss:/ é\"%41\\x\n🎉"
     const find = secretFinder([secret])
     for (const way of ways) assert.isTrue(find(`'-ERR ${way(secret)}'`), way(secret))
+    assert.isTrue(secretFinder(["caf\u00e9 CANARY"])("%63%61%66%E9%20%43%41%4E%41%52%59"), "each byte a character")
     assert.isTrue(find(String.raw`\x70\x40\x73\x73\x3a\x2f\x20\u00e9`), "as Go writes it")
   })
 

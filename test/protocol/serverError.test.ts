@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  isDenial,
   parsePermissionsViolation,
   saysTooManySubscriptions,
   type ServerErrorKind,
@@ -46,13 +47,22 @@ describe("what an error means", () => {
   it("is told by what came, and not by how it is shown", () => {
     assert.strictEqual(serverErrorKind("'\u001bAuthorization\tViolation\u0000'"), "AuthorizationViolation")
     assert.strictEqual(serverErrorKind(`${"\u0001".repeat(200)}Stale Connection`), "StaleConnection")
+    assert.strictEqual(serverErrorKind(`'${"x".repeat(256)} Stale Connection'`), "ServerRejected", "what is not shown")
     assert.isTrue(saysTooManySubscriptions("'maximum\u0000subscriptions exceeded'"))
+  })
+})
+
+describe("isDenial", () => {
+  it("is of what begins so, and not of what has it in a subject", () => {
+    assert.isTrue(isDenial("permissions violation for publish to \"a\""))
+    assert.isFalse(isDenial("Invalid Subject \"permissions violation\""))
   })
 })
 
 describe("serverErrorText", () => {
   it("has no quotes around it, every control character as an escape, and an end", () => {
     assert.strictEqual(serverErrorText("'Authorization Violation'"), "Authorization Violation")
+    assert.strictEqual(serverErrorText("'a\rb\u2028c'"), "a\\rb\\u2028c")
     assert.strictEqual(serverErrorText(" it's\u001b[31m\u202e here\r\n"), "it's\\u001b[31m\\u202e here")
     assert.strictEqual(serverErrorText("x".repeat(10_000)), `${"x".repeat(255)}…`)
   })

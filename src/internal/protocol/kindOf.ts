@@ -29,7 +29,7 @@ export const isBytes = (value: unknown): value is Uint8Array =>
   arrayName.call(value) === "Uint8Array" && saysItsLength(value as Uint8Array) && !isDetached(value as Uint8Array)
 
 /** Kinds by the tag that a value has: a closed list, since a tag can be any text. */
-const tagged: Readonly<Record<string, string>> = {
+const tagged: Readonly<Record<string, string | undefined>> = {
   "[object Array]": "an array",
   "[object ArrayBuffer]": "an ArrayBuffer",
   "[object SharedArrayBuffer]": "a SharedArrayBuffer",
@@ -57,8 +57,7 @@ export const kindOf = (value: unknown): string => {
     }`
   }
   try {
-    const tag = Object.prototype.toString.call(value)
-    return Object.hasOwn(tagged, tag) ? tagged[tag] : "an object"
+    return tagged[Object.prototype.toString.call(value)] ?? "an object"
   } catch {
     return "an object that throws when it is looked at"
   }

@@ -147,7 +147,7 @@ export class SecretFilter {
       : `a value of type ${typeof error}`
     const code = codeOf(error)
     const fit = new Error(message, { cause: Redacted.make(error, { label: "original" }) })
-    return code === undefined ? fit : Object.assign(fit, { code })
+    return code === undefined || this.repeats(code) ? fit : Object.assign(fit, { code })
   }
 
   /** Whether nothing that any inspection finds in it is too long, moves a cursor or repeats a secret. */
