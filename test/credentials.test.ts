@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { NatsAuth } from "effect-nats"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -182,6 +183,31 @@ describe("an Effect given as auth", () => {
         assert.isTrue(error.isRetryable)
       }))
   }
+
+  it.effect("is told by what a class or a tag is named, and by nothing else that stands there", () =>
+    Effect.gen(function*() {
+      const isSecret = (text: string): boolean => text.includes("Canary")
+      const told = (error: unknown) =>
+        Effect.map(
+          failure(resolveAuthSource(Effect.fail(error), Duration.seconds(5), isSecret)),
+          ({ message }) => message
+        )
+      const withName = (name: string): Error => Object.assign(new Error("no"), { name })
+      assert.include(yield* told({ _tag: "@vault/Http.Error_503" }), "failed with @vault/Http.Error_503.")
+      for (
+        const text of ["no route", "Key4711", `${"a/".repeat(40)}b`, "CanaryPassword", "x".repeat(41), "", "a\u001bb"]
+      ) {
+        assert.include(yield* told({ _tag: text }), "failed with a value of type object.", text)
+        assert.include(yield* told(withName(text)), "failed with an error without a name.", text)
+      }
+      assert.include(yield* told(Object.assign(withName("VaultError"), { _tag: "CanaryPassword" })), "with VaultError.")
+    }))
+
+  it.effect("is named as the source of what it yields", () =>
+    Effect.gen(function*() {
+      const { source } = yield* resolveAuthSource(Effect.succeed({ _tag: "NKey", seed: Redacted.make(john.seed) }))
+      assert.strictEqual(source, "the Effect given as auth.seed")
+    }))
 
   it.effect("that yields a form with a fault is CredentialsInvalid, and what is no form is CredentialsUnavailable", () =>
     Effect.gen(function*() {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { serverErrorText } from "../src/internal/protocol/serverError.ts"
+import { fromEnd, fromTcp, type TlsState } from "../src/internal/wire/connectFailure.ts"
 import { SecretFilter, withheld } from "../src/internal/wire/secretFilter.ts"
 import { address, anonymous, password, token } from "./fixtures/dialling.ts"
 import { rendered } from "./fixtures/rendered.ts"
@@ -136,6 +137,36 @@ describe("of a text that is shown", () => {
       for (const run of runs) {
         for (const way of ways) assert.isFalse(shown.includes(way(run)), JSON.stringify({ secret, parts, shown, run }))
       }
+    }
+  })
+})
+
+describe("the end of a connection", () => {
+  const filter = knowing(password("john", canary))
+  const peer = { server: "nats://a:4222", hosts: ["a", `${canary}.test`], method: "UserPassword", filter } as const
+  const tls: TlsState = { verify: false, certificateFault: undefined, variables: undefined }
+  const coded = (code: string): Error => Object.assign(new Error("no"), { code })
+
+  it("is told by its code, on every system", () => {
+    for (const code of ["ECONNRESET", "EPIPE", "ECONNABORTED", "ENOTCONN"]) {
+      assert.deepInclude(fromTcp(peer, coded(code), 9), { _tag: "ConnectionReset", stage: "tcp" })
+      assert.deepInclude(fromEnd(peer, "tls", coded(code), tls), { _tag: "ConnectionReset", stage: "tls" })
+    }
+    assert.deepInclude(fromTcp(peer, coded("EHOSTUNREACH"), 9), { _tag: "ConnectionRefused" })
+    assert.deepInclude(fromEnd(peer, "tls", coded("EPROTO"), tls), { _tag: "TlsHandshakeFailed", code: "EPROTO" })
+    assert.deepInclude(fromEnd(peer, "up", coded("EPROTO"), tls), { _tag: "ConnectionReset", stage: "up" })
+  })
+
+  it("names hosts that its certificate has to be for, and none that repeats a secret", () => {
+    assert.deepInclude(fromEnd(peer, "tls", undefined, { ...tls, certificateFault: "CERT_HAS_EXPIRED" }), {
+      _tag: "TlsCertificateInvalid",
+      hosts: ["a", withheld]
+    })
+  })
+
+  it("shows of what is wrong with a certificate no secret, and what is printable", () => {
+    for (const [fault, code] of [[canary, withheld], ["A\u001b[2J", "A\\u001b[2J"]]) {
+      assert.deepInclude(fromEnd(peer, "tls", undefined, { ...tls, certificateFault: fault }), { code })
     }
   })
 })
