@@ -206,6 +206,7 @@ describe("a cause", () => {
     ["a secret in the name of a field", Object.assign(new Error("no"), { [canary]: 1 }), "", "no"],
     ["a secret as its code", Object.assign(new Error("no"), { code: canary }), "", "no"],
     ["a secret in what is no code", Object.assign(new Error("no"), { code: `E ${canary}` }), "", "no"],
+    ["what is no code in its place", Object.assign(new Error("no"), { code: "A\u001b[2J" }), "", "no"],
     ["a secret far behind", new Error(`${"x ".repeat(1_500)}${canary}`), "", "x x"],
     [
       "a message that is no text",

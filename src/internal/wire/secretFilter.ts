@@ -156,7 +156,7 @@ export class SecretFilter {
     if (typeof value === "function" || typeof value === "symbol") return false
     if (typeof value !== "object" || value === null) return true
     const keys = Reflect.ownKeys(value)
-    if (depth === 0 || keys.length > 16 || "cert" in value) return false
+    if (depth === 0 || keys.length > 16) return false
     return keys.every((key) => {
       const property: unknown = Reflect.get(value, key)
       return key === "stack" && typeof property === "string"
