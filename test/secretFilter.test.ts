@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import { serverErrorText } from "../src/internal/protocol/serverError.ts"
 import { fromEnd, fromTcp, type TlsState } from "../src/internal/wire/connectFailure.ts"
 import { SecretFilter, withheld } from "../src/internal/wire/secretFilter.ts"
+import { ServerWord } from "../src/internal/wire/transport.ts"
 import { address, anonymous, password, token } from "./fixtures/dialling.ts"
 import { rendered } from "./fixtures/rendered.ts"
 import { Dice } from "./protocol/streams.ts"
@@ -164,6 +165,15 @@ describe("the end of a connection", () => {
     })
   })
 
+  it("shows of the last word of a WebSocket no secret, and what is printable", () => {
+    for (const [said, text] of [[`go ${canary}`, withheld], ["go\u001b[2J", "go\\u001b[2J"]]) {
+      assert.deepInclude(fromEnd(peer, "up", new ServerWord("closed with 1011", said), tls), {
+        _tag: "ServerRejected",
+        text: `closed with 1011: ${text}`
+      })
+    }
+  })
+
   it("shows of what is wrong with a certificate no secret, and what is printable", () => {
     for (const [fault, code] of [[canary, withheld], ["A\u001b[2J", "A\\u001b[2J"]]) {
       assert.deepInclude(fromEnd(peer, "tls", undefined, { ...tls, certificateFault: fault }), { code })
@@ -255,6 +265,7 @@ describe("a cause", () => {
         assert.isTrue(cause.message.startsWith(message), cause.message)
         assert.isAtMost(cause.message.length, 513)
         if (code.startsWith("ERR_")) assert.propertyVal(cause, "code", code)
+        else assert.notProperty(cause, "code")
         assert.strictEqual(Redacted.value(cause.cause as Redacted.Redacted<unknown>), original)
         const shown = yield* rendered(error)
         assert.notInclude(shown, "CANARYPA")

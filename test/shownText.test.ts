@@ -79,6 +79,11 @@ const everyErrorOf = (text: string): Readonly<Record<string, Error>> => {
         [`ConnectionClosed by ${tag}`, new NatsError.ConnectionClosed({ reason })]
       ])
     ),
+    "TlsCertificateInvalid for hosts": new ConnectError.TlsCertificateInvalid({
+      server: text,
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      hosts: [text, text]
+    }),
     InvalidService: new InvalidService({ service: text, what: "name", given: text, problem: text }),
     RpcServerLost: new RpcServerLost({ subject: text, reason: "gone" })
   }

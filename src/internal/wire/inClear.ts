@@ -24,13 +24,12 @@ const family = (address: string): Net.IPVersion => (isIP(address) === 6 ? "ipv6"
  * is one of other machines.
  */
 export const isOtherMachine = (address: string, local: string | undefined): boolean => {
-  const [plain] = address.split("%")
   const own = new (lazyNet().BlockList)()
   own.addSubnet("127.0.0.0", 8, "ipv4")
   own.addAddress("::1", "ipv6")
   // The addresses of no machine, which lead to this one.
   own.addAddress("0.0.0.0", "ipv4")
   own.addAddress("::", "ipv6")
-  if (local !== undefined && isIP(local) !== 0) own.addAddress(local.split("%")[0], family(local))
-  return !own.check(plain, family(plain))
+  if (local !== undefined && isIP(local) !== 0) own.addAddress(local, family(local))
+  return !own.check(address, family(address))
 }
