@@ -1,9 +1,10 @@
 /** What a client shows of the words of others, and what it keeps to itself of them. */
 import { assert, describe, it } from "@effect/vitest"
-import { ConnectError } from "effect-nats"
+import { ConnectError, type NatsStatus } from "effect-nats"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { Refusals } from "../src/internal/connection/refusals.ts"
 import { serverErrorText } from "../src/internal/protocol/serverError.ts"
 import { fromEnd, fromTcp, type TlsState } from "../src/internal/wire/connectFailure.ts"
 import { SecretFilter, withheld } from "../src/internal/wire/secretFilter.ts"
@@ -139,6 +140,26 @@ describe("of a text that is shown", () => {
         for (const way of ways) assert.isFalse(shown.includes(way(run)), JSON.stringify({ secret, parts, shown, run }))
       }
     }
+  })
+})
+
+describe("what a server refuses", () => {
+  it("names a subject and a queue group with an end, printable, and without a secret", () => {
+    const events: Array<NatsStatus.StatusEvent> = []
+    const filter = knowing(password("john", canary))
+    const emit = (event: NatsStatus.StatusEvent): void => void events.push(event)
+    const refusals = new Refusals({ mux: { pattern: "_INBOX.a.>" }, subscriptions: new Map(), filter, emit } as never)
+    const long = `a\u001b${"x".repeat(20_000)}`
+    refusals.serverError(`Permissions Violation for Publish to "${long}"`, undefined)
+    refusals.serverError(`Permissions Violation for Subscription to "${long}" using queue "${long}"`, undefined)
+    refusals.serverError(`Permissions Violation for Publish to "${canary}"`, undefined)
+    const told = events.flatMap((event) =>
+      event._tag === "PermissionDenied"
+        ? [event.error.subject, ...event.error.queue === undefined ? [] : [event.error.queue]]
+        : []
+    )
+    const shown = `a\\u001b${"x".repeat(1_017)}…`
+    assert.deepStrictEqual(told, [shown, shown, shown, withheld])
   })
 })
 

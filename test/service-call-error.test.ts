@@ -49,3 +49,11 @@ describe("the failures of a call", () => {
       assert.instanceOf(yield* Effect.flip(orDie(missing)), Missing)
     }))
 })
+
+it("is retryable where another instance or a later try can answer", () => {
+  const codes = [400, 404, 422, 429, 500, 502, 503, 504]
+  const retryable = codes.filter((code) =>
+    new NatsError.ServiceError({ subject: "a", code, description: "" }).isRetryable
+  )
+  assert.deepStrictEqual(retryable, [429, 503])
+})

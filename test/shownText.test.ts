@@ -112,6 +112,17 @@ describe("an error with a stranger's text", () => {
     })
   }
 
+  it("says what to do with a payload that is none", () => {
+    for (
+      const [given, hint] of [
+        ["a Uint16Array", "make a Uint8Array of its bytes"],
+        ["a DataView", "make a Uint8Array of its bytes"],
+        ["a Uint8Array whose buffer was transferred", "give one that has its bytes"],
+        ["an array", "JSON.stringify the value"]
+      ]
+    ) assert.include(new NatsError.InvalidPayload({ subject: "a", given }).message, `text or bytes: ${hint}`)
+  })
+
   it("has quotes of its own around it", () => {
     assert.include(new NatsError.NoResponders({ subject: "a\"b" }).message, " \"a\\\"b\":")
   })

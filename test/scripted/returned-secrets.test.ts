@@ -262,7 +262,7 @@ describe("a client", () => {
               ...Array.from({ length: 39 }, (_, n) => `nats://server-${n}.of-the-cluster.example.test:4222`)
             ],
             randomizeServers: false,
-            name: "orders",
+            name: "orders ".repeat(146),
             auth: { user: "john", password: "CANARY-name-8" },
             banner: true
           })))
