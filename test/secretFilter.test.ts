@@ -154,12 +154,10 @@ describe("what a server refuses", () => {
     refusals.serverError(`Permissions Violation for Subscription to "${long}" using queue "${long}"`, undefined)
     refusals.serverError(`Permissions Violation for Publish to "${canary}"`, undefined)
     const told = events.flatMap((event) =>
-      event._tag === "PermissionDenied"
-        ? [event.error.subject, ...event.error.queue === undefined ? [] : [event.error.queue]]
-        : []
+      event._tag === "PermissionDenied" ? [event.error.subject, event.error.queue] : []
     )
     const shown = `a\\u001b${"x".repeat(1_017)}…`
-    assert.deepStrictEqual(told, [shown, shown, shown, withheld])
+    assert.deepStrictEqual(told, [shown, undefined, shown, shown, withheld, undefined])
   })
 })
 

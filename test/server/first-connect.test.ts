@@ -246,7 +246,7 @@ describe("background", () => {
       const status = yield* follow(app)
       const closed = yield* Effect.flip(app.closed)
       assert.strictEqual(closed.reason?._tag, "TlsUnavailable")
-      assert.deepInclude(yield* NatsHealth.check(app), { live: false, ready: false, reason: closed.reason.message })
+      assert.deepInclude(yield* NatsHealth.check(app), { live: false, ready: false, reason: closed.reason?.message })
       assert.strictEqual((yield* app.stats).dials, 4)
       assert.isTrue(status.all("Reconnecting").every(({ reason }) => reason._tag === "TlsUnavailable"))
     }))
