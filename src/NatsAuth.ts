@@ -154,7 +154,7 @@ export type Input =
 /**
  * An Effect that yields a form of `auth`. It is run before every dial. When it fails or dies, the dial fails with
  * `CredentialsUnavailable`, which has its error as `cause`; so it does when the Effect takes longer than `connectTimeout`.
- * When the dial is interrupted, so is the Effect.
+ * When the dial is interrupted, so is the Effect. One that ends by an interruption of its own has failed.
  *
  * @category models
  * @since 0.1.0

@@ -1,8 +1,9 @@
 /** What errors show of texts that strangers wrote, in every way in which they come to be seen. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Cause, Effect, Schema } from "effect"
 import { ConnectError, NatsError } from "effect-nats"
 import { badArgument } from "effect/PlatformError"
+import { noteEnd, type Part } from "../src/internal/operations/background.ts"
 import { describeIssue, describeThrown } from "../src/internal/payload/decodeProblem.ts"
 import { formatPath } from "../src/internal/payload/formatPath.ts"
 import { InvalidService } from "../src/service/internal/invalidService.ts"
@@ -151,6 +152,24 @@ describe("an error with a stranger's text", () => {
     assert.strictEqual(error.subject, hostile)
     const codec = Schema.toCodecJson(NatsError.NoResponders)
     assert.deepInclude(Schema.encodeSync(codec)(error), { subject: hostile })
+  })
+})
+
+describe("what ended a part of the program", () => {
+  it("is told to health, whatever it is", () => {
+    const part: Part = { kind: "rpcServer", name: "orders", trouble: undefined }
+    for (
+      const [error, reason] of [
+        [new Error(hostile), /^.*: x\\u001b/],
+        ["gone", /: gone$/],
+        [Object.create(null), /: a value of type object$/],
+        [Object.assign(new Error("no"), { message: Object.create(null) }), /: a value of type object$/]
+      ] as const
+    ) {
+      noteEnd(part, Cause.die(error))
+      assert.match(part.trouble ?? "", reason)
+      assert.notMatch(part.trouble ?? "", unprintable)
+    }
   })
 })
 

@@ -49,14 +49,22 @@ export const watchEnd = (
     Effect.asVoid
   )
 
+/** What ended a part can be anything of the user's, such as an object that no text can be made of. */
+const reasonIn = (error: unknown): string => {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return `a value of type ${typeof error}`
+  }
+}
+
 /** For health: a part that is being stopped, and one that has ended and was not. */
 export const noteStopping = (part: Part): void => {
   part.trouble ??= `${describePart(part)} is stopping`
 }
 
 export const noteEnd = (part: Part, cause: Cause.Cause<unknown>, what = describePart(part)): void => {
-  const error = Cause.squash(cause)
-  part.trouble = `${what} has ended: ${printable(error instanceof Error ? error.message : String(error), 1024)}`
+  part.trouble = `${what} has ended: ${printable(reasonIn(Cause.squash(cause)), 1024)}`
 }
 
 /** Whether a part of the program subscribes here, as `asPart` says. */
