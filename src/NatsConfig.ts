@@ -37,6 +37,7 @@ import { notJson } from "./internal/config/notJson.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
 import { environment } from "./internal/config/variables.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
+import { shownProblem } from "./internal/protocol/shown.ts"
 import { readFile, warnOfMode } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
@@ -320,7 +321,7 @@ export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("Nats
     const all = this.problems.map(({ path, problem }) => (path === "" ? `it ${problem}` : `${path}: ${problem}`))
     const text = all.join("; ")
     // A problem can end with a question, such as "did you mean `servers`?".
-    return `The NATS configuration (${this.source}) is invalid: ${text}${text.endsWith("?") ? "" : "."}`
+    return `The NATS configuration (${shownProblem(this.source)}) is invalid: ${text}${text.endsWith("?") ? "" : "."}`
   }
   /** `false`: the same configuration is refused again. */
   get isRetryable(): boolean {

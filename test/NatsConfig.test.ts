@@ -413,6 +413,14 @@ describe("a configuration file", () => {
       }
     }))
 
+  it.effect("has a path that can be shown, whatever was given as one", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(NatsConfig.fromFile(`/no/\u001b[2J\u202e${"x".repeat(10_000)}`))
+      assert.match(error.message, /^[ -~…]*$/)
+      assert.include(error.message, String.raw`(/no/\u001b[2J\u202exxx`)
+      assert.isBelow(error.message.length, 800)
+    }))
+
   it.effect("that is missing is refused by its name", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(NatsConfig.fromFile("/no/such/nats.json"))
