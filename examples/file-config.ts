@@ -9,7 +9,7 @@
  *   conectTimeout: this key is not known: did you mean `connectTimeout`?
  *   auth.pass: this key is not known: use `password`
  *   auth.password: is missing
- *   reconnect.maxAttempts: must be a whole number from 1 to 1000000000
+ *   reconnect.maxAttempts: must be a whole number from 1 to 1000000000: for no attempt write `reconnect: false`
  *   no-json.json: NatsConfigError
  *   (file): is not JSON at line 3, column 3, where a comma or } must stand
  */

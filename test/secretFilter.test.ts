@@ -148,7 +148,8 @@ describe("what a server refuses", () => {
     const events: Array<NatsStatus.StatusEvent> = []
     const filter = knowing(password("john", canary))
     const emit = (event: NatsStatus.StatusEvent): void => void events.push(event)
-    const refusals = new Refusals({ mux: { pattern: "_INBOX.a.>" }, subscriptions: new Map(), filter, emit } as never)
+    const mux = { pattern: "_INBOX.a.>", failEach: () => {} }
+    const refusals = new Refusals({ mux, subscriptions: new Map(), filter, emit } as never)
     const long = `a\u001b${"x".repeat(20_000)}`
     refusals.serverError(`Permissions Violation for Publish to "${long}"`, undefined)
     refusals.serverError(`Permissions Violation for Subscription to "${long}" using queue "${long}"`, undefined)
