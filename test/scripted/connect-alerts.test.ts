@@ -5,20 +5,17 @@ import { assert, describe, it } from "@effect/vitest"
 import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import { refusal } from "../fixtures/dialling.ts"
+import * as Stranger from "../fixtures/stranger.ts"
 
 const alert = (description: number): Uint8Array => Uint8Array.of(0x15, 3, 3, 0, 2, 2, description)
 
-/** The error of a dial that is answered with an alert, by a server that says in INFO whether it asks for a certificate. */
+/** The error of a dial whose handshake is answered with an alert, by a server that says whether it asks for a certificate. */
 const answered = (description: number, verify = false) =>
   Effect.gen(function*() {
-    const server = yield* TestFakeServer.make([
-      { send: TestFakeServer.info({ tls_required: true, tls_verify: verify }) },
-      // Longer than a client waits for a refusal in clear: the handshake has begun, and has no lines to wait for.
-      { wait: "30 millis" },
-      { send: alert(description) },
-      { end: "FIN" }
-    ])
-    return yield* refusal(server.url)
+    const stranger = yield* Stranger.make
+    const info = TestFakeServer.info({ tls_required: true, tls_verify: verify })
+    stranger.play = (socket, received) => void (received === "" ? socket.write(info) : socket.end(alert(description)))
+    return yield* refusal(`nats://127.0.0.1:${stranger.port}`)
   })
 
 describe("an alert in place of a TLS handshake", () => {
