@@ -29,6 +29,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
 import { readWrapped } from "./internal/config/wrapped.ts"
@@ -41,6 +42,7 @@ import type {
   ConnectionClosed,
   FlushError,
   HandleError,
+  PublishAllStopped,
   PublishError,
   RequestError,
   RequestManyError,
@@ -110,6 +112,21 @@ export interface PublishOptions {
   readonly timeout?: Duration.Input | undefined
   /** Names the spans of this message instead of its subject: `"orders.{id}.created"`. See `NatsTracing`. */
   readonly subjectTemplate?: string | undefined
+}
+
+/**
+ * A message of `publishAll` and `sink`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface OutgoingMessage {
+  readonly subject: string
+  /** Default: empty. */
+  readonly payload?: string | Uint8Array | undefined
+  readonly headers?: Input | undefined
+  /** Where an answer is expected. */
+  readonly reply?: string | undefined
 }
 
 /**
@@ -250,6 +267,25 @@ export interface NatsClient {
     payload?: string | Uint8Array,
     options?: PublishOptions
   ): Effect.Effect<void, PublishError>
+  /**
+   * Publishes a stream of messages, array by array, without an Effect for each, and gives how many there were. What holds
+   * for each is what holds for `publish` without `confirm`: it was handed to the connection, at most once, and is lost with
+   * a connection that breaks just then; `flush` behind it waits until the server has handled them all. Suspends while more
+   * than 8 MiB are unsent, and pulls nothing meanwhile.
+   *
+   * Fails with `PublishAllStopped` at the first message that cannot be handed over: `published` is how many were before, and
+   * so its index. A failure of `messages` itself comes through as it is, when everything that it gave was handed over.
+   * Interruption stops it where it waits, and between two arrays. One span for the whole run: see `NatsTracing`.
+   *
+   * @since 0.2.0
+   */
+  publishAll<E, R>(messages: Stream.Stream<OutgoingMessage, E, R>): Effect.Effect<number, PublishAllStopped | E, R>
+  /**
+   * `publishAll` as a sink.
+   *
+   * @since 0.2.0
+   */
+  readonly sink: Sink.Sink<number, OutgoingMessage, never, PublishAllStopped>
   /**
    * Sends a message and waits for one reply. A connection that breaks meanwhile fails it with `ConnectionLost`; a
    * request is never sent twice. The reply of an interrupted request is ignored.

@@ -434,6 +434,35 @@ export class InvalidOption extends TaggedError<InvalidOption>()("InvalidOption",
   }
 }
 
+/**
+ * `publishAll` or `sink` has stopped at a message that could not be handed to the connection. Those before it were, and
+ * none behind it.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class PublishAllStopped extends TaggedError<PublishAllStopped>()("PublishAllStopped", {
+  /** Messages that were handed to the connection before: the index of the one that was not. */
+  published: Schema.Number,
+  /** What that one failed with: a failure of `publish`. */
+  reason: Schema.Union([
+    InvalidSubject,
+    InvalidPayload,
+    InvalidHeader,
+    HeadersNotSupported,
+    MaxPayloadExceeded,
+    ConnectionLost,
+    ConnectionClosed
+  ])
+}) {
+  override get message(): string {
+    return `Publishing stopped after ${this.published} messages: ${this.reason.message}`
+  }
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+}
+
 /** The path of a file can be in it. */
 const longestReason = 2048
 
@@ -449,17 +478,36 @@ export type BackgroundReason =
   | ConnectionClosed
   | SlowConsumer
   | PlatformError
+  | ConsumerEnd
+
+/**
+ * What handles a consumer can end with besides: errors of `effect-nats/jetstream`, which this module does not load.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface ConsumerEnd extends Error {
+  readonly _tag:
+    | "ConsumerDeleted"
+    | "StreamNotFound"
+    | "PullRefused"
+    | "ConsumerNotFound"
+    | "ConsumerIsPush"
+    | "ConsumerUnfit"
+  readonly isRetryable: boolean
+  readonly stream: string
+}
 
 /**
  * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, an rpc
- * server, a recorder, or the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
+ * server, a recorder, what handles a consumer, or the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
  *
  * @category errors
  * @since 0.2.0
  */
 export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundEnded", {
   part: Schema.Struct({
-    kind: Schema.Literals(["client", "listener", "responder", "service", "rpcServer", "recorder"]),
+    kind: Schema.Literals(["client", "listener", "responder", "service", "rpcServer", "recorder", "consumer"]),
     /** Its subjects, its file, its name; of a client without a name its servers. */
     name: Schema.String
   }),

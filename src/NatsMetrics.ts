@@ -273,3 +273,131 @@ export const serviceTime: Metric.Histogram<number> = Metric.histogram("nats_serv
   description: "Time from the reading of a service's request to its answer.",
   boundaries: timeBoundaries
 })
+
+/**
+ * Messages published into streams, by what became of them. Label `outcome`: `success`, `duplicate`, `interrupted`, or the
+ * tag of the error. Each message counts once, however often it was tried.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const jetStreamPublishes: Metric.Counter<number> = Metric.counter("nats_jetstream_publishes_total", {
+  description: "Messages published into streams, by what became of them.",
+  incremental: true
+})
+
+/**
+ * Messages published into streams that wait for their acknowledgement, or for a connection.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const jetStreamPublishesInFlight: Metric.Gauge<number> = Metric.gauge("nats_jetstream_publishes_in_flight", {
+  description: "Messages published into streams that wait for their acknowledgement."
+})
+
+/**
+ * Time from a publish into a stream to its end, in seconds: the acknowledgement, or the failure. Label `outcome`. Collected
+ * with `Collect` at `"everything"`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const jetStreamPublishTime: Metric.Histogram<number> = Metric.histogram(
+  "nats_jetstream_publish_duration_seconds",
+  {
+    description: "Time of publishes into streams by outcome.",
+    boundaries: timeBoundaries
+  }
+)
+
+/**
+ * Messages that `process` of JetStream has given to handlers, and those that readers of `messages` are done with. Labels
+ * `stream` and `consumer`: the names that the program works on. What `fetch`, `next` and `ordered` give is not counted.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerMessages: Metric.Counter<number> = Metric.counter("nats_consumer_messages_total", {
+  description: "Messages of consumers given to handlers and readers.",
+  incremental: true
+})
+
+/**
+ * Those of them that were delivered before. Labels `stream` and `consumer`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerRedelivered: Metric.Counter<number> = Metric.counter("nats_consumer_redelivered_total", {
+  description: "Messages of consumers given to handlers and readers that were delivered before.",
+  incremental: true
+})
+
+/**
+ * What `process` and readers of `messages` have answered to the server, as far as it was sent: no answer of it is confirmed.
+ * What is given back at an end is a `nak`; what a reader acknowledges after the end of its stream counts, too. Labels
+ * `stream`, `consumer`, and `kind`: `ack`, `nak`, `term`, `in_progress`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerAcks: Metric.Counter<number> = Metric.counter("nats_consumer_acks_total", {
+  description: "Acknowledgements sent, by kind. They are not confirmed.",
+  incremental: true
+})
+
+/**
+ * Messages that `process` has given up, and that the dead letter has. Labels `stream` and `consumer`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerDeadLetters: Metric.Counter<number> = Metric.counter("nats_consumer_dead_letters_total", {
+  description: "Messages of consumers that were given up, and that the dead letter has.",
+  incremental: true
+})
+
+/**
+ * Messages that are here and not handled: those that handlers or readers are busy with, and those that wait behind them.
+ * Labels `stream` and `consumer`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerHeld: Metric.Gauge<number> = Metric.gauge("nats_consumer_held_messages", {
+  description: "Messages of consumers that are here and not handled."
+})
+
+/**
+ * Messages that the consumer had not delivered to anybody when it delivered the latest one here. Labels `stream` and
+ * `consumer`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerPending: Metric.Gauge<number> = Metric.gauge("nats_consumer_pending_messages", {
+  description: "Messages that the consumer had not delivered when it delivered last."
+})
+
+/**
+ * How old the message was that a handler or a reader was given last, in seconds by the clocks of server and client. Labels
+ * `stream` and `consumer`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerLag: Metric.Gauge<number> = Metric.gauge("nats_consumer_lag_seconds", {
+  description: "Age of the message of a consumer that a handler or reader was given last."
+})
+
+/**
+ * Time in the handlers of `process`, in seconds. Labels `stream` and `consumer`. Collected with `Collect` at `"everything"`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const consumerTime: Metric.Histogram<number> = Metric.histogram("nats_consumer_duration_seconds", {
+  description: "Time in the handlers of consumers.",
+  boundaries: timeBoundaries
+})

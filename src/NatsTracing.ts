@@ -4,7 +4,8 @@
  * Spans are made wherever a tracer is installed, with the attributes that OpenTelemetry gives to messaging: `publish` is a
  * `producer`, `request` and `requestMany` are a `client`, and the handler of `consume` runs in a `consumer`, or in a
  * `server` when the message asks for an answer; the answer belongs to that span. Without a tracer there is no span, no
- * header and no cost. Elements of a stream get their span from `withMessageSpan`.
+ * header and no cost. Elements of a stream get their span from `withMessageSpan`. A run of `publishAll` or of a sink is one
+ * span, which all its messages carry.
  *
  * The span travels in the headers `traceparent` and `tracestate` (W3C trace context), beside the caller's headers; a
  * `traceparent` of the caller wins.

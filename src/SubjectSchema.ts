@@ -41,6 +41,7 @@ import * as Definitions from "./internal/subjectSchema/definitions.ts"
 import type { NatsClient, PublishOptions, SubscribeOptions } from "./NatsClient.ts"
 import type {
   HandleError,
+  InvalidSubject,
   MessageDecodeError,
   MessageEncodeError,
   PermissionsViolation,
@@ -48,6 +49,7 @@ import type {
   SubscribeError,
   SubscriptionError
 } from "./NatsError.ts"
+import type { Input } from "./NatsHeaders.ts"
 import type { ServeOptions } from "./NatsListener.ts"
 import type { NatsMessage } from "./NatsMessage.ts"
 import * as RequestSchemas from "./RequestSchema.ts"
@@ -246,6 +248,18 @@ export interface Receiver<S extends Schema.Constraint, Values, Options> {
 }
 
 /**
+ * A value as the message that it is published as.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Outgoing {
+  readonly subject: string
+  readonly payload: string | Uint8Array
+  readonly headers: Input
+}
+
+/**
  * A subject bound to a schema.
  *
  * @category models
@@ -270,6 +284,12 @@ export interface SubjectSchema<S extends Schema.Constraint> extends Receiver<S, 
     value: S["Type"],
     options?: PublishOptions
   ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]>
+  /**
+   * Encodes a value, to send it another way: what `publish` would send, with a `Content-Type` unless `headers` have one.
+   *
+   * @since 0.2.0
+   */
+  encode(value: S["Type"], headers?: Input): Effect.Effect<Outgoing, MessageEncodeError, S["EncodingServices"]>
 }
 
 /**
@@ -307,6 +327,16 @@ export interface TemplateSchema<T extends string, S extends Schema.Constraint>
     value: S["Type"],
     options?: PublishOptions
   ): Effect.Effect<void, PublishError | MessageEncodeError, NatsClient | S["EncodingServices"]>
+  /**
+   * Encodes a value for the subject with these parameters, as `SubjectSchema.encode` does.
+   *
+   * @since 0.2.0
+   */
+  encode(
+    parameters: Parameters<T>,
+    value: S["Type"],
+    headers?: Input
+  ): Effect.Effect<Outgoing, InvalidSubject | MessageEncodeError, S["EncodingServices"]>
 }
 
 /**

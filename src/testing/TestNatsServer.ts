@@ -25,6 +25,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -36,10 +37,10 @@ import type { ConnectError } from "../ConnectError.ts"
 import type * as NatsClient from "../NatsClient.ts"
 import type { NatsConfigError } from "../NatsConfig.ts"
 import { awaitPeers } from "./internal/clusterPeers.ts"
-import { matches } from "./internal/logLines.ts"
+import { controls, end, startedAndConnected } from "./internal/controls.ts"
+import { awaitLeader, awaitMembers } from "./internal/leaders.ts"
 import type { ConnectionInfo } from "./internal/monitor.ts"
-import { getJson } from "./internal/monitor.ts"
-import { awaitExit, RunningServer } from "./internal/runningServer.ts"
+import { RunningServer } from "./internal/runningServer.ts"
 import { findBinary } from "./internal/serverBinary.ts"
 import type { TestNatsServerError } from "./TestNatsServerError.ts"
 import type { Options } from "./TestNatsServerOptions.ts"
@@ -200,8 +201,9 @@ export const layerClient = <R = never>(
 
 /**
  * Starts servers that form one cluster, and succeeds when all know each other and tell their clients so; with
- * `jetstream`, when they also have elected a leader. They run until the scope closes. `name` is the cluster's name,
- * default `"test"`; the servers are `<name>-1`, `<name>-2`, … A server that is restarted finds the others again.
+ * `jetstream`, when they also have elected a leader that has all of them. They run until the scope closes. `name` is the
+ * cluster's name, default `"test"`; the servers are `<name>-1`, `<name>-2`, … A server that is restarted finds the others
+ * again.
  *
  * Fails like `make`, and nothing is left behind then.
  *
@@ -235,7 +237,70 @@ export const cluster: (
   }
 )
 
+/**
+ * What a cluster replicates and what therefore has a leader: a stream, a consumer of it, or, without either, the
+ * cluster's own metadata. `account` is that of the stream, default the global account.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Replicated {
+  readonly stream?: string | undefined
+  readonly consumer?: string | undefined
+  readonly account?: string | undefined
+}
+
+/**
+ * The server that leads a stream, a consumer, or the cluster's metadata: of those that run and are not frozen, the one
+ * that says so of itself. Of a single server it is that server. Waits until there is one, in real time, for at most
+ * `timeout` (20 s by default): `NatsServerTimedOut`.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { TestNatsServer } from "effect-nats/testing"
+ *
+ * const program = Effect.gen(function*() {
+ *   const servers = yield* TestNatsServer.cluster(3, { jetstream: true })
+ *   const leader = yield* TestNatsServer.leaderOf(servers, { stream: "ORDERS" })
+ *   yield* leader.kill
+ *   yield* TestNatsServer.leaderOf(servers, { stream: "ORDERS" }) // another one
+ *   yield* leader.restart
+ *   yield* TestNatsServer.awaitReplicas(servers, { stream: "ORDERS" })
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category controls
+ * @since 0.2.0
+ */
+export const leaderOf = (
+  servers: ReadonlyArray<TestNatsServer>,
+  replicated: Replicated = {},
+  options: { readonly timeout?: Duration.Input | undefined } = {}
+): Effect.Effect<TestNatsServer, TestNatsServerError> =>
+  Effect.map(awaitLeader(portsOf(servers), replicated, false, timeoutOf(options)), (index) => servers[index])
+
+/**
+ * Waits until the leader says that every replica is there and has what it has: after that any one of them can go down
+ * and nothing is lost. In real time, for at most `timeout` (20 s by default): `NatsServerTimedOut`. nats-server 2.9 can leave
+ * the replica of a consumer behind for good when its server comes back.
+ *
+ * @category controls
+ * @since 0.2.0
+ */
+export const awaitReplicas = (
+  servers: ReadonlyArray<TestNatsServer>,
+  replicated: Replicated = {},
+  options: { readonly timeout?: Duration.Input | undefined } = {}
+): Effect.Effect<void, TestNatsServerError> =>
+  Effect.asVoid(awaitLeader(portsOf(servers), replicated, true, timeoutOf(options)))
+
 // internal
+
+const portsOf = (servers: ReadonlyArray<TestNatsServer>): ReadonlyArray<number> =>
+  servers.map(({ monitoringPort }) => monitoringPort)
+
+const timeoutOf = ({ timeout = "20 seconds" }: { readonly timeout?: Duration.Input | undefined }): number =>
+  Duration.toMillis(timeout)
 
 /** What a failed start has acquired is released now, not when the caller's scope closes. */
 const releasedOnFailure = <A, E>(acquire: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
@@ -265,13 +330,30 @@ const formed = Effect.fnUntraced(function*(
   }
   yield* Effect.forEach(members, (member) => member.start(), { concurrency: "unbounded", discard: true })
   yield* Effect.forEach(members, (member) => awaitPeers(member, size), { concurrency: "unbounded", discard: true })
+  if (options.jetstream !== undefined && options.jetstream !== false) yield* joined(members)
   return members.map(controls)
 })
+
+/** All are of the group that has the metadata of JetStream. Who is left out is taken in by another start. */
+const joined = (members: ReadonlyArray<RunningServer>): Effect.Effect<void, TestNatsServerError> => {
+  const servers = members.map(({ options, ports }) => ({ name: options.name ?? "", port: ports.monitor }))
+  return Effect.flatMap(awaitMembers(servers, members[0].startTimeout), (lacking) =>
+    lacking.length === 0
+      ? Effect.void
+      : Effect.andThen(
+        Effect.forEach(
+          members.filter((_, index) => lacking.includes(servers[index].name)),
+          (member) => Effect.andThen(end(member, "SIGTERM"), startedAndConnected(member)),
+          { concurrency: "unbounded", discard: true }
+        ),
+        joined(members)
+      ))
+}
 
 const started = Effect.fnUntraced(function*(binary: string, options: Options) {
   const server = yield* prepared(binary, options)
   yield* server.configure(options)
-  yield* server.start()
+  yield* startedAndConnected(server)
   return controls(server)
 })
 
@@ -284,121 +366,5 @@ const prepared = Effect.fnUntraced(function*(binary: string, options: Options) {
   return yield* Effect.acquireRelease(Effect.sync(() => new RunningServer(binary, directory, options)), release)
 })
 
-const end = (server: RunningServer, signal: "SIGKILL" | "SIGTERM"): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const process = server.process
-    if (process === undefined || !process.isRunning) return Effect.void
-    process.signal(signal)
-    // A frozen server does not hear SIGTERM.
-    process.signal("SIGCONT")
-    return Effect.asVoid(awaitExit(process))
-  })
-
 const release = (server: RunningServer): Effect.Effect<void> =>
   Effect.andThen(end(server, "SIGKILL"), Effect.sync(() => server.process?.release()))
-
-const controls = (server: RunningServer): TestNatsServer => {
-  const { log, ports } = server
-  const websocket = server.options.websocket
-  const secure = typeof websocket === "object" && websocket.tls !== undefined
-
-  const reload = (changes: Options): Effect.Effect<void, TestNatsServerError> =>
-    Effect.suspend(() => {
-      const before = server.options
-      const options = { ...before, ...changes }
-      return server.configure(options).pipe(
-        Effect.andThen(server.waitForLine(
-          "reloading",
-          (line) => {
-            if (line.includes("Reloaded server configuration")) return Effect.void
-            const refused = /Failed to reload server configuration: (.*)/.exec(line)
-            return refused === null ? undefined : server.rejected(refused[1]!)
-          },
-          (process) => process.signal("SIGHUP")
-        )),
-        Effect.andThen(Effect.sync(() => {
-          server.options = options
-        })),
-        Effect.catchTag(["NatsServerConfigRejected", "NatsServerTooOld"], (error) =>
-          Effect.andThen(server.configure(before), Effect.fail(error)))
-      )
-    })
-
-  const awaitLog = (
-    pattern: string | RegExp,
-    options?: { readonly from?: number | undefined }
-  ): Effect.Effect<string, TestNatsServerError> =>
-    Effect.suspend(() => {
-      const found = log.lines.slice(options?.from ?? 0).find((line) => matches(pattern, line))
-      return found === undefined
-        ? server.waitForLine(
-          `waiting for the log line ${pattern}`,
-          (line) => matches(pattern, line) ? Effect.succeed(line) : undefined,
-          () => {}
-        )
-        : Effect.succeed(found)
-    })
-
-  const signal = (name: NodeJS.Signals, during: string): Effect.Effect<void, TestNatsServerError> =>
-    Effect.suspend(() => {
-      const process = server.process
-      if (process === undefined || !process.isRunning) return Effect.fail(server.exited(during))
-      process.signal(name)
-      return Effect.void
-    })
-
-  const monitor = (at: string): Effect.Effect<unknown, TestNatsServerError> =>
-    server.wait(`reading ${at}`, (done) =>
-      getJson(ports.monitor, at, (json) => {
-        done(json === undefined ? Effect.fail(server.exited(`reading ${at}`)) : Effect.succeed(json))
-      }))
-
-  return {
-    url: `nats://127.0.0.1:${ports.client}`,
-    port: ports.client,
-    monitoringPort: ports.monitor,
-    websocketUrl: websocket === undefined || websocket === false
-      ? undefined
-      : `${secure ? "wss" : "ws"}://127.0.0.1:${ports.websocket}`,
-    leafnodePort: server.options.leafnodes === undefined || server.options.leafnodes === false
-      ? undefined
-      : ports.leafnode,
-    routePort: server.options.cluster === undefined ? undefined : ports.route,
-    version: server.version,
-    directory: server.directory,
-    pid: Effect.sync(() => server.process?.pid ?? -1),
-    isRunning: Effect.sync(() => server.process?.isRunning === true),
-    logs: Effect.sync(() => [...log.lines]),
-    awaitLog,
-    connz: Effect.map(
-      monitor("/connz?auth=1&subs=1&limit=100000"),
-      (json) => (json as { readonly connections?: ReadonlyArray<ConnectionInfo> }).connections ?? []
-    ),
-    monitor,
-    reload,
-    restart: Effect.andThen(end(server, "SIGTERM"), Effect.suspend(() => server.start())),
-    kill: end(server, "SIGKILL"),
-    stop: end(server, "SIGTERM"),
-    pause: Effect.andThen(signal("SIGSTOP", "pausing"), stopped(server)),
-    resume: signal("SIGCONT", "resuming"),
-    lameDuck: server.waitForLine(
-      "entering lame duck mode",
-      (line) => line.includes("Entering lame duck mode") ? Effect.void : undefined,
-      (process) => process.signal("SIGUSR2")
-    ),
-    awaitExit: Effect.suspend(() => awaitExit(server.process!))
-  }
-}
-
-const stopped = (server: RunningServer): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    let isWanted = true
-    const look = (): void => {
-      if (server.process?.isPaused !== false) resume(Effect.void)
-      else if (isWanted) setImmediate(look)
-    }
-    look()
-    return Effect.sync(() => {
-      isWanted = false
-    })
-  })

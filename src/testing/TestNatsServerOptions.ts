@@ -177,6 +177,23 @@ export interface JetStream {
 }
 
 /**
+ * A server that another one is a leaf node of.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface LeafnodeRemote {
+  /** The port for leaf nodes of a server on this machine: its `leafnodePort`. */
+  readonly port: number
+  /** Whom it is connected as there, where that server asks. */
+  readonly user?: { readonly user: string; readonly password: Secret } | undefined
+  /** The account on this side. Default: the global account. */
+  readonly account?: string | undefined
+  /** Further settings, in the words of the server's configuration. */
+  readonly settings?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
  * A WebSocket listener, on a free port of its own.
  *
  * @category models
@@ -241,6 +258,12 @@ export interface Options {
   readonly websocket?: boolean | WebSocket | undefined
   /** Listen for leaf nodes, on a free port. Default `false`. */
   readonly leafnodes?: boolean | { readonly settings: Readonly<Record<string, unknown>> } | undefined
+  /**
+   * Servers that this one is a leaf node of. It is ready when it is connected to each. Default: none.
+   *
+   * @since 0.2.0
+   */
+  readonly leafnodeOf?: ReadonlyArray<LeafnodeRemote> | undefined
   /** Listen for routes, on a free port, as the named cluster. `TestNatsServer.cluster` makes whole clusters. */
   readonly cluster?: { readonly name: string; readonly routes?: ReadonlyArray<string> | undefined } | undefined
   /**

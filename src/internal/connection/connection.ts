@@ -47,6 +47,8 @@ export interface ConnectionSettings {
   readonly inBackground: boolean
   /** Also how long a wait that cannot be interrupted bears with a connection on which nothing moves. */
   readonly drainTimeout: Duration.Duration
+  /** How long a reply is waited for where nobody says another time. */
+  readonly requestTimeoutMillis: number
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
   readonly events: PubSub.PubSub<StatusEvent>
@@ -391,6 +393,7 @@ export class Connection implements DeliveryOwner, Refusable {
 
   private replay(session: Session): void {
     for (const subscription of this.draining ? [] : this.subscriptions.values()) {
+      subscription.renew?.()
       open(session, subscription)
       subscription.settings.onReplay?.(session.writer)
     }

@@ -1,11 +1,11 @@
 /**
  * The parts of a program that run on a connection until they are stopped: listeners, responders, services, rpc servers,
- * recorders. The client itself is one where its end is told.
+ * recorders, what handles a consumer. The client itself is one where its end is told.
  */
 
 /** What a part is, and the subject or name that it goes by. */
 export interface PartName {
-  readonly kind: "client" | "listener" | "responder" | "service" | "rpcServer" | "recorder"
+  readonly kind: "client" | "listener" | "responder" | "service" | "rpcServer" | "recorder" | "consumer"
   readonly name: string
 }
 

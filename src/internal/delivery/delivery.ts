@@ -43,6 +43,15 @@ export interface Delivery extends MessageTarget {
   end(end: End): void
   /** Calls back when everything was handled, or when nobody reads. */
   onFinished(resume: () => void): void
+  /**
+   * A new session has begun, and its SUB is about to be replayed: from here on `settings.subject` may be another one. Under
+   * the same rules as `onReplay`.
+   */
+  renew?(): void
+  /** The client begins to drain: its UNSUB is written, and from here on nothing is begun that others can do. `end` follows. */
+  leaving?(): void
+  /** The drain is out of time: what is still held goes to others now. A last round trip follows. Under the same rules. */
+  late?(): void
 }
 
 /** What a delivery tells the client that owns it. */

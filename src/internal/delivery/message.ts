@@ -39,11 +39,11 @@ const inspect = Symbol.for("nodejs.util.inspect.custom")
 
 export class Message implements NatsMessage {
   chunk: Buffer
-  private readonly responder: Responder
+  protected readonly responder: Responder
   private subjectStart: number
   private subjectEnd: number
-  private replyStart: number
-  private replyEnd: number
+  protected replyStart: number
+  protected replyEnd: number
   headerStart: number
   payloadStart: number
   payloadEnd: number

@@ -28,6 +28,24 @@ export interface Pending extends Expiring {
   fail(error: PendingError): void
 }
 
+/**
+ * What waits for replies to many messages under numbers of its own, counted from 1: no entry, no token and no deadline is
+ * made for each. A reply subject is `replies` of `addNumbered` and the number.
+ */
+export interface Numbered {
+  /**
+   * The reply to the message of this number came, or to one that there is not. The offsets are those of `MessageTarget`.
+   * Called from the read loop; `true` asks for `answer` after it.
+   */
+  take(number: number, chunk: Buffer, headerStart: number, payloadStart: number, payloadEnd: number): boolean
+  /** Called after the read loop. */
+  answer(): void
+  /** None of those that have no reply yet gets one. */
+  fail(error: PendingError): void
+  /** Of those that have no reply yet, some were refused: those to whose subject there is an error. */
+  failEach(errorFor: (subject: string) => PendingError | undefined): void
+}
+
 /** Whose requests they are. */
 export interface RequestOwner extends Responder {
   /** Changes with everything that comes from the server. */
@@ -36,10 +54,18 @@ export interface RequestOwner extends Responder {
   suspect(): void
 }
 
-/** The server's word that nobody is subscribed to a request's subject. */
-export const saysNoResponders = (reply: Message): boolean =>
-  reply.headerStart < reply.payloadStart && reply.payloadStart === reply.payloadEnd &&
-  statusOf(reply.headerBytes) === 503
+/** The server's word that nobody is subscribed to a request's subject, where it lies in a chunk. */
+export const isNoResponders = (
+  chunk: Buffer,
+  headerStart: number,
+  payloadStart: number,
+  payloadEnd: number
+): boolean =>
+  headerStart < payloadStart && payloadStart === payloadEnd && statusOf(chunk, headerStart, payloadStart) === 503
+
+/** The same of a reply. */
+export const saysNoResponders = ({ chunk, headerStart, payloadEnd, payloadStart }: Message): boolean =>
+  isNoResponders(chunk, headerStart, payloadStart, payloadEnd)
 
 /** One request that waits for its reply. */
 class PendingRequest implements Pending {
@@ -96,6 +122,8 @@ class PendingRequest implements Pending {
   }
 }
 
+const DASH = 0x2d
+
 /** As it was written here, and in no other way. */
 const digits = (chunk: Buffer, start: number, end: number): number => {
   if (chunk[start] === 0x30) return -1
@@ -120,7 +148,8 @@ export class RequestMux implements MessageTarget {
   private readonly prefixLength: number
   private readonly pending = new Map<number, Pending>()
   private nextToken = 1
-  private answered: Array<Pending> = []
+  private readonly numbered = new Map<number, Numbered>()
+  private answered: Array<Pending | Numbered> = []
   private waking = false
   private readonly deadlines: Deadlines
   readonly owner: RequestOwner
@@ -149,6 +178,13 @@ export class RequestMux implements MessageTarget {
     this.deadlines.add(pending, timeoutMillis)
   }
 
+  /** Registers what numbers its messages itself: gives what its reply subjects begin with, and what lets go of it. */
+  addNumbered(numbered: Numbered): { readonly replies: string; readonly forget: () => void } {
+    const token = this.nextToken++
+    this.numbered.set(token, numbered)
+    return { replies: `${this.prefix}${token}-`, forget: () => this.numbered.delete(token) }
+  }
+
   /** Something was not answered in its time. `heard` is the owner's from when it was sent. */
   unanswered(heard: number): void {
     if (this.owner.heard === heard) this.owner.suspect()
@@ -164,8 +200,10 @@ export class RequestMux implements MessageTarget {
   /** Fails those that have no reply yet. */
   failAll(error: PendingError): void {
     const failing = [...this.pending.values()].filter((pending) => !pending.isAnswered)
+    const numbered = [...this.numbered.values()]
     queueMicrotask(() => {
       for (const pending of failing) pending.fail(error)
+      for (const each of numbered) each.fail(error)
     })
   }
 
@@ -177,8 +215,10 @@ export class RequestMux implements MessageTarget {
       const error = errorFor(pending.subject) ?? errorFor(`${this.prefix}${pending.token}`)
       if (error !== undefined) failing.push([pending, error])
     }
+    const numbered = Array.from(this.numbered.values())
     // A caller that is told may send the same again at once.
     for (const [pending, error] of failing) pending.fail(error)
+    for (const each of numbered) each.failEach(errorFor)
   }
 
   /** The server has the SUB of the inbox. Its requests do not wait for that. */
@@ -194,7 +234,15 @@ export class RequestMux implements MessageTarget {
     payloadStart: number,
     payloadEnd: number
   ): void {
-    const pending = this.pending.get(digits(chunk, subjectStart + this.prefixLength, subjectEnd))
+    const tokenStart = subjectStart + this.prefixLength
+    const token = digits(chunk, tokenStart, subjectEnd)
+    if (token < 0) {
+      if (this.numbered.size > 0) {
+        this.acceptNumbered(chunk, tokenStart, subjectEnd, headerStart, payloadStart, payloadEnd)
+      }
+      return
+    }
+    const pending = this.pending.get(token)
     if (pending === undefined) return
     const reply = new Message(
       this.owner,
@@ -208,6 +256,22 @@ export class RequestMux implements MessageTarget {
       payloadEnd
     )
     if (pending.take(reply)) this.answered.push(pending)
+  }
+
+  private acceptNumbered(
+    chunk: Buffer,
+    tokenStart: number,
+    tokenEnd: number,
+    headerStart: number,
+    payloadStart: number,
+    payloadEnd: number
+  ): void {
+    let dash = tokenStart
+    while (dash < tokenEnd && chunk[dash] !== DASH) dash++
+    const numbered = this.numbered.get(digits(chunk, tokenStart, dash))
+    const number = digits(chunk, dash + 1, tokenEnd)
+    if (numbered === undefined || number <= 0) return
+    if (numbered.take(number, chunk, headerStart, payloadStart, payloadEnd)) this.answered.push(numbered)
   }
 
   commit(): void {

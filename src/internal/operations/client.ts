@@ -39,6 +39,7 @@ import { close, drain, leave, unsubscribe } from "./closing.ts"
 import { ConnectionKey } from "./connectionOf.ts"
 import { consume } from "./consume.ts"
 import * as Publish from "./publish.ts"
+import * as PublishAll from "./publishAll.ts"
 import * as Request from "./request.ts"
 import { sleep } from "./sending.ts"
 import * as Operations from "./subscribe.ts"
@@ -73,6 +74,7 @@ export const makeClient = <R>(
       whileDisconnected: settings.whileDisconnected,
       inBackground,
       drainTimeout: settings.drainTimeout,
+      requestTimeoutMillis: Duration.toMillis(settings.requestTimeout),
       clock,
       fork: (effect) => {
         fork(Effect.forkIn(Effect.raceFirst(effect, Effect.exit(connection.awaitClosed)), fibers))
@@ -166,6 +168,8 @@ const makeOperations = (
     publish: (subject: string, payload?: string | Uint8Array, options?: Publish.PublishOptions) =>
       // The overloads tell `confirm` apart; without it the server's refusal has no operation to fail.
       Publish.publish(connection, subject, payload, options) as Effect.Effect<void, never>,
+    publishAll: (messages) => PublishAll.publishAll(connection, messages),
+    sink: PublishAll.sink(connection),
     request: (subject, payload, options) =>
       Request.request(
         connection,

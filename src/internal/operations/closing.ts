@@ -184,7 +184,10 @@ const ending = (connection: Connection, patience: Patience): Effect.Effect<void>
     connection.draining = true
     connection.setState({ _tag: "Draining" })
     const subscriptions = [...connection.subscriptions.values()]
-    for (const { sid } of subscriptions) connection.session?.writer.unsubscribe(sid, undefined)
+    for (const subscription of subscriptions) {
+      connection.session?.writer.unsubscribe(subscription.sid, undefined)
+      subscription.leaving?.()
+    }
     const handled = roundTripOrEnd(connection).pipe(
       Effect.andThen(Effect.sync(() => {
         for (const subscription of subscriptions) subscription.end(Cause.Done())
@@ -196,7 +199,11 @@ const ending = (connection: Connection, patience: Patience): Effect.Effect<void>
     const sent = Effect.suspend(() => roundTripOrEnd(connection))
     return patience.wait(Effect.andThen(handled, sent)).pipe(
       // What was answered last is sent also where somebody else has used up the time.
-      Effect.andThen((isDone) => isDone ? Effect.void : patience.linger(sent)),
+      Effect.andThen((isDone) => {
+        if (isDone) return Effect.void
+        for (const subscription of new Set([...subscriptions, ...connection.unfinished])) subscription.late?.()
+        return patience.linger(sent)
+      }),
       Effect.ensuring(Effect.sync(() => connection.end(undefined))),
       Effect.asVoid
     )

@@ -5,6 +5,9 @@ import { hasProperty } from "effect/Predicate"
 import type { NatsClient } from "../../NatsClient.ts"
 import type { Connection } from "../connection/connection.ts"
 
+export type { Connection } from "../connection/connection.ts"
+export type { DeniedListener } from "../connection/refusals.ts"
+
 /** A function and not the connection itself, so that no inspection of a client goes into it. */
 export const ConnectionKey: unique symbol = Symbol.for("effect-nats/connection")
 

@@ -69,7 +69,8 @@ export const respond = (
     return publishNow(connection, subject, payload, options, undefined) as Effect.Effect<void, RespondError>
   })
 
-const publishNow = (
+/** The publish itself: an exit where nothing has to wait, so that who is no Effect needs no fiber. */
+export const publishNow = (
   connection: Connection,
   subject: string,
   payload: string | Uint8Array,
@@ -116,7 +117,7 @@ const publishNow = (
 }
 
 /** A publish that finds no session, or one that has too much to send. */
-const whenPossible = (connection: Connection, outgoing: Outgoing): Effect.Effect<void, PublishError> => {
+export const whenPossible = (connection: Connection, outgoing: Outgoing): Effect.Effect<void, PublishError> => {
   const session = connection.session
   if (session !== undefined) {
     if (!connection.isCongested(session)) {

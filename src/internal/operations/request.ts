@@ -25,7 +25,7 @@ import { pullReplies, type RepliesLimit } from "../delivery/replies.ts"
 import { awaitReply } from "../delivery/requests.ts"
 import { outcomeOf } from "../payload/outcome.ts"
 import { invalidSubject } from "../subject/invalid.ts"
-import { subjectProblem } from "../subject/rules.ts"
+import { patternProblem, subjectProblem } from "../subject/rules.ts"
 import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { withTrace } from "../telemetry/traceContext.ts"
 import { isTraced } from "../telemetry/tracing.ts"
@@ -36,19 +36,25 @@ import { available, checkSubject, drained, empty, headerBlock, payloadProblem, s
 export interface RequestOptions {
   readonly headers?: Input | undefined
   readonly subjectTemplate?: string | undefined
+  /**
+   * Whether the subject may have wildcards. No option of a client: JetStream has the filter of a consumer in the subject that
+   * creates it, and libraries that speak to it ask so.
+   */
+  readonly wildcards?: boolean | undefined
 }
 
 /** A request as it is sent, or what is wrong with it. */
 const prepare = (
   subject: string,
   payload: string | Uint8Array,
-  headers: Input | undefined,
+  options: RequestOptions | undefined,
   span: Tracer.Span | undefined
 ): Exit.Exit<Outgoing, InvalidSubject | InvalidPayload | InvalidHeader> => {
-  const problem = subjectProblem(subject)
+  const problem = options?.wildcards === true ? patternProblem(subject) : subjectProblem(subject)
   if (problem !== undefined) return Exit.fail(invalidSubject("subject", subject, problem))
   const unfit = payloadProblem(subject, payload)
   if (unfit !== undefined) return Exit.fail(unfit)
+  const headers = options?.headers
   const own = headerBlock(headers)
   if (own instanceof InvalidHeader) return Exit.fail(own)
   const block = span === undefined ? own : withTrace(own, span)
@@ -71,9 +77,8 @@ export const request = (
   Effect.withFiber((fiber) => {
     checkSubject(subject)
     const { tracing } = connection.settings
-    const headers = options?.headers
     if (tracing === undefined || fiber.cache.tracer === undefined || !isTraced(fiber)) {
-      return requestNow(connection, subject, payload, timeoutMillis, headers, undefined)
+      return requestNow(connection, subject, payload, timeoutMillis, options, undefined)
     }
     let reply: NatsMessage | undefined
     // The span ends as the call does. The request itself has succeeded when it has its reply, whatever that says.
@@ -83,7 +88,7 @@ export const request = (
         "request",
         { subject, payload: sizeable(payload), template: options?.subjectTemplate },
         (span): Effect.Effect<unknown, unknown> =>
-          Effect.flatMap(requestNow(connection, subject, payload, timeoutMillis, headers, span), (received) => {
+          Effect.flatMap(requestNow(connection, subject, payload, timeoutMillis, options, span), (received) => {
             reply = received
             return outcomeOf(fiber.context, subject, received)
           })
@@ -101,10 +106,10 @@ const requestNow = (
   subject: string,
   payload: string | Uint8Array,
   timeoutMillis: number,
-  headers: Input | undefined,
+  options: RequestOptions | undefined,
   span: Tracer.Span | undefined
 ): Effect.Effect<NatsMessage, RequestError> => {
-  const prepared = prepare(subject, payload, headers, span)
+  const prepared = prepare(subject, payload, options, span)
   const outcome: Effect.Effect<NatsMessage, RequestError> = Exit.isSuccess(prepared)
     ? sendWhenPossible(
       connection,
@@ -166,10 +171,9 @@ export const requestMany = (
   options: RequestOptions | undefined,
   limit: RepliesLimit
 ): Stream.Stream<NatsMessage, RequestManyError> => {
-  const headers = options?.headers
   const replies = (span: Tracer.Span | undefined) =>
     Effect.flatMap(
-      prepare(subject, payload, headers, span),
+      prepare(subject, payload, options, span),
       (outgoing) =>
         sendWhenPossible(connection, timeoutMillis, outgoing, (session, left) => {
           connection.ensureInbox(session)

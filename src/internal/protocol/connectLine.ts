@@ -28,6 +28,12 @@ export interface ConnectAuth {
 }
 
 /**
+ * How many PINGs stand behind CONNECT. A server tells the limits of a user in an INFO behind the first PONG, not always in
+ * the same write: what is sent before it came could be over them, and end the connection. The second PONG is behind it.
+ */
+export const firstPings = (auth: ConnectAuth): number => auth.jwt === undefined ? 1 : 2
+
+/**
  * CONNECT and PING as one piece. They leave in one write: a second write could fail before the refusal of the first has
  * been read. The result holds secrets and must not be kept.
  */
@@ -52,5 +58,5 @@ export const connectAndPing = (settings: ConnectSettings, facts: ConnectFacts, a
         jwt: auth.jwt,
         sig: auth.sig
       })
-    }\r\nPING\r\n`
+    }\r\n${"PING\r\n".repeat(firstPings(auth))}`
   )

@@ -18,6 +18,10 @@ export interface ServerInfo {
   readonly tls_available?: boolean | undefined
   readonly tls_verify?: boolean | undefined
   readonly jetstream?: boolean | undefined
+  /** The level of its JetStream API (ADR-44). Absent before server 2.12, which has levels. */
+  readonly api_lvl?: number | undefined
+  /** The JetStream domain that the server is in. */
+  readonly domain?: string | undefined
   readonly client_id?: number | undefined
   readonly client_ip?: string | undefined
   readonly nonce?: string | undefined
@@ -52,6 +56,8 @@ const optional: ReadonlyArray<readonly [keyof ServerInfo, (value: unknown) => bo
   ["tls_available", isBoolean],
   ["tls_verify", isBoolean],
   ["jetstream", isBoolean],
+  ["api_lvl", isCount],
+  ["domain", isString],
   ["client_id", isCount],
   ["client_ip", isString],
   ["nonce", isString],

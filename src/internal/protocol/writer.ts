@@ -11,6 +11,8 @@ export interface Writer {
   readonly bytesOut: number
   /** `headers` is a whole NATS header block, from `NATS/1.0` to its empty line. The payload is copied. */
   publish(subject: string, reply: string, headers: Uint8Array | undefined, payload: string | Uint8Array): void
+  /** A short publish whose subject is text that was received: it is copied as it came, where making a string of it costs more. */
+  publishTo(chunk: Uint8Array, subjectStart: number, subjectEnd: number, payload: Uint8Array): void
   subscribe(sid: number, subject: string, queue: string | undefined): void
   unsubscribe(sid: number, max: number | undefined): void
   ping(): void
@@ -53,6 +55,12 @@ export class BufferedWriter implements Writer {
   private start = 0
   private end = 0
   private scheduled = false
+  /** The last line without headers and reply: many messages go to one subject, and a copy is cheaper than the line made anew. */
+  private lineSubject = ""
+  private lineSize = 0
+  /** Where it is in the buffer, negative when it is not. */
+  private lineStart = -1
+  private lineEnds = -1
   private readonly onTurn = (): void => {
     this.scheduled = false
     this.flush()
@@ -72,6 +80,23 @@ export class BufferedWriter implements Writer {
     } else {
       this.publishLarge(lineMost, subject, reply, header, payload)
     }
+  }
+
+  publishTo(chunk: Uint8Array, subjectStart: number, subjectEnd: number, payload: Uint8Array): void {
+    if (this.send === undefined) return
+    this.reserve(lineOverhead + subjectEnd - subjectStart + payload.length)
+    const from = this.end
+    this.bytes(PUB)
+    const { buffer } = this
+    let { end } = this
+    for (let i = subjectStart; i < subjectEnd; i++) buffer[end++] = chunk[i]
+    buffer[end] = SPACE
+    this.end = end + 1
+    this.number(payload.length)
+    this.lineEnd()
+    this.bytes(payload)
+    this.lineEnd()
+    this.wrote(this.end - from)
   }
 
   subscribe(sid: number, subject: string, queue: string | undefined): void {
@@ -149,6 +174,26 @@ export class BufferedWriter implements Writer {
   }
 
   private publishLine(subject: string, reply: string, headerSize: number, payloadSize: number): void {
+    if (reply === "" && headerSize === 0) this.plainLine(subject, payloadSize)
+    else this.makeLine(subject, reply, headerSize, payloadSize)
+  }
+
+  private plainLine(subject: string, payloadSize: number): void {
+    const { buffer, end, lineStart } = this
+    if (lineStart >= 0 && payloadSize === this.lineSize && subject === this.lineSubject) {
+      const length = this.lineEnds - lineStart
+      for (let i = 0; i < length; i++) buffer[end + i] = buffer[lineStart + i]
+      this.end = end + length
+    } else {
+      this.makeLine(subject, "", 0, payloadSize)
+      this.lineSubject = subject
+      this.lineSize = payloadSize
+    }
+    this.lineStart = end
+    this.lineEnds = this.end
+  }
+
+  private makeLine(subject: string, reply: string, headerSize: number, payloadSize: number): void {
     this.bytes(headerSize === 0 ? PUB : HPUB)
     this.text(subject)
     this.buffer[this.end++] = SPACE
@@ -245,6 +290,7 @@ export class BufferedWriter implements Writer {
     this.buffer = Buffer.allocUnsafeSlow(capacity)
     this.start = 0
     this.end = 0
+    this.lineStart = -1
   }
 
   private wrote(size: number): void {

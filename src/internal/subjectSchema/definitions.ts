@@ -21,6 +21,7 @@ import type {
   SubscribeError,
   SubscriptionError
 } from "../../NatsError.ts"
+import type { Input } from "../../NatsHeaders.ts"
 import type { ServeOptions } from "../../NatsListener.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import type { Parameters, Template } from "../../Subject.ts"
@@ -62,6 +63,20 @@ const makePublish = <S extends Schema.Constraint>(address: Address, schema: S, {
             nats.publish(subject, payload, { subjectTemplate: address.name, ...options, headers })
         ))
     })
+}
+
+const makeEncode = <S extends Schema.Constraint>(address: Address, schema: S, { codec }: Settings<S["Encoded"]>) => {
+  const encode = encodeFor(codec, schema)
+  return (
+    values: Values,
+    value: S["Type"],
+    given: Input | undefined
+  ): Effect.Effect<Public.Outgoing, InvalidSubject | MessageEncodeError, S["EncodingServices"]> =>
+    Effect.flatMapEager(address.subject(values), (subject) =>
+      Effect.mapEager(
+        encode(subject, value),
+        (payload) => ({ subject, payload, headers: withContentType(codec.contentType, given) })
+      ))
 }
 
 interface ReceiveOptions extends SubscribeOptions {
@@ -148,10 +163,13 @@ export const ofSubject = <S extends Schema.Constraint>(
 ): Public.SubjectSchema<S> => {
   const settings = settingsOf(options)
   const publish = makePublish(address, schema, settings)
+  const encode = makeEncode(address, schema, settings)
   return {
     subject,
     schema,
     ...asReceiver<S, {}, {}>(makeReceiver(address, schema, settings)),
+    // The subject is one: whoever sends it checks it.
+    encode: ((value: S["Type"], headers?: Input) => encode({}, value, headers)) as Public.SubjectSchema<S>["encode"],
     publish: ((value: S["Type"], options?: PublishOptions) => publish({}, value, options)) as Public.SubjectSchema<
       S
     >["publish"]
@@ -169,6 +187,7 @@ export const ofTemplate = <T extends string, S extends Schema.Constraint>(
     template,
     schema,
     ...asReceiver<S, Parameters<T>, Public.Narrowed<T>>(makeReceiver(address, schema, settings)),
+    encode: makeEncode(address, schema, settings) as Public.TemplateSchema<T, S>["encode"],
     publish: makePublish(address, schema, settings) as Public.TemplateSchema<T, S>["publish"]
   }
 }

@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { shownName } from "../protocol/shown.ts"
 import { payloadSize } from "../protocol/writer.ts"
@@ -20,6 +20,7 @@ const ATTR_OPERATION_TYPE = "messaging.operation.type"
 const ATTR_DESTINATION_NAME = "messaging.destination.name"
 const ATTR_DESTINATION_TEMPLATE = "messaging.destination.template"
 const ATTR_DESTINATION_TEMPORARY = "messaging.destination.temporary"
+const ATTR_BATCH_COUNT = "messaging.batch.message_count"
 const ATTR_BODY_SIZE = "messaging.message.body.size"
 const ATTR_CONSUMER_GROUP = "messaging.consumer.group.name"
 const ATTR_SERVER_ADDRESS = "server.address"
@@ -104,6 +105,29 @@ export class Tracing {
     )
   }
 
+  /**
+   * The span of many messages that are published one after the other: one for all of them, since one for each would cost
+   * more than the messages. It ends with the scope, and tells then how many they were. `carried` is there if headers are
+   * to carry it.
+   */
+  publishMany(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    scope: Scope.Scope,
+    messages: () => number
+  ): Effect.Effect<{ readonly span: Tracer.Span; readonly carried: Tracer.Span | undefined }> {
+    return Effect.flatMap(Scope.provide(Effect.makeSpanScoped("publish", producer), scope), (span) => {
+      span.attribute(ATTR_SYSTEM, "nats")
+      span.attribute(ATTR_OPERATION_NAME, "publish")
+      span.attribute(ATTR_OPERATION_TYPE, "send")
+      this.describeServer(span)
+      const carried = fiber.getRef(PropagationEnabled) ? span : undefined
+      return Effect.as(
+        Scope.addFinalizer(scope, Effect.sync(() => span.attribute(ATTR_BATCH_COUNT, messages()))),
+        { span, carried }
+      )
+    })
+  }
+
   /** A request whose span ends with the scope: for a stream of replies. */
   requestScoped<A, E, R>(
     fiber: Fiber.Fiber<unknown, unknown>,
@@ -120,11 +144,12 @@ export class Tracing {
     )
   }
 
-  /** Runs what handles a message inside the span of that. */
+  /** Runs what handles a message inside the span of that. `more` tells what only the caller knows. */
   receive<A, E, R>(
     message: ReceivedMessage,
     { queue, relation, template }: ReceiverOptions,
-    handle: () => Effect.Effect<A, E, R>
+    handle: () => Effect.Effect<A, E, R>,
+    more?: (span: Tracer.Span) => void
   ): Effect.Effect<A, E, R> {
     const { remote, reply, subject } = message
     // An acknowledgement is no answer: what JetStream delivers is consumed.
@@ -136,6 +161,7 @@ export class Tracing {
     return Effect.useSpan(place.process, options, (span) => {
       this.describe(span, place, "process", "process", subject, message.payloadSize, template)
       if (queue !== undefined) span.attribute(ATTR_CONSUMER_GROUP, shownName(queue))
+      more?.(span)
       const handled: Effect.Effect<A, E, R> = handle()
       // What is done already needs no span around it. `ParentSpan` is optional in every context, and so no requirement.
       const inside = Exit.isExit(handled)
@@ -168,6 +194,10 @@ export class Tracing {
       }
     }
     span.attribute(ATTR_BODY_SIZE, size)
+    this.describeServer(span)
+  }
+
+  private describeServer(span: Tracer.Span): void {
     const server = this.currentServer()
     if (server !== undefined) {
       span.attribute(ATTR_SERVER_ADDRESS, server.address)
@@ -224,7 +254,8 @@ const noteError = (span: Tracer.Span, cause: Cause.Cause<unknown>): void => {
   span.attribute(ATTR_ERROR_TYPE, shownName(tag ?? (error instanceof Error ? error.name : "_OTHER")))
 }
 
-const withErrorType = <A, E, R>(span: Tracer.Span, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+/** Tells a span what the effect fails with. */
+export const withErrorType = <A, E, R>(span: Tracer.Span, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   if (!Exit.isExit(effect)) {
     return Effect.tapCause(effect, (cause) => {
       noteError(span, cause)

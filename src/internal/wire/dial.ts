@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
 import { isIP } from "../identity/hostNames.ts"
-import { connectAndPing } from "../protocol/connectLine.ts"
+import { connectAndPing, firstPings } from "../protocol/connectLine.ts"
 import { Greeting, isBinary } from "../protocol/greeting.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddress.ts"
@@ -312,10 +312,12 @@ class Dialling implements AddressDial, TransportListener {
       return this.fail(this.unusable("it sent no nonce for them to sign, as a server does that knows no NKeys"))
     }
     let connect: Uint8Array
+    let pings: number
     try {
       const auth = connectAuth(credentials, info.nonce)
       const facts = { version, tlsRequired: this.tlsRequired, headers: info.headers === true }
       connect = connectAndPing(settings, facts, auth)
+      pings = firstPings(auth)
     } catch {
       // The reason is not kept: it could quote the credentials.
       return this.fail(this.unusable("its challenge cannot be signed with them"))
@@ -327,6 +329,7 @@ class Dialling implements AddressDial, TransportListener {
       peer: this.peer,
       info,
       infoInsideTls: this.infoInsideTls,
+      pings,
       tls: this.secure ? () => this.tlsState() : undefined,
       owner,
       settled: (reason) => {

@@ -19,6 +19,8 @@ export interface WireSessionOptions {
   readonly info: ServerInfo
   /** `info` came inside TLS. */
   readonly infoInsideTls: boolean
+  /** So many PONGs answer what is sent first. */
+  readonly pings: number
   /** What is known of TLS, for judging an end that no `-ERR` explains. Absent when the wire is in clear. */
   readonly tls: (() => TlsState) | undefined
   readonly owner: SessionOwner
@@ -56,6 +58,7 @@ export class WireSession implements Session {
   /** The owner was told of it, whatever it made of that. */
   offered = false
   private reason: ConnectError.ConnectError | undefined
+  private greetings = 0
   /** An `-ERR` of unknown meaning: the cause, if the connection ends next. Of several the first and the last. */
   private suspect: string | undefined
   private lastSuspect: string | undefined
@@ -222,6 +225,7 @@ export class WireSession implements Session {
     // It went on after what it said.
     this.suspect = this.lastSuspect = undefined
     if (this.stage === "connect") {
+      if (++this.greetings < this.options.pings) return
       this.stage = "up"
       this.offered = true
       this.owner.opened(this)

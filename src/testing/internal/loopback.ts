@@ -5,12 +5,20 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as crypto from "node:crypto"
 import * as net from "node:net"
+import { threadId } from "node:worker_threads"
+
+// Of the ports from 10,000 to 31,999 those of this process. One that runs beside it has others, as a test runner's have
+// numbers that follow each other.
+const portsOfProcess = 500
+const firstPort = 10_000 + ((process.pid + threadId) % 44) * portsOfProcess
+let ports = crypto.randomInt(portsOfProcess)
 
 /**
- * A port that is probably free. It is below the ports that operating systems give to outgoing connections: nobody takes
- * it while its server is down, and a client that dials it then cannot connect to itself.
+ * A port that is probably free, another one each time. It is below the ports that operating systems give to outgoing
+ * connections, and no other process looks for one there: nobody takes it while its server is down, and a client that dials
+ * it then cannot connect to itself.
  */
-export const probablyFreePort = (): number => crypto.randomInt(10_000, 32_000)
+export const probablyFreePort = (): number => firstPort + (ports++ % portsOfProcess)
 
 export const listenOn = (server: net.Server, port: number): Effect.Effect<void, NodeJS.ErrnoException> =>
   Effect.callback((resume) => {

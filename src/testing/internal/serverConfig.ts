@@ -137,10 +137,29 @@ const websocket = (
   }
 }
 
-const leafnodes = (port: number, given: Options.Options["leafnodes"]): Record<string, unknown> | undefined =>
-  given === undefined || given === false
-    ? undefined
-    : { host: "127.0.0.1", port, ...(given === true ? {} : given.settings) }
+const leafnodes = (
+  writing: Writing,
+  port: number,
+  given: Options.Options["leafnodes"],
+  remotes: Options.Options["leafnodeOf"]
+): Record<string, unknown> | undefined => {
+  const listens = given !== undefined && given !== false
+  const block = {
+    ...(listens ? { host: "127.0.0.1", port, ...(given === true ? {} : given.settings) } : {}),
+    // A test waits for a leaf node that comes back.
+    ...(remotes === undefined ? {} : { reconnect: 1, remotes: remotes.map((remote) => remoteBlock(writing, remote)) })
+  }
+  return Object.keys(block).length === 0 ? undefined : block
+}
+
+const remoteBlock = (writing: Writing, remote: Options.LeafnodeRemote): Record<string, unknown> => {
+  const at = `127.0.0.1:${remote.port}`
+  const { user } = remote
+  const password = user === undefined ? "" : encodeURIComponent(secret(writing, user.password))
+  if (password !== "") writing.secrets.add(password)
+  const own = user === undefined ? "" : `${encodeURIComponent(user.user)}:${password}@`
+  return { url: `nats-leaf://${own}${at}`, account: remote.account, ...remote.settings }
+}
 
 export const writeConfig = (
   directory: string,
@@ -177,7 +196,7 @@ export const writeConfig = (
     write_deadline: options.writeDeadline === undefined ? undefined : durationText(options.writeDeadline),
     jetstream: jetstream(writing, options.jetstream),
     websocket: websocket(writing, ports.websocket, options.websocket),
-    leafnodes: leafnodes(ports.leafnode, options.leafnodes),
+    leafnodes: leafnodes(writing, ports.leafnode, options.leafnodes, options.leafnodeOf),
     cluster: options.cluster === undefined ? undefined : {
       name: options.cluster.name,
       host: "127.0.0.1",
