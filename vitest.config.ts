@@ -19,8 +19,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-nats$/, replacement: src("index.ts") },
-      { find: /^effect-nats\/service$/, replacement: src("service/index.ts") },
-      { find: /^effect-nats\/testing$/, replacement: src("testing/index.ts") },
+      { find: /^effect-nats\/(service|jetstream|compat|testing)$/, replacement: src("$1/index.ts") },
       { find: /^effect-nats\/(.+)$/, replacement: src("$1.ts") }
     ]
   }
