@@ -107,6 +107,28 @@ describe("decoding", () => {
     }))
 })
 
+describe("encoding", () => {
+  it.effect("gives the message that publish would send: subject, payload and headers", () =>
+    Effect.gen(function*() {
+      const Placed = SubjectSchema.make(Subject.template("orders.{id}.placed"), Order)
+      const order = { id: "a", total: 1 }
+      const outgoing = yield* Placed.encode({ id: "a b" }, order, { trace: "1" })
+      assert.strictEqual(outgoing.subject, yield* Placed.template.build({ id: "a b" }))
+      assert.deepStrictEqual(JSON.parse(String(outgoing.payload)), order)
+      assert.deepStrictEqual(outgoing.headers, { trace: "1", "Content-Type": "application/json" })
+      const own = yield* SubjectSchema.make("orders", Order).encode(order, { "content-type": "application/x+json" })
+      assert.deepStrictEqual(own.headers, { "content-type": "application/x+json" })
+    }))
+
+  it.effect("of a value that does not fit is a MessageEncodeError", () =>
+    Effect.gen(function*() {
+      const Short = SubjectSchema.make("orders", Schema.String.check(Schema.isMaxLength(2)))
+      const error = yield* Effect.flip(Short.encode("abc"))
+      assert.strictEqual(error._tag, "MessageEncodeError")
+      assert.strictEqual(error.subject, "orders")
+    }))
+})
+
 describe("a stream of decoded messages", () => {
   const Numbers = SubjectSchema.make("n", Schema.Finite)
   const messages = (...payloads: ReadonlyArray<string>) => payloads.map((payload) => message(payload))

@@ -21,7 +21,7 @@ const rows = (name: string, section: RegExp): ReadonlyArray<ReadonlyArray<string
 const tagsOf = (section: RegExp): ReadonlyArray<string> =>
   rows("docs/errors.md", section).map(([tag]) => tag.replaceAll("`", "")).filter((tag) => /^[A-Z]\w+$/.test(tag))
 
-const sections = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^Test servers/]
+const sections = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^JetStream/, /^Test servers/]
 
 /** What the table says of errors whose answer depends on a field, with the values for yes and those for no. */
 const depends: ReadonlyMap<string, readonly [yes: ReadonlyArray<object>, no: ReadonlyArray<object>]> = new Map([
@@ -31,6 +31,12 @@ const depends: ReadonlyMap<string, readonly [yes: ReadonlyArray<object>, no: Rea
     [408, 425, 429, 500, 503, 599].map((status) => ({ status })),
     [200, 301, 401, 404, 426, 499].map((status) => ({ status }))
   ]],
+  ["as `reason` says", [[{ reason: { isRetryable: true } }], [{ reason: { isRetryable: false } }]]],
+  ["with a `msgId`", [[{ msgId: "1" }], [{}]]],
+  ["for “Exceeded MaxWaiting”", [[{ description: "Exceeded MaxWaiting" }], [{
+    description: "Exceeded MaxRequestBatch"
+  }]]],
+  ["where a `domain` is given", [[{ domain: "hub" }], [{}]]],
   ["for codes 429 and 503", [[{ code: 429 }, { code: 503 }], [{ code: 500 }, { code: 404 }, { code: 0 }]]]
 ])
 
@@ -95,7 +101,8 @@ describe("docs/architecture.md", () => {
     )
     assert.isAbove(named.length, 40)
     // A file is named with its room, or behind one that is.
-    const folders = [".", "src", "src/internal", ...rooms.map((room) => `src/internal/${room}`), "src/service/internal"]
+    const published = ["service", "jetstream"].map((room) => `src/${room}/internal`)
+    const folders = [".", "src", "src/internal", ...rooms.map((room) => `src/internal/${room}`), ...published]
     const missing = named.filter((name) => !folders.some((folder) => fs.existsSync(path.join(root, folder, name))))
     assert.deepStrictEqual(missing, [])
   })

@@ -37,6 +37,10 @@ const errorsOf = (text: string): Readonly<Record<string, Error>> => ({
   MessageEncodeError: new NatsError.MessageEncodeError({ subject: text, path: text, problem: text }),
   ServiceError: new NatsError.ServiceError({ subject: text, code: 0, codeText: text, description: text }),
   InvalidOption: new NatsError.InvalidOption({ option: "concurrency", given: text, problem: text }),
+  PublishAllStopped: new NatsError.PublishAllStopped({
+    published: 1,
+    reason: new NatsError.InvalidSubject({ what: "subject", subject: text, problem: text })
+  }),
   BackgroundEnded: new NatsError.BackgroundEnded({
     part: { kind: "listener", name: text },
     reason: new NatsError.SlowConsumer({ subject: text, messages: 1, bytes: 1 })

@@ -175,6 +175,20 @@ describe("the first chunk of a session", () => {
       assert.deepStrictEqual(wire.events.at(-1), { _tag: "Undelivered", messages: 1 })
     }))
 
+  it.live("and the lower limit of a user in the next one: nothing is sent before it is there", () =>
+    Effect.gen(function*() {
+      const wire = yield* wired({ whileDisconnected: { buffer: 10 } })
+      yield* held(wire)
+      wire.attach("PONG\r\n", {}, 2)
+      yield* turn
+      assert.deepStrictEqual(wire.lines, [])
+      wire.receive(`INFO ${JSON.stringify({ server_id: "S", version: "2.10.27", max_payload: 100 })}\r\n`)
+      wire.receive("PONG\r\n")
+      yield* turn
+      assert.deepStrictEqual(wire.lines, ["PUB held 1", "x"])
+      assert.deepStrictEqual(wire.events.at(-1), { _tag: "Undelivered", messages: 1 })
+    }))
+
   it.live("can end it: what was held is held for the next", () =>
     Effect.gen(function*() {
       const wire = yield* wired({ whileDisconnected: { buffer: 10 } })

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { TestFakeServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import * as util from "node:util"
-import { connectAndPing } from "../../src/internal/protocol/connectLine.ts"
+import { connectAndPing, firstPings } from "../../src/internal/protocol/connectLine.ts"
 import type { MessageTarget } from "../../src/internal/protocol/target.ts"
 import { SecretFilter } from "../../src/internal/wire/secretFilter.ts"
 import type { Transport } from "../../src/internal/wire/transport.ts"
@@ -56,6 +56,7 @@ describe("the first write", () => {
       peer: { server: "nats://test:4222", hosts: [], method: "Anonymous", filter: new SecretFilter() },
       info: { server_id: "S", version: "2.10.27", max_payload: 1000 },
       infoInsideTls: false,
+      pings: 1,
       tls: undefined,
       owner,
       settled: () => {}
@@ -72,6 +73,10 @@ describe("the first write", () => {
     session.writer.flush()
     assert.deepStrictEqual(writes.slice(1), ["PONG\r\n"])
     assert.strictEqual(owner.openedWith.length, 1)
+    // A user by JWT can have limits, which come behind the first PONG.
+    const withJwt = connectAndPing({ noEcho: false }, { version: "1", tlsRequired: false, headers: true }, { jwt: "j" })
+    assert.match(Buffer.from(withJwt).toString(), /^CONNECT \{.*\}\r\nPING\r\nPING\r\n$/)
+    assert.strictEqual(firstPings({ jwt: "j" }), 2)
   })
 })
 

@@ -81,17 +81,20 @@ it("every name of Panini has its place in the document", () => {
   assert.deepStrictEqual(names.filter((name) => !document.includes(name)), [])
 })
 
-it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })(document, (it) => {
-  for (const { code, file, line } of readBlocks()) {
-    if (file !== document) continue
-    const heading = text.slice(0, line).findLast((each) => each.startsWith("#"))?.replace(/^#+ /, "")
-    it.effect(`the program at line ${line} (${heading}) runs and prints what it says`, () =>
-      Effect.gen(function*() {
-        const lines = promised(code)
-        assert.isNotEmpty(lines, "it says nothing below `// Prints:`")
-        const { exit, printed } = yield* run(line, code)
-        assert.isTrue(Exit.isSuccess(exit), `${String(exit)}\n${printed}`)
-        assert.isUndefined(firstMissing(lines, printed), printed)
-      }))
+it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", excludeTestServices: true })(
+  document,
+  (it) => {
+    for (const { code, file, line } of readBlocks()) {
+      if (file !== document) continue
+      const heading = text.slice(0, line).findLast((each) => each.startsWith("#"))?.replace(/^#+ /, "")
+      it.effect(`the program at line ${line} (${heading}) runs and prints what it says`, () =>
+        Effect.gen(function*() {
+          const lines = promised(code)
+          assert.isNotEmpty(lines, "it says nothing below `// Prints:`")
+          const { exit, printed } = yield* run(line, code)
+          assert.isTrue(Exit.isSuccess(exit), `${String(exit)}\n${printed}`)
+          assert.isUndefined(firstMissing(lines, printed), printed)
+        }))
+    }
   }
-})
+)

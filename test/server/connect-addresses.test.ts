@@ -228,7 +228,7 @@ describe("a name with several addresses", () => {
       for (let i = 0; i < 5; i++) {
         yield* Effect.scoped(Effect.gen(function*() {
           const owner = new Recorder()
-          const session = yield* dialTo(`nats://${name}:${port}`, { owner, connectTimeout: 300 })
+          const session = yield* dialTo(`nats://${name}:${port}`, { owner, connectTimeout: 1200 })
           assert.deepStrictEqual(owner.openedWith, [session])
           yield* until(Effect.sync(() => open[0].size + open[1].size === 1))
           assert.deepStrictEqual(owner.ends, [])

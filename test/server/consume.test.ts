@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, identity, Scope, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
+import { keepSpans } from "../fixtures/keptSpans.ts"
 
 const client = (options?: Partial<NatsClient.Options>) =>
   Effect.flatMap(
@@ -50,32 +51,39 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.deepStrictEqual(order, Array.from({ length: 50 }, (_, i) => String(i)))
     }))
 
-  it.effect("a handler that fails, dies, throws or interrupts itself is counted and stops nothing", () =>
-    Effect.gen(function*() {
-      const nats = yield* client()
-      const handled: Array<string> = []
-      const fiber = yield* consuming(nats, "bad", (message) => {
-        switch (message.text) {
-          case "fail":
-            return Effect.fail("no")
-          case "die":
-            return Effect.die(new Error("no"))
-          case "throw":
-            throw new Error("no")
-          case "interrupt":
-            return Effect.interrupt
-          default:
-            return Effect.sync(() => handled.push(message.text))
-        }
-      })
-      for (const text of ["a", "fail", "b", "die", "c", "throw", "d", "interrupt", "e"]) {
-        yield* nats.publish("bad", text)
-      }
-      yield* nats.drain
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
-      assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
-      assert.strictEqual((yield* nats.stats).handlerFailures, 3)
-    }))
+  it.effect("a handler that fails, dies, throws, interrupts itself or returns no Effect is counted and stops nothing", () =>
+    Effect.forEach(
+      [[1, false], [1, true], ["unbounded", false], ["unbounded", true]] as const,
+      ([concurrency, isTraced]) =>
+        Effect.gen(function*() {
+          const nats = yield* client()
+          const handled: Array<string> = []
+          const fiber = yield* consuming(nats, "bad", (message) => {
+            switch (message.text) {
+              case "fail":
+                return Effect.fail("no")
+              case "die":
+                return Effect.die(new Error("no"))
+              case "throw":
+                throw new Error("no")
+              case "promise":
+                return Promise.resolve() as never
+              case "interrupt":
+                return Effect.interrupt
+              default:
+                return Effect.sync(() => handled.push(message.text))
+            }
+          }, { concurrency }).pipe(isTraced ? Effect.provideService(Tracer.Tracer, keepSpans().tracer) : identity)
+          for (const text of ["a", "fail", "b", "die", "c", "throw", "d", "interrupt", "e", "promise", "f"]) {
+            yield* nats.publish("bad", text)
+          }
+          yield* nats.drain
+          assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+          assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e", "f"])
+          assert.strictEqual((yield* nats.stats).handlerFailures, 4)
+        }),
+      { discard: true }
+    ))
 
   it.effect("an interruption while idle is immediate and unsubscribes", () =>
     Effect.gen(function*() {

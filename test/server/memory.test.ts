@@ -6,18 +6,11 @@ import { NatsService } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
-import v8 from "node:v8"
-import vm from "node:vm"
-
-v8.setFlagsFromString("--expose-gc")
-const gc: () => void = vm.runInNewContext("gc")
+import { living } from "../fixtures/living.ts"
 
 const megabytes = 1024 * 1024
 
-const heap = Effect.sync(() => {
-  gc()
-  return process.memoryUsage().heapUsed / megabytes
-})
+const heap = Effect.sync(() => living().heap / megabytes)
 
 describe("a service of 2,000 endpoints", () => {
   it.live("keeps some kilobytes for each, and no more for each when there are many", () =>
@@ -46,11 +39,7 @@ describe("requests that were answered", () => {
       const large = "x".repeat(32 * 1024)
       const { stream } = yield* service.subscription("large")
       yield* Effect.forkScoped(Stream.runForEach(stream, (message) => message.respond(large)))
-      const memory = Effect.sync(() => {
-        gc()
-        const { arrayBuffers, heapUsed } = process.memoryUsage()
-        return (arrayBuffers + heapUsed) / megabytes
-      })
+      const memory = Effect.sync(() => living().all / megabytes)
       const before = yield* memory
       const ask = nats.request("large", "", { timeout: "1 hour" })
       const askMany = Stream.runDrain(nats.requestMany("large", "", { timeout: "1 hour", count: 1 }))

@@ -7,12 +7,8 @@ import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestFakeServer, TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
 import { count, follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/following.ts"
-
-v8.setFlagsFromString("--expose_gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
+import { living } from "../fixtures/living.ts"
 
 /** The dials that a schedule without jitter makes in one outage of so many milliseconds, the first one at once. */
 const dialsIn = (outage: number, initialDelay: number, maxDelay: number): number => {
@@ -264,10 +260,7 @@ describe("the schedule of an outage", () => {
       const waiting = yield* Effect.forkChild(Effect.forever(app.flush))
       yield* server.kill
       const dialled = (dials: number) => until(Effect.map(app.stats, (stats) => stats.dials >= dials))
-      const heap = Effect.sync(() => {
-        collectGarbage()
-        return process.memoryUsage().heapUsed
-      })
+      const heap = Effect.sync(() => living().heap)
       yield* dialled(500)
       const before = yield* heap
       yield* dialled(2_000)

@@ -41,7 +41,6 @@ describe("nothing of the user's runs inside the read loop", () => {
           here("auth")
           return { user: "john", password: "pw" }
         }),
-        requestTimeout: "50 millis",
         reconnect: { initialDelay: 1, maxDelay: 1, maxAttempts: 4 }
       })
       here("make")
@@ -71,7 +70,7 @@ describe("nothing of the user's runs inside the read loop", () => {
       yield* Effect.flip(Effect.scoped(nats.subscription("denied")))
       here("denied subscription")
       yield* nats.subscription("deaf")
-      yield* Effect.flip(nats.request("deaf"))
+      yield* Effect.flip(nats.request("deaf", "", { timeout: "50 millis" }))
       here("timeout")
       const lost = yield* Effect.forkChild(
         Effect.andThen(Effect.flip(nats.request("deaf", "", { timeout: "1 minute" })), note("lost request")),

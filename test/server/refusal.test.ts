@@ -4,7 +4,7 @@ import { NatsClient } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import { count, follow, keepLedger } from "../fixtures/following.ts"
 
-const fast = { initialDelay: "20 millis", maxDelay: "100 millis", refusalTimeout: "600 millis" } as const
+const fast = { initialDelay: "20 millis", maxDelay: "100 millis", refusalTimeout: "1500 millis" } as const
 
 const john = (password: string): TestNatsServer.Options => ({
   users: [{ user: "john", password }, { user: "other", password: "other" }]

@@ -2,20 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, type Scope, Stream } from "effect"
 import { NatsClient, type NatsMessage } from "effect-nats"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
-import * as v8 from "node:v8"
-import * as vm from "node:vm"
 import { count, follow, keepLedger } from "../fixtures/following.ts"
+import { living } from "../fixtures/living.ts"
 
-v8.setFlagsFromString("--expose_gc")
-const collectGarbage = vm.runInNewContext("gc") as () => void
-
-/** Megabytes that live on the heap and outside it. */
-const livingMegabytes = (): number => {
-  collectGarbage()
-  collectGarbage()
-  const { external, heapUsed } = process.memoryUsage()
-  return (heapUsed + external) / 1_000_000
-}
+/** On the heap and outside it. */
+const livingMegabytes = (): number => living().all / 1_000_000
 
 const texts = (subscription: NatsClient.Subscription) =>
   Effect.map(Stream.runCollect(subscription.stream), (all) => all.map((message) => message.text))

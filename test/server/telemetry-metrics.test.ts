@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsHealth, type NatsMessage, NatsMetrics } from "effect-nats"
+import { JetStream, JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
 import { NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { PrometheusMetrics } from "effect/observability"
@@ -377,7 +378,18 @@ const exported = [
   NatsMetrics.requestTime,
   NatsMetrics.serviceRequests,
   NatsMetrics.serviceErrors,
-  NatsMetrics.serviceTime
+  NatsMetrics.serviceTime,
+  NatsMetrics.jetStreamPublishes,
+  NatsMetrics.jetStreamPublishesInFlight,
+  NatsMetrics.jetStreamPublishTime,
+  NatsMetrics.consumerMessages,
+  NatsMetrics.consumerRedelivered,
+  NatsMetrics.consumerAcks,
+  NatsMetrics.consumerDeadLetters,
+  NatsMetrics.consumerHeld,
+  NatsMetrics.consumerPending,
+  NatsMetrics.consumerLag,
+  NatsMetrics.consumerTime
 ]
 
 const Group = RpcGroup.make(
@@ -385,46 +397,55 @@ const Group = RpcGroup.make(
 )
 const Handlers = Group.toLayer({ ask: (text) => text === "no" ? Effect.fail("no") : Effect.succeed(text) })
 
-it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("the dashboard", (it) => {
-  it.effect("asks for names and labels that Prometheus is served, and leaves no metric out", () =>
-    fresh(everything(Effect.gen(function*() {
-      const nats = yield* client()
-      yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(
-        Effect.provide(Handlers),
-        Effect.provideService(NatsClient.NatsClient, nats)
-      )
-      const text = yield* PrometheusMetrics.format()
-      const served = new Map<string, Set<string>>()
-      for (const line of text.split("\n")) {
-        const [, name, labels = ""] = /^(nats_\w+)(?:\{(.*)\})? /.exec(line) ?? []
-        if (name === undefined) continue
-        const names = served.get(name) ?? new Set<string>()
-        for (const [, label] of labels.matchAll(/(\w+)="/g)) names.add(label)
-        served.set(name, names)
-      }
-      const dashboard = JSON.parse(
-        fs.readFileSync(new URL("../../docs/grafana-dashboard.json", import.meta.url), "utf8")
-      )
-      const queries: ReadonlyArray<string> = dashboard.panels.flatMap((
-        panel: { targets?: ReadonlyArray<{ expr: string }> }
-      ) => (panel.targets ?? []).map(({ expr }) => expr))
-      const asked = new Set<string>()
-      for (const query of queries) {
-        const names = [...query.matchAll(/nats_\w+/g)].map(([name]) => name)
-        assert.isNotEmpty(names, query)
-        for (const name of names) {
-          assert.isTrue(served.has(name), `${name} is not served`)
-          asked.add(name.replace(/_(bucket|sum|count)$/, ""))
-          for (const [, list] of query.matchAll(/by \(([^)]*)\)/g)) {
-            for (const label of list.split(",").map((label) => label.trim())) {
-              assert.isTrue(served.get(name)!.has(label), `${name} has no label ${label}`)
+it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", excludeTestServices: true })(
+  "the dashboard",
+  (it) => {
+    it.effect("asks for names and labels that Prometheus is served, and leaves no metric out", () =>
+      fresh(everything(Effect.gen(function*() {
+        const nats = yield* client()
+        yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(
+          Effect.provide(Handlers),
+          Effect.provideService(NatsClient.NatsClient, nats)
+        )
+        const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
+        const Served = JetStreamStream.make("SERVED", { subjects: ["served"], storage: "memory" })
+        yield* JetStreamStream.create(Served).pipe(
+          Effect.andThen(JetStreamConsumer.processScoped(JetStreamConsumer.make(Served, "c", {}), () => Effect.void)),
+          Effect.provideService(JetStream.JetStream, js)
+        )
+        const text = yield* PrometheusMetrics.format()
+        const served = new Map<string, Set<string>>()
+        for (const line of text.split("\n")) {
+          const [, name, labels = ""] = /^(nats_\w+)(?:\{(.*)\})? /.exec(line) ?? []
+          if (name === undefined) continue
+          const names = served.get(name) ?? new Set<string>()
+          for (const [, label] of labels.matchAll(/(\w+)="/g)) names.add(label)
+          served.set(name, names)
+        }
+        const dashboard = JSON.parse(
+          fs.readFileSync(new URL("../../docs/grafana-dashboard.json", import.meta.url), "utf8")
+        )
+        const queries: ReadonlyArray<string> = dashboard.panels.flatMap((
+          panel: { targets?: ReadonlyArray<{ expr: string }> }
+        ) => (panel.targets ?? []).map(({ expr }) => expr))
+        const asked = new Set<string>()
+        for (const query of queries) {
+          const names = [...query.matchAll(/nats_\w+/g)].map(([name]) => name)
+          assert.isNotEmpty(names, query)
+          for (const name of names) {
+            assert.isTrue(served.has(name), `${name} is not served`)
+            asked.add(name.replace(/_(bucket|sum|count)$/, ""))
+            for (const [, list] of query.matchAll(/by \(([^)]*)\)/g)) {
+              for (const label of list.split(",").map((label) => label.trim())) {
+                assert.isTrue(served.get(name)!.has(label), `${name} has no label ${label}`)
+              }
             }
           }
         }
-      }
-      assert.deepStrictEqual([...asked].toSorted(), exported.map(({ id }) => id).toSorted())
-    }))))
-})
+        assert.deepStrictEqual([...asked].toSorted(), exported.map(({ id }) => id).toSorted())
+      }))))
+  }
+)
 
 describe("the metrics module", () => {
   it("exports the handles that the dashboard is checked with, and no other", () => {

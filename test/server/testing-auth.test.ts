@@ -233,7 +233,7 @@ describe("TestAuthCallout", () => {
         const starting = TestNatsServer.make({
           users: [{ user: "auth", password: "secret" }],
           authCallout: callout.setup({ users: ["auth"] }),
-          authTimeout: "500 millis"
+          authTimeout: "2 seconds"
         })
         const plain = yield* TestNatsServer.make()
         if (isOld(plain)) {
