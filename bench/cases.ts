@@ -4,7 +4,7 @@
 import type { Job, Sample } from "./workload.ts"
 
 export interface Run {
-  readonly server: "scripted" | "real" | "none"
+  readonly server: "scripted" | "real" | "jetstream" | "none"
   readonly job?: Job | undefined
   /** Instead of a job: the modules to import. */
   readonly imports?: ReadonlyArray<string> | undefined

@@ -10,7 +10,11 @@ import { type Job, quantile, type Sample } from "./workload.ts"
 const [, , servers, text] = process.argv
 const job: Job = JSON.parse(text)
 // One of them only, so that none carries another's modules.
-const { prepare } = job.client === "raw"
+const { prepare } = job.work.includes("js-")
+  ? job.client === "raw"
+    ? await import("./rawJetStream.ts")
+    : await import("./oursJetStream.ts")
+  : job.client === "raw"
   ? await import("./raw.ts")
   : job.work.startsWith("service")
   ? await import("./oursServices.ts")

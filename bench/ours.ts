@@ -135,6 +135,15 @@ const publishBatch = (nats: Client, { size }: Job): Effect.Effect<Work> => {
   }))
 }
 
+const publishAll = (nats: Client, { size, ...job }: Job): Effect.Effect<Work> => {
+  const message = { subject: "sink", payload: new Uint8Array(size).fill(0x78) }
+  // Made beforehand: what is measured is what becomes of them.
+  const messages = Array.from({ length: Math.max(job.warm, job.count) }, () => message)
+  return Effect.succeed((count) =>
+    Effect.andThen(nats.publishAll(Stream.fromIterable(messages.slice(0, count))), nats.flush)
+  )
+}
+
 const request = (nats: Client, { inFlight = 50, size }: Job): Effect.Effect<Work> => {
   const payload = new Uint8Array(size).fill(0x78)
   const worker = Effect.fnUntraced(function*(count: number) {
@@ -200,6 +209,7 @@ const works: Record<string, (nats: Client, job: Job) => Effect.Effect<Work, unkn
   decode,
   publish,
   "publish-batch": publishBatch,
+  "publish-all": publishAll,
   request,
   "request-one-by-one": requestOneByOne
 }

@@ -7,6 +7,13 @@ import * as path from "node:path"
 import type { Run } from "./cases.ts"
 import type { Sample } from "./workload.ts"
 
+/** URLs. A server that no chosen run needs is not started. */
+export interface Servers {
+  readonly scripted: string
+  readonly real: string
+  readonly jetstream: string
+}
+
 const here = import.meta.dirname
 const at = (name: string): string => path.join(here, name)
 
@@ -54,10 +61,12 @@ const freePort = (): Promise<number> =>
     })
   })
 
-/** A real server with the load generator as a client of it. Gives its URL. */
-export const startReal = async (binary: string): Promise<string> => {
+/** Gives its port. */
+const startServer = async (binary: string, args: ReadonlyArray<string>): Promise<number> => {
   const port = await freePort()
-  const server = owned(spawn(binary, ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] }))
+  const server = owned(
+    spawn(binary, ["-a", "127.0.0.1", "-p", String(port), ...args], { stdio: ["ignore", "ignore", "pipe"] })
+  )
   await new Promise<void>((resolve, reject) => {
     let log = ""
     server.stderr?.on("data", (text: Buffer) => {
@@ -67,8 +76,22 @@ export const startReal = async (binary: string): Promise<string> => {
     server.once("error", reject)
     server.once("exit", () => reject(new Error(`the server ended:\n${log}`)))
   })
+  return port
+}
+
+/** A real server with the load generator as a client of it. Gives its URL. */
+export const startReal = async (binary: string): Promise<string> => {
+  const port = await startServer(binary, [])
   await nextMessage(forked("load.ts", ["client", String(port)]), "the load generator")
   return `nats://127.0.0.1:${port}`
+}
+
+/** A real server with JetStream, and the streams that are worked on. Gives its URL; `directory` is for its files. */
+export const startJetStream = async (binary: string, directory: string): Promise<string> => {
+  const url = `nats://127.0.0.1:${await startServer(binary, ["-js", "-sd", directory])}`
+  const { setUp } = await import("./jetStreamSetup.ts")
+  await setUp(url)
+  return url
 }
 
 /** Whether this machine counts instructions for `perf stat`. */
@@ -106,7 +129,7 @@ const count = async (pid: number): Promise<() => Promise<number>> => {
 /** One sample, from a process of its own. */
 export const measure = async (
   run: Run,
-  servers: { readonly scripted: string; readonly real: string },
+  servers: Servers,
   instructions: boolean
 ): Promise<Sample> => {
   if (run.imports !== undefined) {

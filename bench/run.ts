@@ -17,9 +17,18 @@ import { parseArgs } from "node:util"
 import { findServer } from "../scripts/natsServer.mjs"
 import type { Runs } from "./cases.ts"
 import { toChart } from "./chart.ts"
+import { jetStreamCases } from "./jetStreamCases.ts"
 import { messagingCases } from "./messagingCases.ts"
 import { processCases } from "./processCases.ts"
-import { countsInstructions, measure, startReal, startScripted, stopAll } from "./processes.ts"
+import {
+  countsInstructions,
+  measure,
+  type Servers,
+  startJetStream,
+  startReal,
+  startScripted,
+  stopAll
+} from "./processes.ts"
 import { serviceCases } from "./serviceCases.ts"
 import { evaluate, toTables, verdict } from "./table.ts"
 import type { Sample } from "./workload.ts"
@@ -37,22 +46,33 @@ const whole = values.only === undefined && rounds >= 9
 const docs = path.join(import.meta.dirname, "..", "docs")
 const document = path.join(docs, "performance.md")
 
-const runs: Runs = { ...messagingCases.runs, ...serviceCases.runs, ...processCases.runs }
-const sections = [...messagingCases.sections, ...serviceCases.sections, ...processCases.sections]
+const runs: Runs = { ...messagingCases.runs, ...serviceCases.runs, ...processCases.runs, ...jetStreamCases.runs }
+const sections = [
+  ...messagingCases.sections,
+  ...serviceCases.sections,
+  ...processCases.sections,
+  ...jetStreamCases.sections
+]
 
-const measureAll = async (servers: { readonly scripted: string; readonly real: string }, instructions: boolean) => {
+const chosen = Object.entries(runs).filter(([name]) => values.only === undefined || name.includes(values.only))
+
+const measureAll = async (servers: Servers, instructions: boolean) => {
   const samples = new Map<string, Array<Sample>>()
-  const chosen = Object.entries(runs).filter(([name]) => values.only === undefined || name.includes(values.only))
   for (let round = 0; round < rounds; round++) {
     // Back and forth, so that no run always follows the same other one.
     for (const [name, run] of round % 2 === 0 ? chosen : chosen.toReversed()) {
       if (round >= (run.rounds ?? rounds)) continue
       if (process.stderr.isTTY) process.stderr.write(`\rround ${round + 1} of ${rounds}: ${name.padEnd(40)}`)
       const of = samples.get(name) ?? []
+      const since = performance.now()
       of.push(await measure(run, servers, instructions))
       samples.set(name, of)
+      // Some of them take half a minute on a busy machine.
+      if (!process.stderr.isTTY) {
+        const took = ((performance.now() - since) / 1_000).toFixed(1)
+        process.stderr.write(`round ${round + 1} of ${rounds}: ${name}, ${took} s\n`)
+      }
     }
-    if (!process.stderr.isTTY) process.stderr.write(`round ${round + 1} of ${rounds} is done\n`)
   }
   if (process.stderr.isTTY) process.stderr.write(`\r${" ".repeat(60)}\r`)
   return samples
@@ -70,7 +90,14 @@ const main = async (): Promise<void> => {
   const binary = await findServer()
   if (binary === undefined) throw new Error("no nats-server: run `node scripts/setup.mjs` first")
   const instructions = countsInstructions()
-  const servers = { scripted: await startScripted(), real: await startReal(binary.path) }
+  const files = fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-bench-"))
+  process.once("exit", () => fs.rmSync(files, { recursive: true, force: true }))
+  const needs = (server: string): boolean => chosen.some(([, run]) => run.server === server)
+  const servers = {
+    scripted: needs("scripted") ? await startScripted() : "",
+    real: needs("real") ? await startReal(binary.path) : "",
+    jetstream: needs("jetstream") ? await startJetStream(binary.path, files) : ""
+  }
   const since = performance.now()
   const results = evaluate(sections, await measureAll(servers, instructions))
   const tables = toTables(results, instructions)

@@ -49,10 +49,11 @@
 import { NodeHttpClient, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Exit, Fiber, Layer, Logger, Metric, Queue, References, Scope, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
+import { JetStream, JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
 import { HttpClient, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-import { OrderShipped } from "./shop/contracts.ts"
+import { OrderShipped, PlacedOrders, Shipping } from "./shop/contracts.ts"
 import { type Card, load, order, readPage } from "./shop/customers.ts"
 import { gateway } from "./shop/gateway.ts"
 import * as Orders from "./shop/orders.ts"
@@ -145,6 +146,7 @@ const rollingRestart = Effect.gen(function*() {
 
 const program = Effect.gen(function*() {
   yield* HttpServer.addressFormattedWith((address) => Console.log(`The gateway listens at ${address}`))
+  yield* Effect.provide(JetStreamStream.provision([PlacedOrders, Shipping]), JetStream.layer())
   const { left } = yield* Stock.Warehouse
   const before = left.get("pen") ?? 0
   const shipped = yield* Queue.unbounded<string>()
@@ -184,7 +186,7 @@ program.pipe(
       HttpServer.layerTestClient.pipe(Layer.provide(NodeHttpClient.layerUndici)),
       connection("customers"),
       Logger.layer([faultLog])
-    ).pipe(Layer.provideMerge([http, Stock.Warehouse.layer, TestNatsServer.layer()]))
+    ).pipe(Layer.provideMerge([http, Stock.Warehouse.layer, TestNatsServer.layer({ jetstream: true })]))
   ),
   Effect.provideService(Tracer.Tracer, tracer),
   // Traces begin at the gateway.

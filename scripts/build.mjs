@@ -12,16 +12,27 @@ import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 import { parseAst } from "rolldown/parseAst"
 import { publicPaths } from "./publicPaths.mjs"
+import { rooms } from "./rooms.mjs"
 import { run } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const src = path.join(root, "src")
 
-/** Where the code of a module's room goes: among what the exports map closes. */
-const fileOfRoom = (id) => {
+/** The room of a module. What is not of `src` goes with core. */
+const roomOf = (id) => {
   const [first, ...rest] = path.relative(src, id).split(path.sep)
-  return rest.length === 0 || ["internal", ".."].includes(first) ? "internal/core" : `${first}/internal/${first}`
+  return rest.length === 0 || ["internal", ".."].includes(first) ? "core" : first
 }
+
+/**
+ * Where the code of each room goes: among what the exports map closes. A group takes what its modules import along, so core
+ * is the first, and each room comes before those that import it: else its code would be in theirs.
+ */
+const groups = [["core", []], ...Object.entries(rooms)].map(([room, imports]) => ({
+  name: room === "core" ? "internal/core" : `${room}/internal/${room}`,
+  test: (id) => roomOf(id) === room,
+  priority: Object.keys(rooms).length - imports.length
+}))
 
 /** Where the calls begin that run when a module is loaded. */
 const callsAtLoading = (node) => {
@@ -63,7 +74,7 @@ const bundle = async (directory) => {
     entryFileNames: "[name].js",
     // What is not a room is the bundler's own.
     chunkFileNames: ({ name }) => name.startsWith("rolldown") ? "internal/[name].js" : "[name].js",
-    codeSplitting: { groups: [{ name: fileOfRoom, debugName: "rooms" }] },
+    codeSplitting: { groups },
     minifyInternalExports: false,
     // V8 keeps a source with any other character at two bytes for each.
     charset: "ascii",

@@ -29,6 +29,10 @@ const write = (name, text) => {
 
 const specifiers = publicPaths.map(({ specifier }) => specifier)
 
+/** Rooms that need an optional peer to be loaded at all, and say so in Node's own words. */
+const needing = { compat: "@nats-io/nats-core" }
+const needOf = (specifier) => needing[specifier.split("/")[1]]
+
 const isRoom = ({ file }) => path.basename(file) === "index"
 const rooms = publicPaths.filter(isRoom).map(({ file }) => path.dirname(file))
 const codeOf = (room) => path.posix.join(room, "internal", room === "." ? "core" : room)
@@ -51,8 +55,10 @@ const pack = async () => {
   return name
 }
 
-const install = async (directory, packages) => {
-  write(path.join(directory, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+const install = async (directory, packages, isMore = false) => {
+  if (!isMore) {
+    write(path.join(directory, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+  }
   const flags = ["--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts", "--loglevel=error"]
   const what = `${packages.join(" ")} cannot be installed`
   await inProject(what, "npm", ["install", ...flags, ...packages], path.join(project, directory))
@@ -116,7 +122,9 @@ console.log(JSON.stringify(values))`
   const modules = publicPaths.map(({ file, specifier }) => ({
     specifier,
     values: values[specifier],
-    declarations: fs.readFileSync(path.join(project, "node_modules", "effect-nats", "dist", `${file}.d.ts`), "utf8")
+    // nats-core says `T | undefined` of what its own interfaces have as optional.
+    isLenient: needOf(specifier) !== undefined,
+    file: path.join(project, "node_modules", "effect-nats", "dist", `${file}.d.ts`)
   }))
   return checkTypes({ project, modules, inProject, write })
 }
@@ -167,8 +175,13 @@ console.log(JSON.stringify({ files, isError: invalid instanceof NatsError.Invali
  * Loads every public path, tries every closed one, compares what the paths of a room give, and uses what needs a package
  * that this project does not have.
  */
-const program = (load) => `
-const open = ${JSON.stringify(specifiers)}
+const program = (load, hasPeers) => `
+const open = ${JSON.stringify(specifiers.filter((specifier) => hasPeers || needOf(specifier) === undefined))}
+const needing = ${
+  JSON.stringify(
+    hasPeers ? [] : specifiers.map((specifier) => [specifier, needOf(specifier)]).filter(([, need]) => need)
+  )
+}
 const closed = ${JSON.stringify(closedPaths)}
 const main = async () => {
   for (const path of open) await ${load("path")}
@@ -182,7 +195,20 @@ const main = async () => {
     }
     if (reached) throw new Error(path + " can be loaded, but is internal")
   }
-  for (const [room, name, path] of ${JSON.stringify(members)}) {
+  for (const [path, need] of needing) {
+    let problem
+    try {
+      await ${load("path")}
+    } catch (error) {
+      problem = error
+    }
+    if (!/NOT_FOUND$/.test(problem?.code) || !problem.message.includes(need)) {
+      throw new Error("without " + need + ": " + path + " says " + problem)
+    }
+  }
+  for (const [room, name, path] of ${
+  JSON.stringify(members.filter(([, , specifier]) => hasPeers || needOf(specifier) === undefined))
+}) {
     const module = await ${load("path")}
     const ofRoom = (await ${load("room")})[name]
     // Types alone, or what another module passes on.
@@ -236,11 +262,29 @@ Effect.runPromise(Effect.provide(program, NatsClient.layer()))`
   }
 }
 
-const loadAll = async () => {
-  write("consumer.mjs", program((specifier) => `import(${specifier})`))
+const loadAll = async (hasPeers) => {
+  write("consumer.mjs", program((specifier) => `import(${specifier})`, hasPeers))
   await inProject("a consumer does not run", process.execPath, ["consumer.mjs"])
-  write("consumer.cjs", program((specifier) => `require(${specifier})`))
+  write("consumer.cjs", program((specifier) => `require(${specifier})`, hasPeers))
   await inProject("a consumer that requires does not run", process.execPath, ["consumer.cjs"])
+}
+
+/**
+ * A library of nats.js beside the package: it gets the copy of nats-core that the package uses, so that errors are of the
+ * classes that it knows.
+ */
+const checkPeers = async () => {
+  const version = (name) => manifest.devDependencies[name]
+  const peers = [...new Set(Object.values(needing))].map((name) => `${name}@${manifest.peerDependencies[name]}`)
+  await install(".", [...peers, `@nats-io/jetstream@${version("@nats-io/jetstream")}`], true)
+  write(
+    "peers.mjs",
+    `import { createRequire } from "node:module"
+const from = (name) => createRequire(import.meta.resolve(name)).resolve("@nats-io/nats-core")
+const copies = new Set([from("effect-nats/compat"), from("@nats-io/jetstream")])
+if (copies.size > 1) throw new Error("more than one nats-core: " + [...copies].join(", "))`
+  )
+  await inProject("a library of nats.js beside the package", process.execPath, ["peers.mjs"])
 }
 
 try {
@@ -251,7 +295,9 @@ try {
   checkCode()
   await checkLoading()
   await checkBundled()
-  await loadAll()
+  await loadAll(false)
+  await checkPeers()
+  await loadAll(true)
   const types = await checkDeclarations()
   console.log(`a fresh project has ${installed.toSorted().join(", ")}, and loads ${specifiers.length} public paths`)
   console.log(`declarations of a library mean the same ${types} types to ${Object.keys(compilers).join(", ")}`)

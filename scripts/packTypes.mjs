@@ -43,13 +43,26 @@ const parametersOf = (text) => {
   throw new Error(`no end of the parameters: ${text.slice(0, 80)}`)
 }
 
-/** The types that a declaration file exports by itself: name, number of parameters, and whether it is an interface. */
-const typesOf = (declarations) =>
+/** The types that a declaration file has by itself: name, number of parameters, and whether it is an interface. */
+const ownTypesOf = (declarations) =>
   [...withoutComments(declarations).matchAll(/^export (?:declare )?(interface|type) (\w+)/gm)].map((match) => ({
     name: match[2],
     isInterface: match[1] === "interface",
     parameters: parametersOf(declarations.slice(declarations.indexOf(match[0]) + match[0].length))
   }))
+
+/** The types that a declaration file exports: its own, and those that it has by name from another one. */
+const typesOf = (file) => {
+  const declarations = fs.readFileSync(file, "utf8")
+  const others = withoutComments(declarations).matchAll(/^export type \{([^}]*)\} from "(\.[^"]*)\.[jt]s"/gm)
+  return [
+    ...ownTypesOf(declarations),
+    ...[...others].flatMap(([, list, from]) => {
+      const names = new Set(list.split(",").map((name) => name.trim()))
+      return typesOf(path.join(path.dirname(file), `${from}.d.ts`)).filter(({ name }) => names.has(name))
+    })
+  ]
+}
 
 /** Exports all that a module has. */
 const exportingAll = (specifier, values, types) => [
@@ -109,12 +122,15 @@ const hasOne = (text) => /effect-nats\/(?:\w+\/)*internal\//.exec(text)
 
 /**
  * @param project the directory that has the package, and \`tools\` with the compilers
- * @param modules each public path with the names of its values and its declaration file
+ * @param modules each public path with the names of its values and its declaration file, and whether it stands on declarations
+ *   of others that `exactOptionalPropertyTypes` does not take
  */
 export const checkTypes = async ({ project, modules, inProject, write }) => {
   const sources = { "calls.ts": calls }
-  for (const [i, { declarations, specifier, values }] of modules.entries()) {
-    sources[`module${i}.ts`] = `${exportingAll(specifier, values, typesOf(declarations)).join("\n")}\n`
+  const lenient = new Set()
+  for (const [i, { file, isLenient, specifier, values }] of modules.entries()) {
+    if (isLenient) lenient.add(`module${i}.ts`)
+    sources[`module${i}.ts`] = `${exportingAll(specifier, values, typesOf(file)).join("\n")}\n`
   }
   const exported = {}
   for (const [name, text] of Object.entries(sources)) {
@@ -145,8 +161,12 @@ export const checkTypes = async ({ project, modules, inProject, write }) => {
       const more = name === "calls.ts" ? knownCalls : ""
       write(path.join("program", compiler, name), comparing(compiler, name, exports) + more)
     }
-    const include = Object.keys(exported).map((name) => `${compiler}/${name}`)
-    await compile("a program on a library on the package does not compile", "program", { noEmit: true }, include)
+    const what = "a program on a library on the package does not compile"
+    for (const isLenient of [false, true]) {
+      const names = Object.keys(exported).filter((name) => lenient.has(name) === isLenient)
+      const options = { noEmit: true, ...(isLenient ? { exactOptionalPropertyTypes: false } : {}) }
+      await compile(what, "program", options, names.map((name) => `${compiler}/${name}`))
+    }
   }
   // All of them to their end: the caller removes the directory.
   const results = await Promise.allSettled(Object.keys(compilers).map(check))

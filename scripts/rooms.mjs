@@ -22,7 +22,7 @@ import { readBlocks } from "./docs.mjs"
 const core = "core"
 
 /** The rooms of `src`, and what each may import besides itself. Whether it is there yet or not. */
-const rooms = {
+export const rooms = {
   service: [core],
   jetstream: [core],
   persistence: [core, "jetstream"],
@@ -35,16 +35,23 @@ const rooms = {
 /** The doors of `src/internal`: what a room may import of it. A door may be there before its first guest. */
 const doors = {
   "delivery/": "messages as they come, to be handed over without a copy",
-  "operations/handling.ts": "the one engine that handles messages",
+  "operations/engine.ts": "the one engine that handles messages",
+  "operations/handling.ts": "handlers over subscriptions, on that engine",
+  "operations/worker.ts": "the sources that the engine takes messages from",
   "operations/background.ts": "where a part tells of its end",
   "operations/closing.ts": "a stop that runs once and ends in time",
+  "operations/sending.ts": "what everything that sends has in common",
   "operations/ranges.ts": "what a number in an option may be",
+  "operations/publish.ts": "a publish that needs no fiber where nothing waits, for what is no Effect itself",
   "operations/connectionOf.ts": "what a client's connection has and its service does not show",
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
   "identity/randomToken.ts": "names that must not be guessed",
+  "identity/digest.ts": "the digest of what is longer than memory",
+  "protocol/headers.ts": "header blocks, written and read",
   "protocol/headerNames.ts": "the names of the headers that are read or written",
+  "protocol/kindOf.ts": "what a value is that came without types",
   "protocol/printable.ts": "text from outside, as it may be shown",
   "protocol/shown.ts": "names and texts from outside, as messages show them, and errors that show their texts so"
 }

@@ -101,7 +101,8 @@ const describeSources = () => {
     at("tsconfig.json"),
     at("tsconfig.build.json"),
     at("scripts", "build.mjs"),
-    at("scripts", "publicPaths.mjs")
+    at("scripts", "publicPaths.mjs"),
+    at("scripts", "rooms.mjs")
   ].map(describe).join(
     "\n"
   )

@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { Subject, SubjectSchema } from "effect-nats"
+import { JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 export const Line = Schema.Struct({
@@ -65,8 +66,14 @@ export const Orders = RpcGroup.make(
 
 export const ordersSubject = "rpc.orders"
 
-// Events: whoever wants to know subscribes.
+// What was placed is kept until it is shipped, whoever is there to do it.
 
 export const OrderPlaced = SubjectSchema.make(Subject.template("orders.{id}.placed"), Order)
+
+export const PlacedOrders = JetStreamStream.make("PLACED", { subjects: ["orders.*.placed"], retention: "workqueue" })
+
+export const Shipping = JetStreamConsumer.make(PlacedOrders, "shipping", { filter: "orders.*.placed" })
+
+// Events: whoever wants to know subscribes.
 
 export const OrderShipped = SubjectSchema.make(Subject.template("orders.{id}.shipped"), Line)

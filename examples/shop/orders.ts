@@ -1,7 +1,8 @@
 /**
- * Places orders: reserves the goods at `stock`, has `payments` charge the card, and tells everybody.
+ * Places orders: reserves the goods at `stock`, has `payments` charge the card, and keeps the order until it is shipped.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schedule } from "effect"
+import { JetStream, JetStreamSchema } from "effect-nats/jetstream"
 import { NatsRpc, NatsService } from "effect-nats/service"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { randomUUID } from "node:crypto"
@@ -19,6 +20,7 @@ const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
   )
 
 const handlers = Orders.toLayer(Effect.gen(function*() {
+  const js = yield* JetStream.JetStream
   const stock = yield* NatsService.client(Stock, { name: "stock", timeout: "2 seconds" })
   const payments = yield* NatsService.client(Payments, { name: "payments", timeout: "2 seconds" })
   return Orders.of({
@@ -29,7 +31,11 @@ const handlers = Orders.toLayer(Effect.gen(function*() {
         Effect.onError(() => Effect.ignore(stock.release({ item, quantity })))
       )
       const order = { id: randomUUID(), item, quantity, price }
-      yield* Effect.orDie(OrderPlaced.publish({ id: order.id }, order))
+      // Under its id there is one copy of it, however often it has to be sent.
+      yield* JetStreamSchema.publish(OrderPlaced, { id: order.id }, order, {
+        msgId: order.id,
+        retry: Schedule.exponential("50 millis")
+      }).pipe(Effect.provideService(JetStream.JetStream, js), Effect.orDie)
       return order
     })
   })
@@ -42,6 +48,7 @@ export const instance = RpcServer.layer(Orders, {
   spanPrefix: "orders"
 }).pipe(
   Layer.provide(handlers),
+  Layer.provide(JetStream.layer()),
   Layer.provide(NatsRpc.layerServerProtocol({ subject: ordersSubject })),
   Layer.provide(RpcSerialization.layerJson)
 )

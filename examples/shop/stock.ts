@@ -2,8 +2,9 @@
  * Knows what is there: reserves it for orders, and ships it when one is placed.
  */
 import { Context, Effect, Layer } from "effect"
+import { JetStream, JetStreamSchema } from "effect-nats/jetstream"
 import { NatsService } from "effect-nats/service"
-import { OrderPlaced, OrderShipped, OutOfStock, Stock } from "./contracts.ts"
+import { OrderPlaced, OrderShipped, OutOfStock, Shipping, Stock } from "./contracts.ts"
 
 /** What a database would be: instances of the service come and go, this stays. */
 export class Warehouse extends Context.Service<Warehouse>()("shop/Warehouse", {
@@ -35,12 +36,14 @@ const endpoints = NatsService.layer(Stock, { name: "stock", version: "1.0.0", de
   Layer.provide(handlers)
 )
 
-// Events are shared by the instances, as requests are: each goes to one member of the queue group. An instance that goes
-// handles what it was given.
-const shipping = OrderPlaced.layer(
-  ({ id, item, quantity }) => OrderShipped.publish({ id }, { item, quantity }),
-  { queue: "shipping" }
-)
+// The instances share what is to be shipped. An instance that goes finishes what it has begun, and gives the rest back to the
+// others; what none of them has shipped stays.
+const shipping = JetStreamSchema.processLayer(
+  OrderPlaced,
+  Shipping,
+  ({ parameters, value: { item, quantity } }) => OrderShipped.publish(parameters, { item, quantity }),
+  { concurrency: 4 }
+).pipe(Layer.provide(JetStream.layer()))
 
 /** One instance. It needs a connection of its own. */
 export const instance = Layer.merge(endpoints, shipping)
