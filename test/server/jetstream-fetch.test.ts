@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamConsumer } from "effect-nats/jetstream"
+import { connectionOf } from "../../src/internal/operations/connectionOf.ts"
 import { acked, gather, upTo } from "../fixtures/gathering.ts"
 import { rawApi, rawConsumer, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 
@@ -53,6 +54,20 @@ it.live("messages come each as it arrives, and it ends in its time, with few and
     while ((yield* rawApi(nats, "CONSUMER.INFO.S.C"))["num_waiting"] < 1) yield* nats.flush
     yield* nats.request("s.a", "late")
     assert.strictEqual(Option.getOrThrow(yield* Fiber.join(waiting)).text, "late")
+  }))
+
+it.live("without a wait it has what is there, though the server takes its time, as where replicas agree on it", () =>
+  Effect.gen(function*() {
+    const { fetch, nats } = yield* setUp()
+    for (const _ of upTo(3)) yield* nats.request("s.a", "x")
+    const { writer } = connectionOf(nats).session!
+    const publish = writer.publish.bind(writer)
+    writer.publish = (subject, ...rest) => {
+      // Longer than it is waited for the word that the time is over. What else is asked has its answer at once.
+      if (subject.startsWith("$JS.API.CONSUMER.MSG.NEXT.")) setTimeout(() => publish(subject, ...rest), 600)
+      else publish(subject, ...rest)
+    }
+    assert.deepStrictEqual(yield* fetch(5, { maxWait: 0 }), upTo(3))
   }))
 
 it.live("limits of the consumer are kept, a restart is survived, and what is left goes back", () =>

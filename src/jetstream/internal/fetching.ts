@@ -30,7 +30,7 @@ type Ended = FetchError | Cause.Done
 
 /** The server's word that the time is over, behind the time. */
 const graceMillis = 250
-/** Messages that the server says it has given, behind the time. */
+/** Messages that the server says it has given, behind the time, or has where nobody waits for others. */
 const comingMillis = 2_000
 /** A pull of a shorter time needs no sign of life. */
 const heartbeatFrom = 10_000
@@ -165,6 +165,8 @@ class Fetch extends PullInbox<FetchError> {
   })
 
   private get lastAt(): number {
+    // Who does not wait has the server's word behind what it gives, which replicas may take their time to agree on.
+    if (this.options.maxWaitMillis <= 0) return this.heardAt + comingMillis
     return this.until + (this.over === undefined ? graceMillis : comingMillis)
   }
 
