@@ -5,7 +5,7 @@ import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamConsumer } from "effect-nats/jetstream"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { connectionOf } from "../../src/internal/operations/connectionOf.ts"
-import { until } from "../fixtures/following.ts"
+import { follow, until } from "../fixtures/following.ts"
 import { acked, gather, pullsOf, readerOf, tell, upTo } from "../fixtures/gathering.ts"
 import { rawApi, rawConsumer, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 
@@ -14,6 +14,9 @@ const target = { stream: "S", consumer: "C" }
 const heartbeat = "200 millis"
 
 const file = { storage: "file" }
+
+/** A stall would be an answer that is waited for in vain, 10 seconds, a pull that expires or an ack wait that is over, 30. */
+const stall = 4_000
 
 const publishOne = (nats: NatsClient.NatsClient) => nats.request("s.a", "x")
 
@@ -39,7 +42,7 @@ it.live("a restart, a kill, a paused server and a cut connection are survived, w
       stored++
       const began = performance.now()
       yield* gathered.until(() => seen() >= stored)
-      assert.isBelow(performance.now() - began, 1_000)
+      assert.isBelow(performance.now() - began, stall)
     })
     yield* goesOn
     yield* server.restart
@@ -68,19 +71,20 @@ it.live("a link that is half open is found out by heartbeats that do not come", 
     // What was sent into the link is delivered again.
     yield* rawConsumer(direct.nats, "S", "C", { ack_wait: 1e9 })
     const { js, nats } = yield* clientAt(proxy.url, { connectTimeout: "500 millis" })
+    const followed = yield* follow(nats)
     const gathered = yield* gather(js, messages({ ...target, heartbeat }), acked)
     yield* publishOne(direct.nats)
     yield* gathered.count(1)
     yield* proxy.swallow()
     yield* publishOne(direct.nats)
     const began = performance.now()
-    yield* Effect.forkScoped(Effect.delay(proxy.heal, "1 second"))
+    // It is given up, and does not come back by itself.
+    yield* followed.seen("Disconnected")
+    // Two heartbeats and the ping that follows: the client's own pings would find it out after half a minute and more.
+    assert.isBelow(performance.now() - began, 10_000)
+    yield* proxy.heal
     // The acknowledgement of the first may have gone into the link, too.
     yield* gathered.until(({ sequences }) => sequences.includes(2))
-    // It was given up, and did not come back by itself.
-    assert.isAtLeast((yield* nats.stats).reconnects, 1)
-    // Two heartbeats, the ping that follows, and a dial.
-    assert.isBelow(performance.now() - began, 4_000)
   }))
 
 it.live("a pull that the server has lost is asked for again after two heartbeats", () =>
@@ -90,18 +94,19 @@ it.live("a pull that the server has lost is asked for again after two heartbeats
     yield* rawConsumer(nats, "S", "C")
     const writer = connectionOf(nats).session!.writer
     const publish = writer.publish.bind(writer)
-    let pulls = 0
+    const pulls: Array<number> = []
     writer.publish = (subject, ...rest) => {
-      if (!subject.startsWith("$JS.API.CONSUMER.MSG.NEXT.") || ++pulls !== 2) publish(subject, ...rest)
+      const isPull = subject.startsWith("$JS.API.CONSUMER.MSG.NEXT.")
+      if (!isPull || pulls.push(performance.now()) !== 2) publish(subject, ...rest)
     }
-    const gathered = yield* gather(js, messages({ ...target, window: 1, heartbeat }), acked)
+    const gathered = yield* gather(js, messages({ ...target, window: 1, heartbeat: "500 millis" }), acked)
     yield* publishOne(nats)
     yield* gathered.count(1)
     yield* publishOne(nats)
-    const began = performance.now()
     yield* gathered.count(2)
-    assert.isBelow(performance.now() - began, 800)
-    assert.strictEqual(pulls, 3)
+    assert.lengthOf(pulls, 3)
+    // It would expire after 30 seconds.
+    assert.isBelow(pulls[2] - pulls[1], stall)
   }))
 
 it.live("what is said of a pull before, or to an inbox before, is no news of the pull that is out", () =>
@@ -166,7 +171,9 @@ it.live("without a leader it goes on asking, and a look that nobody answers hold
       })
     const gathered = yield* gather(js, messages(target))
     yield* pulled(5)
-    assert.deepStrictEqual(asked, { info: 2, next: 5 })
+    assert.strictEqual(asked.next, 5)
+    // Behind the first two, each that had waited for a look would have its own: the one at the beginning, and three.
+    assert.isBelow(asked.info, 4)
     assert.isUndefined(gathered.exit)
     // The server at hand may know it, and that nobody leads it.
     answers = true
@@ -189,6 +196,7 @@ it.live("a consumer or a stream that is deleted ends it at once, by its name", (
     yield* publishOne(nats)
     yield* waiting.count(1)
     const began = performance.now()
+    // Heartbeats that do not come would tell it after 10 seconds.
     yield* rawApi(nats, "CONSUMER.DELETE.S.C")
     assert.deepInclude(yield* waiting.failure, { _tag: "ConsumerDeleted", stream: "S", consumer: "C" })
     yield* rawConsumer(nats, "S", "C")
@@ -196,7 +204,7 @@ it.live("a consumer or a stream that is deleted ends it at once, by its name", (
     yield* orphaned.count(1)
     yield* rawApi(nats, "STREAM.DELETE.S")
     assert.deepInclude(yield* orphaned.failure, { _tag: "StreamNotFound", stream: "S" })
-    assert.isBelow(performance.now() - began, 1_000)
+    assert.isBelow(performance.now() - began, 8_000)
 
     // Both in memory: they are gone with the server, which does not say so.
     yield* rawStream(nats, "S")
