@@ -168,7 +168,7 @@ it.live("each change is judged by what it does to what is there", () =>
       discard: "inPlace",
       discardNewPerSubject: "inPlace"
     })
-  }), 20_000)
+  }), 30_000)
 
 it.live("a consumer is changed in place where it can be, and else refused naming the fields and left as it is", () =>
   Effect.gen(function*() {
@@ -344,7 +344,7 @@ it.live(
         yield* Effect.ignore(run(JetStreamConsumer.delete(definition)))
       }
     }),
-  20_000
+  30_000
 )
 
 it.live("several programs that provision the same at once all succeed", () =>

@@ -14,6 +14,9 @@ const setUp = Effect.gen(function*() {
   return { nats, server, js, isOlderThan, run: Effect.provideService(JetStream.JetStream, js) }
 })
 
+/** The limit of what has thousands of them, one behind the other: each is a turn of two processes on a busy machine. */
+const manyRoundTrips = 60_000
+
 const collect = <A, E>(stream: Stream.Stream<A, E, JetStream.JetStream>, js: JetStream.JetStream) =>
   Effect.provideService(Stream.runCollect(stream), JetStream.JetStream, js)
 
@@ -167,7 +170,7 @@ it.live("lists give each of 1,100 streams once, and those of a subject alone", (
     assert.deepStrictEqual(yield* run(JetStreamStream.nameBySubject("s5.a")), Option.some("S5"))
     assert.deepStrictEqual(yield* run(JetStreamStream.nameBySubject("none.a")), Option.none())
     assert.strictEqual((yield* Effect.flip(run(JetStreamStream.nameBySubject("s5.*"))))._tag, "InvalidSubject")
-  }), 30_000)
+  }), manyRoundTrips)
 
 it.live(
   "streams that are created and deleted between the pages make no list endless, and hide no other",
@@ -194,7 +197,7 @@ it.live(
       assert.strictEqual(new Set(seen).size, seen.length)
       assert.includeMembers(seen, names)
     }),
-  20_000
+  manyRoundTrips
 )
 
 it.live("subjects are counted, the deleted are listed, and a message is read by sequence, as the last and as the next", () =>
@@ -246,8 +249,9 @@ it.live("a stream that is no longer read directly is read from its leader", () =
     // By somebody else, so that nothing here knows.
     yield* rawApi(nats, "STREAM.UPDATE.ORDERS", { name: "ORDERS", subjects: ["orders.>"], storage: "memory" })
     const read = run(JetStreamStream.get(Orders, { sequence: 1 }))
+    // 2.9 says nothing at all: it is asked otherwise when the time of an answer is over, which are ten seconds.
     assert.strictEqual((yield* read).sequence, 1)
-  }), 15_000)
+  }), 30_000)
 
 it.live(
   "many messages are read in their order up to the last one that was there, in batches and one by one",
@@ -290,7 +294,7 @@ it.live(
         yield* run(JetStreamStream.delete(Orders))
       }
     }),
-  20_000
+  manyRoundTrips
 )
 
 it.live("purging takes what it is told and says how much; what is denied or sealed is refused by name", () =>
