@@ -38,8 +38,8 @@ const setting = Effect.gen(function*() {
 
 const under = (times: number) => ({ msgId: "1", retry: Schedule.recurs(times) })
 
-/** Silence is waited for so long, and every other answer, too. */
-const brief = { timeout: "500 millis" } as const
+/** Silence is waited for so long, and every other answer, too, which a busy machine needs time for. */
+const brief = { timeout: "1500 millis" } as const
 
 it.live("a stream that is busy is tried again, and what it says then is the answer", () =>
   Effect.gen(function*() {
