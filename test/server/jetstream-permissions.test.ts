@@ -148,7 +148,8 @@ const rows: ReadonlyArray<Row> = [
     ],
     use: Effect.flatMap(KeyValue.open("locks"), (locks) =>
       Effect.catchTag(
-        KeyValue.lock(locks, "held", { wait: "250 millis" }, () => Effect.void),
+        // Longer than a denial takes to come.
+        KeyValue.lock(locks, "held", { wait: "2 seconds" }, () => Effect.void),
         "LockNotFree",
         () => Effect.void
       ))
