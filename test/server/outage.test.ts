@@ -261,16 +261,28 @@ describe("the schedule of an outage", () => {
       yield* app.subscription("in")
       const waiting = yield* Effect.forkChild(Effect.forever(app.flush))
       yield* server.kill
-      const dialled = (dials: number) => until(Effect.map(app.stats, (stats) => stats.dials >= dials))
-      const heap = Effect.sync(() => living().heap)
-      yield* dialled(500)
-      const before = yield* heap
-      yield* dialled(2_000)
-      const after = yield* heap
+      // Looked at now and then: who looks in every turn takes the turns of those who dial.
+      const dialled = (dials: number): Effect.Effect<void> =>
+        Effect.flatMap(app.stats, (stats) =>
+          stats.dials >= dials ? Effect.void : Effect.andThen(Effect.sleep("10 millis"), dialled(dials)))
+      const heap = Effect.sync(() =>
+        living().heap
+      )
+      const rounds = 400
+      yield* dialled(rounds)
+      // What a round leaves is left by each: the engine's own, which it takes as code gets warm, is in some of the rows.
+      const grown: Array<number> = []
+      for (let row = 2, before = yield* heap; row <= 5; row++) {
+        yield* dialled(row * rounds)
+        const after = yield* heap
+        grown.push(after - before)
+        before = after
+      }
       // 256 bytes a round, for what the test itself leaves.
-      assert.isBelow(after - before, 1_500 * 256)
+      assert.isBelow(Math.min(...grown), rounds * 256)
       yield* Fiber.interrupt(waiting)
-    }))
+      // What a dial takes of the processor is no promise: half a minute is too little where others want it, too.
+    }), 120_000)
 })
 
 describe("the budget of an outage", () => {
