@@ -21,17 +21,30 @@ const readWith = <A, E>(store: ObjectStore.ObjectStore, name: string, then: Effe
 const consumersOf = (nats: NatsClient.NatsClient, store: string) =>
   Effect.map(rawApi(nats, `STREAM.INFO.OBJ_${store}`), (answer): number => answer["state"].consumer_count)
 
-it.live("an object that is replaced or deleted while it is read, or has lost a chunk, says so and never ends well", () =>
+// Before 2.10 a server does not answer the pull whose chunks went, and two heartbeats are missed: each has its own time.
+for (
+  const [what, change] of [
+    ["replaced", (store: ObjectStore.ObjectStore) => store.put("report", inPieces(bytesOf(9 * MiB), MiB))],
+    ["deleted", (store: ObjectStore.ObjectStore) => store.delete("report")]
+  ] as const
+) {
+  it.live(`an object that is ${what} while it is read says so, can be tried again, and never ends well`, () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      const store = yield* makeStore(js, "files")
+      yield* store.put("report", bytesOf(9 * MiB))
+      const changed = yield* Effect.flip(readWith<unknown, unknown>(store, "report", change(store)))
+      assert(changed._tag === "ObjectChanged", changed._tag)
+      assert.isTrue(changed.isRetryable)
+      assert.strictEqual(yield* consumersOf(nats, "files"), 0)
+    }))
+}
+
+it.live("an object that has lost a chunk, or whose record is not its own, says so and never ends well", () =>
   Effect.gen(function*() {
     const { js, nats } = yield* withJetStream()
     const store = yield* makeStore(js, "files")
     const bytes = bytesOf(9 * MiB)
-    yield* store.put("report", bytes)
-    const replaced = yield* Effect.flip(readWith(store, "report", store.put("report", inPieces(bytes, MiB))))
-    assert.strictEqual(replaced._tag, "ObjectChanged")
-    assert.isTrue(replaced._tag === "ObjectChanged" && replaced.isRetryable)
-    assert.strictEqual((yield* Effect.flip(readWith(store, "report", store.delete("report"))))._tag, "ObjectChanged")
-
     const { id } = yield* store.put("report", bytes)
     const last = yield* rawApi(nats, "STREAM.MSG.GET.OBJ_files", { last_by_subj: `$O.files.C.${id}` })
     yield* rawApi(nats, "STREAM.MSG.DELETE.OBJ_files", { seq: last["message"].seq - 3 })
