@@ -2,15 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
+import { TestFakeServer, TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { follow, until } from "../fixtures/following.ts"
+
+const reconnect = { initialDelay: "10 millis", maxDelay: "20 millis" } as const
 
 const setUp = Effect.fnUntraced(function*(options: NatsClient.Options) {
   const server = yield* TestNatsServer.make()
   const proxy = yield* TestNatsProxy.make({ port: server.port })
   const nats = yield* NatsClient.make({
     servers: proxy.url,
-    reconnect: { initialDelay: "10 millis", maxDelay: "20 millis" },
+    reconnect,
     ...options
   })
   const witness = yield* NatsClient.make({ servers: server.url })
@@ -40,7 +42,7 @@ describe.concurrent("half open, with pings every 30 seconds", () => {
   for (const [what, operation] of rows) {
     it.live(`${what} brings the next ping forward, and the session is replaced after connectTimeout`, () =>
       Effect.gen(function*() {
-        const { nats, proxy, status } = yield* setUp({ connectTimeout: "600 millis" })
+        const { nats, proxy, status } = yield* setUp({ connectTimeout: "2 seconds" })
         yield* proxy.swallow("toClient")
         const began = performance.now()
         yield* Effect.ignore(operation(nats))
@@ -49,7 +51,7 @@ describe.concurrent("half open, with pings every 30 seconds", () => {
           orElse: () => Effect.die("the session goes on")
         })
         assert.deepStrictEqual(status.losses, ["StaleConnection"])
-        assert.isAtLeast(performance.now() - began, 780)
+        assert.isAtLeast(performance.now() - began, 2180)
         yield* proxy.heal
         yield* status.connected(2)
       }))
@@ -59,22 +61,26 @@ describe.concurrent("half open, with pings every 30 seconds", () => {
 describe("a healthy connection", () => {
   it.live("on which requests time out pays a ping a second at most, and none where something else came", () =>
     Effect.gen(function*() {
-      const { nats, pings, status, witness } = yield* setUp({ connectTimeout: "400 millis" })
+      const { nats, pings, status, witness } = yield* setUp({ connectTimeout: "1 second" })
       // The inbox is open, with the PING behind its SUB.
       yield* Effect.flip(nats.request("nobody", ""))
       const before = yield* pings
       const ask = Effect.ignore(nats.request("silent", "", { timeout: "100 millis" }))
+      const began = performance.now()
       yield* Effect.forEach(Array.from({ length: 50 }), () => ask, { concurrency: "unbounded" })
       yield* ask
       yield* ask
       yield* until(Effect.map(pings, (now) => now > before))
       yield* ask
-      assert.strictEqual((yield* pings) - before, 1)
+      assert.isAtMost((yield* pings) - before, 1 + Math.floor((performance.now() - began) / 1000))
+      // The answer to it is there when its time is over.
       yield* Effect.sleep("1300 millis")
       const { stream } = yield* nats.subscription("tick")
       yield* Effect.forkScoped(Stream.runDrain(stream))
       const quiet = yield* pings
-      const asking = yield* Effect.forkChild(ask, { startImmediately: true })
+      // In the time of a request that has enough of it for something else to come.
+      const patient = Effect.flip(nats.request("silent", "", { timeout: "2 seconds" }))
+      const asking = yield* Effect.forkChild(patient, { startImmediately: true })
       yield* witness.publish("tick")
       yield* Fiber.join(asking)
       yield* nats.flush
@@ -95,7 +101,12 @@ describe("a healthy connection", () => {
 
   it.live("survives a loop that is blocked for longer than the pings, on a link with a long way", () =>
     Effect.gen(function*() {
-      const { nats, proxy, status } = yield* setUp({ pingInterval: "200 millis", maxPingOut: 1 })
+      // It stands still with the loop, and never by itself, as a real one can for longer than these pings.
+      const server = yield* TestFakeServer.make(TestFakeServer.handshake())
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      const options = { pingInterval: "200 millis", maxPingOut: 1, reconnect } as const
+      const nats = yield* NatsClient.make({ servers: proxy.url, ...options })
+      const status = yield* follow(nats)
       yield* proxy.delay("50 millis")
       for (let i = 0; i < 5; i++) {
         yield* Effect.sleep(215 + i * 37)
