@@ -285,8 +285,12 @@ describe("TestNatsServer.cluster", () => {
       for (const server of servers) {
         yield* server.restart
         for (const each of servers) {
-          while ((yield* urls(each)).length < 3) yield* Effect.sleep("20 millis")
-          assert.deepStrictEqual(yield* urls(each), all)
+          let told = yield* urls(each)
+          while (told.length < 3) {
+            yield* Effect.sleep("20 millis")
+            told = yield* urls(each)
+          }
+          assert.deepStrictEqual(told, all)
         }
       }
     }))
