@@ -97,10 +97,10 @@ describe("publishAll and sink", () => {
       const failing = yield* NatsClient.make({ servers, reconnect, whileDisconnected: "fail" })
       const reader = yield* NatsClient.make({ servers: server.url })
       const subscription = yield* reader.subscription(">")
-      const followed = yield* follow(failing)
+      const followed = yield* Effect.forEach([waiting, failing], (nats) => follow(nats))
       yield* proxy.refuse
       yield* proxy.drop()
-      yield* followed.until(({ tags }) => tags.includes("Disconnected"))
+      yield* Effect.forEach(followed, (status) => status.seen("Disconnected"))
       const error = yield* Effect.flip(failing.publishAll(numbered(3)))
       assert.deepStrictEqual([error.published, error.reason._tag, error.isRetryable], [0, "ConnectionLost", true])
       const run = yield* Effect.forkChild(waiting.publishAll(numbered(3)), { startImmediately: true })
