@@ -13,12 +13,13 @@ const fast = { initialDelay: "20 millis", maxDelay: "100 millis" } as const
 /** A server that was there, and whose port nobody listens on. */
 const deadServer = Effect.map(Effect.scoped(TestFakeServer.make([])), ({ url }) => url)
 
-describe("a cluster of three, of which the client was told one", () => {
-  it.live("restarted one after the other under traffic: the stream goes on, and what is lost is typed", () =>
+describe("a cluster of which the client was told one server", () => {
+  it.live("three restarted one after the other under traffic: the stream goes on, and what is lost is typed", () =>
     Effect.gen(function*() {
-      const servers = yield* TestNatsServer.cluster(3)
+      // The one of the witness goes on: what is sent over two servers, one after the other, can come in another order.
+      const [own, ...servers] = yield* TestNatsServer.cluster(4)
       const app = yield* NatsClient.make({ servers: servers[0].url, reconnect: fast })
-      const witness = yield* NatsClient.make({ servers: servers[1].url, reconnect: fast })
+      const witness = yield* NatsClient.make({ servers: own.url, reconnect: fast })
       const problems = yield* unhandled
       const status = yield* follow(app)
       const { ledger } = yield* keepLedger(app, "in")
@@ -51,8 +52,6 @@ describe("a cluster of three, of which the client was told one", () => {
           yield* server.restart
         }
         yield* until(Effect.map(server.monitor("/routez"), (json) => (json as { num_routes: number }).num_routes > 0))
-        // The other client may have been there too.
-        yield* witness.flush
       }
       yield* ledger.more(50)
       assert.isAtLeast(kills, 1)
@@ -62,7 +61,7 @@ describe("a cluster of three, of which the client was told one", () => {
       assert.notStrictEqual(status.all("Connected")[1].server, servers[0].url)
       assert.match(status.tags.join(" "), /^Connected( Disconnected( Reconnecting)* Connected)+$/)
       assert.strictEqual(ledger.disorder, 0)
-      assert.isAtMost(ledger.gaps, reconnects + (yield* witness.stats).reconnects)
+      assert.isAtMost(ledger.gaps, reconnects)
       for (const outcome of outcomes) {
         assert.include(["ok", "ConnectionLost", "NoResponders", "RequestTimedOut"], outcome)
       }
