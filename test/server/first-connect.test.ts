@@ -211,7 +211,9 @@ describe("background", () => {
   it.live("a final refusal fails neither make nor layer, and ends the client with all that waits", () =>
     Effect.gen(function*() {
       const { url } = yield* TestNatsServer.make({ token: "right" })
-      const options = { servers: url, auth: { token: "wrong" }, reconnect: { ...background, ...refusedSoon } } as const
+      // Long enough for some more dials, also where each of them has to wait.
+      const reconnect = { ...background, refusalTimeout: "1 second" } as const
+      const options = { servers: url, auth: { token: "wrong" }, reconnect } as const
       const app = yield* NatsClient.make(options)
       const status = yield* follow(app)
       const operations: ReadonlyArray<Effect.Effect<unknown, { readonly _tag: string }>> = [
