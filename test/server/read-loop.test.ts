@@ -3,7 +3,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 
-const readLoop = /src\/internal\/(wireSession|transport\w*|dial|protocol\/parser)\.ts/
+const readLoop = /src\/internal\/(wire\/(?:wireSession|transport\w*|dial)|protocol\/parser)\.ts/
 
 describe("nothing of the user's runs inside the read loop", () => {
   it.live("not the program after connecting, not a handler, not a listener, not the Effect for credentials", () =>
