@@ -211,7 +211,7 @@ describe("TestNatsServer in operator mode", () => {
       const operator = yield* TestOperator.make()
       const account = yield* operator.account("A", { jetstream: true })
       const server = yield* TestNatsServer.make({ operator: operator.setup(account), jetstream: true })
-      const user = yield* account.user("alice", { expiresIn: "2 seconds" })
+      const user = yield* account.user("alice", { expiresIn: "3 seconds" })
       const refreshed = yield* account.user("alice", { nkey: user, expiresIn: "1 hour" })
       assert.strictEqual(refreshed.publicKey, user.publicKey)
       const client = yield* NatsClient.make({
