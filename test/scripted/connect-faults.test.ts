@@ -10,6 +10,7 @@ import { TestClock } from "effect/testing"
 import { fromTcp } from "../../src/internal/wire/connectFailure.ts"
 import { SecretFilter } from "../../src/internal/wire/secretFilter.ts"
 import { type DialTestOptions, dialTo, inTime, password, refusal } from "../fixtures/dialling.ts"
+import * as Stranger from "../fixtures/stranger.ts"
 
 const repeats = 10
 
@@ -199,6 +200,26 @@ describe("a server that refuses", () => {
       [{ send: tlsInfo }, { wait: "1 millis" }, { send: "-ERR 'maximum connections exceeded'\r\n" }, { end: "FIN" }],
       "MaxConnectionsExceeded"
     ))
+
+  it.live("one that comes when the handshake has begun is heard on a second connection, and there is no third", () =>
+    Effect.gen(function*() {
+      const full = "-ERR 'maximum connections exceeded'\r\n"
+      for (const [words, later] of [[full, full], ["no TLS", undefined]] as const) {
+        const stranger = yield* Stranger.make
+        let connections = 0
+        stranger.play = (socket, received) => {
+          // The handshake has begun.
+          if (received !== "") return void socket.end(words)
+          socket.write(tlsInfo)
+          connections++
+          // Later than on the first connection.
+          if (connections === 2 && later !== undefined) setTimeout(() => socket.end(later), 20)
+        }
+        const error = yield* refusal(`nats://127.0.0.1:${stranger.port}`)
+        assert.strictEqual(error._tag, later === undefined ? "TlsHandshakeFailed" : "MaxConnectionsExceeded")
+        assert.strictEqual(connections, 2)
+      }
+    }))
 
   it.live("a refusal in place of INFO is heard", () =>
     row([{ send: "-ERR 'maximum connections exceeded'\r\n" }, { end: "FIN" }], "MaxConnectionsExceeded"))

@@ -24,6 +24,7 @@ import {
   type TlsState
 } from "./connectFailure.ts"
 import { isOtherMachine, sentSecret } from "./inClear.ts"
+import { codeOf } from "./secretFilter.ts"
 import type { DialOptions, DialProgress, Session } from "./session.ts"
 import { tlsOptions } from "./tlsOptions.ts"
 import type { Transport, TransportListener } from "./transport.ts"
@@ -88,6 +89,15 @@ const pokeFraction = 0.9
  */
 const settleMillis = 5
 
+/**
+ * The same on a second connection, after a server has answered the handshake on the first one in clear: its `-ERR` came
+ * later than that, as that of a busy machine may. The TLS library does not give it out, and this one is heard in full.
+ */
+const patientMillis = 500
+
+/** What the TLS library says of an answer in clear. */
+const inClear = "ERR_SSL_WRONG_VERSION_NUMBER"
+
 /** How long a first line that is not a NATS server's may take to become whole, in milliseconds. */
 const bannerMillis = 20
 
@@ -116,6 +126,7 @@ class Dialling implements AddressDial, TransportListener {
   private rest: Buffer = nothing
   private session: WireSession | undefined
   private settling: NodeJS.Timeout | undefined
+  private settles = settleMillis
   private poked = false
   private over = false
 
@@ -210,11 +221,27 @@ class Dialling implements AddressDial, TransportListener {
       return this.fail(this.timedOut("info", error))
     }
     if (this.stage === "tcp") return this.fail(fromTcp(this.peer, error, this.waited()))
+    if (this.isLateWord(error)) return this.listenAgain()
     this.fail(
       this.stage === "tls" || this.secure
         ? fromEnd(this.peer, this.stage, error, this.tlsState())
         : fromEnd(this.peer, this.stage, error, undefined)
     )
+  }
+
+  /** Whether a server that has sent INFO in clear has said something more in clear, where TLS had begun meanwhile. */
+  private isLateWord(error: Error | undefined): boolean {
+    return this.stage === "tls" && this.info !== undefined && this.settles === settleMillis && codeOf(error) === inClear
+  }
+
+  private listenAgain(): void {
+    const { outcome } = this
+    if (this.over || outcome === undefined) return
+    this.settles = patientMillis
+    this.settling = undefined
+    this.greeting = new Greeting()
+    this.info = undefined
+    this.start(outcome)
   }
 
   private connected(): void {
@@ -261,7 +288,7 @@ class Dialling implements AddressDial, TransportListener {
       }
     } else if (offered) {
       // And a turn of the event loop more: timers run before it reads what has come in the meantime.
-      this.settling = setTimeout(() => setImmediate(() => this.settled(info)), settleMillis)
+      this.settling = setTimeout(() => setImmediate(() => this.settled(info)), this.settles)
       this.afterInfo(rest)
     } else if (this.tlsRequired) {
       // Before anything is sent in clear: the next line would have the password.
