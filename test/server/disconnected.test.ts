@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
-import { follow, keepLedger, oneTurn } from "../fixtures/following.ts"
+import { follow, keepLedger, oneTurn, until } from "../fixtures/following.ts"
 
 /** A client behind a proxy, so that its connection can be away while the server and a witness live. */
 const setUp = Effect.fnUntraced(function*(whileDisconnected: NonNullable<NatsClient.Options["whileDisconnected"]>) {
@@ -183,7 +183,7 @@ describe("while there is no connection", () => {
 
   it.live("closing in the outage lets a handler end, sends its answer if the server is back, and takes nothing new", () =>
     Effect.gen(function*() {
-      const { app, cutOff, ledger, proxy, status, witness } = yield* setUp("wait")
+      const { app, cutOff, ledger, proxy, server, status, witness } = yield* setUp("wait")
       const jobs = yield* app.subscription("jobs", { queue: "workers" })
       const [started, proceed] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const handled: Array<string> = []
@@ -202,6 +202,8 @@ describe("while there is no connection", () => {
       const since = status.events.length
       yield* proxy.heal
       yield* app.flush
+      // The connection that was cut is a worker, too, until the server knows of that.
+      yield* until(Effect.map(server.connz, (connections) => connections.length === 2))
       // It is back, its handler is still at work, and another worker of the group gets what comes now.
       const other = yield* witness.subscription("jobs", { queue: "workers" })
       for (const number of [2, 3, 4, 5, 6]) yield* witness.publish("jobs", String(number))
