@@ -153,8 +153,8 @@ describe.concurrent("an Effect that gives the credentials", () => {
       })
       const app = yield* NatsClient.make({ servers: server.url, auth, reconnect: fast })
       const status = yield* follow(app)
+      // The server ends the session by that, and the client dials until it is taken.
       yield* server.reload({ token: "new" })
-      yield* app.reconnect
       yield* status.connected(2)
       assert.strictEqual(asked, 5)
     }))
@@ -184,7 +184,9 @@ describe.concurrent("an Effect that gives the credentials", () => {
           ? Effect.onInterrupt(Effect.never, () => Effect.sync(() => state.interrupted++))
           : Effect.succeed({ _tag: "Anonymous" } as const)
       })
-      const options: NatsClient.Options = { servers: server.url, auth, reconnect: fast }
+      // Nothing else ends it: what waited for one of these times would never end.
+      const never = { connectTimeout: "1 hour", drainTimeout: "1 hour" } as const
+      const options: NatsClient.Options = { servers: server.url, auth, reconnect: fast, ...never }
       const making = yield* Effect.forkChild(Effect.scoped(NatsClient.make(options)))
       yield* until(Effect.sync(() => state.asked === 1))
       yield* Fiber.interrupt(making)
@@ -197,9 +199,7 @@ describe.concurrent("an Effect that gives the credentials", () => {
       yield* server.restart
       yield* status.seen("Disconnected")
       yield* until(Effect.sync(() => state.asked === 3))
-      const before = Date.now()
       yield* Scope.close(scope, Exit.void)
-      assert.isBelow(Date.now() - before, 500)
       assert.strictEqual(state.interrupted, 2)
       yield* app.closed
     }))
