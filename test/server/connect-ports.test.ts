@@ -5,12 +5,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { TestFakeServer, TestNatsProxy, TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import { TestClock } from "effect/testing"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import type { ConnectError } from "../../src/ConnectError.ts"
 import type { Credentials } from "../../src/internal/wire/credentials.ts"
-import { type DialTestOptions, dialTo, inTime, password, pinged, refusal, timed } from "../fixtures/dialling.ts"
+import { atOnce, type DialTestOptions, dialTo, inTime, password, pinged, refusal } from "../fixtures/dialling.ts"
+import { oneTurn, until } from "../fixtures/following.ts"
 
 const repeats = 20
 
@@ -28,21 +31,21 @@ const always = (url: string, options?: DialTestOptions) =>
 const freePort = Effect.map(Effect.scoped(TestFakeServer.make([])), (server) => server.port)
 
 describe("a port", () => {
-  it.live("where nothing listens is a ConnectionRefused in under 200 ms, by address and by name", () =>
+  it.live("where nothing listens is a ConnectionRefused at once, by address and by name", () =>
     Effect.gen(function*() {
       const port = yield* freePort
       for (const host of ["127.0.0.1", "localhost", "[::1]"]) {
         for (let i = 0; i < repeats; i++) {
-          const [error, millis] = yield* timed(refusal(`nats://${host}:${port}`))
+          const error = yield* atOnce(refusal(`nats://${host}:${port}`))
           assert.strictEqual(error._tag, "ConnectionRefused")
-          assert.isBelow(millis, 200)
         }
       }
     }))
 
   it.live("of a name without an address is a ServerNotFound", () =>
     Effect.gen(function*() {
-      const error = yield* refusal("nats://no-such-host.invalid:4222")
+      // Too long for a name, which the system knows without asking anybody.
+      const error = yield* refusal(`nats://${"x".repeat(64)}.invalid:4222`)
       assert.strictEqual(error._tag, "ServerNotFound")
     }))
 
@@ -67,7 +70,7 @@ describe("a port", () => {
       }
     }))
 
-  it.live("of node's HTTP server is NotANatsServer", () =>
+  it.effect("of node's HTTP server is NotANatsServer", () =>
     Effect.gen(function*() {
       const server = yield* Effect.acquireRelease(
         Effect.callback<http.Server>((resume) => {
@@ -76,9 +79,16 @@ describe("a port", () => {
         (made) => Effect.sync(() => made.close())
       )
       const { port } = server.address() as AddressInfo
-      // It answers once it is spoken to: in the last tenth.
-      const error = yield* refusal(`nats://127.0.0.1:${port}`, { connectTimeout: 3000 })
-      assert.strictEqual(error._tag, "NotANatsServer")
+      let connected = false
+      server.once("connection", () => {
+        connected = true
+      })
+      const dialled = yield* Effect.forkChild(refusal(`nats://127.0.0.1:${port}`, { connectTimeout: 60_000 }))
+      yield* until(Effect.sync(() => connected))
+      for (let turns = 0; turns < 5; turns++) yield* oneTurn
+      // It answers once it is spoken to: in the last tenth, which lasts as long as that takes.
+      yield* TestClock.adjust("54 seconds")
+      assert.strictEqual((yield* Fiber.join(dialled))._tag, "NotANatsServer")
     }))
 
   it.live("of a stopped server times out at stage info", () =>
