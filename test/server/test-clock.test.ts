@@ -39,7 +39,7 @@ describe("a client of TestNatsServer.layerClient, under a test clock", () => {
         nats.requestMany("many", "", { timeout: "20 seconds", stall: "50 millis" })
       )
       assert.strictEqual(stalled.length, 1)
-      assert.strictEqual((yield* Stream.runCollect(nats.requestMany("many", "", { timeout: "500 millis" }))).length, 1)
+      assert.strictEqual((yield* Stream.runCollect(nats.requestMany("many", "", { timeout: "2 seconds" }))).length, 1)
     }).pipe(withClient))
 
   it.effect("gives up what waits for a server that is away, and dials it again", () =>

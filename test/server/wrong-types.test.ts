@@ -284,7 +284,7 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
         return Effect.succeed("")
       })
       const ask = (subject: string, what: string) =>
-        Effect.map(nats.request(subject, "", ignored), (reply) => {
+        Effect.map(nats.request(subject), (reply) => {
           const found = [reply.header("Nats-Service-Error-Code"), reply.header("Nats-Service-Error"), reply.text]
           assert.deepStrictEqual(found, ["500", "internal error", ""], `${subject}: ${what}`)
         })
