@@ -9,6 +9,7 @@ import * as net from "node:net"
 import { resolveCredentials } from "../src/internal/wire/credentials.ts"
 import { readSecretFile } from "../src/internal/wire/secretFile.ts"
 import { resolveTls } from "../src/internal/wire/tlsMaterial.ts"
+import { atOnce } from "./fixtures/dialling.ts"
 import { directory } from "./fixtures/directory.ts"
 import { until } from "./fixtures/following.ts"
 
@@ -57,7 +58,7 @@ describe("a path that leads to no regular file", () => {
         const file = `${yield* directory}/it`
         yield* make(file)
         for (const [option, [read, beginning]] of Object.entries(readers)) {
-          const error = yield* Effect.flip(read(file))
+          const error = yield* atOnce(Effect.flip(read(file)))
           assert.include(error.message, beginning(file), option)
           assert.include(error.message, words, option)
         }

@@ -42,6 +42,8 @@ describe.concurrent("a user JWT that expires while connected", () => {
         assert.strictEqual(ended, "lives")
         yield* inbound.ledger.more(20)
         yield* outbound.ledger.more(20)
+        // Not between two sessions, of which the second is dialled for just then.
+        yield* status.until(({ last }) => last._tag === "Connected")
         const { dials, reconnects } = yield* app.stats
         // A JWT's times are whole seconds, rounded up.
         assert.isAtLeast(reconnects, 9)
