@@ -4,6 +4,7 @@ import { Effect, Fiber, Option, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamConsumer } from "effect-nats/jetstream"
 import { connectionOf } from "../../src/internal/operations/connectionOf.ts"
+import { until } from "../fixtures/following.ts"
 import { acked, gather, upTo } from "../fixtures/gathering.ts"
 import { rawApi, rawConsumer, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 
@@ -36,18 +37,21 @@ it.live("messages come each as it arrives, and it ends in its time, with few and
     const { fetch, js, nats, run } = yield* setUp()
     for (const _ of upTo(3)) yield* nats.request("s.a", "x")
     const began = performance.now()
-    const three = yield* gather(js, JetStreamConsumer.fetch(target, 10, { maxWait: "1 second" }), acked)
+    const three = yield* gather(js, JetStreamConsumer.fetch(target, 10, { maxWait: "2 seconds" }), acked)
     yield* three.count(3)
-    assert.isBelow(performance.now() - began, 500)
-    yield* three.until(({ exit }) => exit !== undefined)
+    // It has not waited for the others.
+    const isOver = (): boolean => three.exit !== undefined
+    assert.isFalse(isOver())
+    yield* three.until(isOver)
     assert.strictEqual(three.exit?._tag, "Success")
     const took = performance.now() - began
     // Its own wait, and not the five seconds of one that is given none.
-    assert.isTrue(took > 900 && took < 4_000, `${took}`)
+    assert.isTrue(took > 1_900 && took < 4_900, `${took}`)
     for (let i = 0; i < 10; i++) assert.deepStrictEqual(yield* fetch(10, { maxWait: "20 millis" }), [])
     const [none, millis] = yield* timed(fetch(10, { maxWait: 0 }))
     assert.deepStrictEqual(none, [])
-    assert.isBelow(millis, 500)
+    // Nor does one that is given none at all wait for these.
+    assert.isBelow(millis, 4_900)
     assert.isTrue(Option.isNone(yield* run(JetStreamConsumer.next(target, { maxWait: 0 }))))
 
     const waiting = yield* Effect.forkChild(run(JetStreamConsumer.next(target)))
@@ -72,22 +76,28 @@ it.live("without a wait it has what is there, though the server takes its time, 
 
 it.live("limits of the consumer are kept, a restart is survived, and what is left goes back", () =>
   Effect.gen(function*() {
-    const { fetch, nats, run, server } = yield* setUp({ max_batch: 4, max_expires: 1e9 })
+    const { fetch, js, nats, run, server } = yield* setUp({ max_batch: 4, max_expires: 1e9 })
     for (const _ of upTo(10)) yield* nats.request("s.a", "x")
-    assert.deepStrictEqual(yield* fetch(10, { maxWait: "5 seconds" }), upTo(10))
+    const ten = yield* gather(js, JetStreamConsumer.fetch(target, 10), acked)
+    yield* ten.until(({ exit }) => exit !== undefined)
+    assert.deepStrictEqual(ten.sequences, upTo(10))
     // Longer than one pull may wait.
-    const waiting = yield* Effect.forkChild(fetch(2, { maxWait: "10 seconds" }))
+    const waiting = yield* gather(js, JetStreamConsumer.fetch(target, 2, { maxWait: "20 seconds" }), acked)
     yield* Effect.sleep("1200 millis")
     yield* nats.request("s.a", "x")
+    yield* waiting.count(1)
+    // What was not acknowledged when the server goes can come again: on 2.9 at once.
+    yield* until(Effect.map(rawApi(nats, "CONSUMER.INFO.S.C"), (info) => info["num_ack_pending"] === 0))
     yield* server.restart
     yield* nats.request("s.a", "x")
-    assert.deepStrictEqual(yield* Fiber.join(waiting), [11, 12])
+    yield* waiting.until(({ exit }) => exit !== undefined)
+    assert.deepStrictEqual(waiting.sequences, [11, 12])
 
     yield* rawConsumer(nats, "S", "D")
     const head = yield* run(Stream.runHead(JetStreamConsumer.fetch({ stream: "S", consumer: "D" }, 12)))
     assert.strictEqual(Option.getOrThrow(head).sequence, 1)
     yield* nats.flush
-    assert.deepStrictEqual(yield* fetch(11, { maxWait: "1 second" }, "D"), upTo(12, 2))
+    assert.deepStrictEqual(yield* fetch(11, { maxWait: "5 seconds" }, "D"), upTo(12, 2))
   }))
 
 it.live("a limit of the consumer in bytes makes more pulls of it, and a message that is larger has its refusal", () =>
@@ -108,7 +118,7 @@ it.live("what is missing has its name, also while it waits", () =>
     assert.strictEqual((yield* failed("a b"))._tag, "InvalidName")
     yield* rawConsumer(nats, "S", "P", { deliver_subject: "pushed" })
     assert.strictEqual((yield* failed("P"))._tag, "ConsumerIsPush")
-    const waiting = yield* Effect.forkChild(Effect.flip(fetch(1, { maxWait: "5 seconds" })))
+    const waiting = yield* Effect.forkChild(Effect.flip(fetch(1, { maxWait: "20 seconds" })))
     while ((yield* rawApi(nats, "CONSUMER.INFO.S.C"))["num_waiting"] < 1) yield* nats.flush
     const [, millis] = yield* timed(
       Effect.andThen(
@@ -118,7 +128,8 @@ it.live("what is missing has its name, also while it waits", () =>
         })
       )
     )
-    assert.isBelow(millis, 1_000)
+    // Long before its wait is over.
+    assert.isBelow(millis, 10_000)
   }))
 
 it.live("priority groups: the pinned one reads, another takes over, overflow and an unknown group are told", () =>
@@ -135,7 +146,7 @@ it.live("priority groups: the pinned one reads, another takes over, overflow and
       assert.deepInclude(yield* old.failure, { _tag: "UnsupportedByServer", feature: "priorityGroups", needs: "2.11" })
       return
     }
-    const pinned = { priority_groups: ["g"], priority_policy: "pinned_client", priority_timeout: 1e9 }
+    const pinned = { priority_groups: ["g"], priority_policy: "pinned_client", priority_timeout: 4e9 }
     yield* rawConsumer(nats, "S", "pinned", pinned)
     const other = yield* NatsClient.make({ servers: server.url })
     const otherJs = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, other)
@@ -152,17 +163,12 @@ it.live("priority groups: the pinned one reads, another takes over, overflow and
     assert.strictEqual(standby.messages.length, 0)
     yield* rawApi(nats, "CONSUMER.UNPIN.S.pinned", { group: "g" })
     for (const _ of upTo(20)) yield* nats.request("s.a", "x")
-    yield* Effect.all([
-      first.until(() => first.messages.length + standby.messages.length >= 60),
-      standby.until(() => first.messages.length + standby.messages.length >= 60)
-    ], { concurrency: "unbounded", discard: true }).pipe(Effect.timeoutOrElse({
-      duration: "1500 millis",
-      orElse: () => Effect.void
-    }))
+    const both = (count: number) => until(Effect.sync(() => first.messages.length + standby.messages.length >= count))
+    yield* both(60)
     assert.strictEqual(first.messages.length + standby.messages.length, 60)
     yield* first.stop
     for (const _ of upTo(10)) yield* nats.request("s.a", "x")
-    yield* standby.until(() => first.messages.length + standby.messages.length >= 70)
+    yield* both(70)
     assert.isUndefined(standby.exit)
 
     yield* rawConsumer(nats, "S", "over", {
