@@ -54,7 +54,8 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
             "kept: yes"
           ]
         )
-        assert.strictEqual(yield* left, 0)
+        // A server takes it out of the stream behind its acknowledgement.
+        yield* until(Effect.map(left, (messages) => messages === 0))
         yield* until(Effect.sync(() => order.length >= 5))
         const [copy, term] = [order.indexOf("copy"), order.findIndex((each) => each.startsWith("+TERM"))]
         assert.isBelow(copy, term)
@@ -106,7 +107,8 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
         )
         yield* acknowledged
         assert.strictEqual(Math.max(...deliveries), 11)
-        assert.deepStrictEqual([yield* left, yield* dead], [0, 0])
+        yield* until(Effect.map(left, (messages) => messages === 0))
+        assert.strictEqual(yield* dead, 0)
       }))
 
     it.effect("is what a message comes to whose handler ends its process again and again, without another try", () =>
@@ -156,7 +158,8 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
             return Effect.fail(new Poisoned("bad"))
           }), { retry: soon, maxDeliver: 2, deadLetter: false })).pipe(logged)
         yield* acknowledged
-        assert.deepStrictEqual([tries, yield* left], [2, 0])
+        yield* until(Effect.map(left, (messages) => messages === 0))
+        assert.strictEqual(tries, 2)
         assert.isTrue(logs.some(({ text }) => text.includes("has no copy")))
         const forever = yield* withWork("EVER", 1)
         const enough = yield* Deferred.make<void>()
