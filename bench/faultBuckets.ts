@@ -17,7 +17,7 @@ import {
   type Observation
 } from "../test/fixtures/history.ts"
 import { randomOf } from "../test/fixtures/random.ts"
-import { createBucket, insisting, makeRig, readBack } from "./faultRig.ts"
+import { consumersIn, createBucket, makeRig, readBack } from "./faultRig.ts"
 import type { Bucket } from "./faultSystems.ts"
 import {
   arrivalsOf,
@@ -139,7 +139,7 @@ export const watches: Workload = (system, given) =>
       ])
     ]
     const gaps = seen.map(({ all }) => gapsBeside(all, attempts))
-    const { state } = yield* insisting(() => rig.manager.streams.info("KV_flags"))
+    const consumers = yield* consumersIn(rig, "KV_flags", given.watches)
     yield* Effect.promise(() => Promise.all(all.map((watch) => watch.stop())))
     return {
       counts: {
@@ -150,7 +150,7 @@ export const watches: Workload = (system, given) =>
         "longest gap, any watch": faults.at(longestOf(gaps.map(({ reader }) => reader))),
         "longest delay, any watch": faults.at(longestOf(seen.map(({ all }) => longestDelay(all, attempts)))),
         "waited for the last": seconds(waited),
-        "consumers in the end": state.consumer_count,
+        "consumers in the end": consumers,
         "failures": reasonsOf(attempts)
       },
       violations

@@ -13,7 +13,7 @@ import {
   type Message
 } from "../test/fixtures/history.ts"
 import { randomOf } from "../test/fixtures/random.ts"
-import { breaking, createConsumer, createStream, insisting, makeRig, readBack } from "./faultRig.ts"
+import { breaking, consumersIn, createConsumer, createStream, insisting, makeRig, readBack } from "./faultRig.ts"
 import { heartbeat, type Peer } from "./faultSystems.ts"
 import {
   arrivalsOf,
@@ -113,7 +113,7 @@ export const durable: Workload = (system, given) =>
     const ends = [...endOf("durable", durable), ...endOf("ordered", ordered)]
     const left = sure.attempts.length === 0 ? 0 : new Set(sure.attempts.map(({ id }) => id)).size -
       new Set(sure.attempts.flatMap(({ id, outcome }) => "sequence" in outcome ? [id] : [])).size
-    const { state } = yield* insisting(() => rig.manager.streams.info("FLOW"))
+    const consumers = yield* consumersIn(rig, "FLOW", 2)
     yield* Effect.promise(() => Promise.all([durable.stop(), ordered.stop()]))
     return {
       counts: {
@@ -130,7 +130,7 @@ export const durable: Workload = (system, given) =>
         "longest delay, durable": faults.at(longestDelay(durably.all, attempts)),
         "longest delay, ordered": faults.at(longestDelay(inOrder.all, attempts)),
         "waited for the last": seconds(waited),
-        "consumers in the end": state.consumer_count,
+        "consumers in the end": consumers,
         "failures": reasonsOf(attempts)
       },
       violations: [
@@ -202,7 +202,7 @@ export const restarts: Workload = (system, given) =>
       ...named("durable", checkAtLeastOnce(durably.all, stream)),
       ...named("ordered", checkOrdered(inOrder.all, stream))
     )
-    const { state } = yield* insisting(() => rig.manager.streams.info("FLOW"))
+    const consumers = yield* consumersIn(rig, "FLOW", 2)
     yield* Effect.promise(() => Promise.all([durable.stop(), ordered.stop()]))
     return {
       counts: {
@@ -213,7 +213,7 @@ export const restarts: Workload = (system, given) =>
         "ordered, median": `${Math.round(quantile(waits.ordered, 0.5))} ms`,
         "ordered, longest": `${Math.round(Math.max(...waits.ordered))} ms`,
         "durable again": durably.all.length - new Set(durably.all.map(({ sequence }) => sequence)).size,
-        "consumers in the end": state.consumer_count
+        "consumers in the end": consumers
       },
       violations
     }

@@ -84,6 +84,20 @@ export const createBucket = (rig: Rig, name: string, config: Partial<StreamConfi
     ...config
   })
 
+/** How long what is left behind may take to be removed: a server removes it by itself after thirty seconds. */
+const tidyMillis = 10_000
+
+/** How many consumers a stream has in the end. More than these are removed in the background, once somebody answers. */
+export const consumersIn = (rig: Rig, stream: string, wanted: number): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    const last = performance.now() + tidyMillis
+    while (true) {
+      const { state } = yield* insisting(() => rig.manager.streams.info(stream))
+      if (state.consumer_count <= wanted || performance.now() > last) return state.consumer_count
+      yield* Effect.sleep("100 millis")
+    }
+  })
+
 /** All messages of a stream, each asked for by its sequence at the leader. */
 export const readBack = (rig: Rig, stream: string): Effect.Effect<Array<Message & { readonly subject: string }>> =>
   insisting(async () => {
