@@ -100,6 +100,24 @@ it.live("limits of the consumer are kept, a restart is survived, and what is lef
     assert.deepStrictEqual(yield* fetch(11, { maxWait: "5 seconds" }, "D"), upTo(12, 2))
   }))
 
+it.live("a pull that is lost is made again while there is time", () =>
+  Effect.gen(function*() {
+    const { js, nats } = yield* setUp({ max_expires: 1e9 })
+    const { writer } = connectionOf(nats).session!
+    const publish = writer.publish.bind(writer)
+    let pulls = 0
+    writer.publish = (subject, ...rest) => {
+      // The first one is answered: it is the silence behind an answer that counts.
+      if (subject.startsWith("$JS.API.CONSUMER.MSG.NEXT.") && ++pulls === 2) return
+      publish(subject, ...rest)
+    }
+    const waiting = yield* gather(js, JetStreamConsumer.fetch(target, 1, { maxWait: "20 seconds" }), acked)
+    yield* until(Effect.sync(() => pulls === 2))
+    yield* nats.request("s.a", "x")
+    yield* waiting.until(({ exit }) => exit !== undefined)
+    assert.deepStrictEqual(waiting.sequences, [1])
+  }))
+
 it.live("a limit of the consumer in bytes makes more pulls of it, and a message that is larger has its refusal", () =>
   Effect.gen(function*() {
     const { fetch, nats } = yield* setUp({ max_bytes: 400 })

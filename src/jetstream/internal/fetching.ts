@@ -35,6 +35,8 @@ const comingMillis = 2_000
 /** A pull of a shorter time needs no sign of life. */
 const heartbeatFrom = 10_000
 const heartbeatMillis = 5_000
+/** A silence of less is none, however short the pulls of the consumer may be. */
+const leastSilenceMillis = 2_000
 
 const mostAtOnce = 256
 
@@ -49,6 +51,9 @@ class Fetch extends PullInbox<FetchError> {
   /** How the pull that is out has ended, while messages of it still come. */
   private over: Status | undefined
   private batch = 0
+  private heard = 0
+  /** So long a silence says that the pull that is out is lost. */
+  private silenceMillis = Infinity
   private pinId: string | undefined
 
   constructor(
@@ -89,10 +94,12 @@ class Fetch extends PullInbox<FetchError> {
     if (left <= 0 && !isOnce) return this.finish(Cause.Done())
     const { group, priority } = this.options
     this.batch = Math.min(this.wanted, this.facts.maxBatch)
+    const heartbeat = left >= heartbeatFrom ? Math.min(heartbeatMillis, this.facts.maxExpiresMillis / 2) : undefined
+    this.silenceMillis = heartbeat === undefined ? Infinity : Math.max(leastSilenceMillis, 2 * heartbeat)
     this.write({
       batch: this.batch,
       ...(isOnce ? { noWait: true } : { expiresMillis: Math.min(left, this.facts.maxExpiresMillis) }),
-      ...(left >= heartbeatFrom ? { heartbeatMillis: Math.min(heartbeatMillis, this.facts.maxExpiresMillis / 2) } : {}),
+      ...(heartbeat === undefined ? {} : { heartbeatMillis: heartbeat }),
       ...(Number.isFinite(this.facts.maxBytes) ? { maxBytes: this.facts.maxBytes } : {}),
       group,
       priority,
@@ -145,19 +152,25 @@ class Fetch extends PullInbox<FetchError> {
     this.ask()
   }
 
+  private get isOut(): boolean {
+    return this.asked > 0 && this.connection.session !== undefined
+  }
+
   protected get pause(): Effect.Effect<void> {
-    const left = this.lastAt - this.now
-    return sleep(this.connection, Math.max(1, Math.min(left, 2 * heartbeatMillis)))
+    const { now, silenceMillis } = this
+    const due = this.isOut ? this.heardAt + silenceMillis - now : silenceMillis
+    return sleep(this.connection, Math.max(1, Math.min(this.lastAt - now, due)))
   }
 
   protected readonly see: Effect.Effect<void> = Effect.suspend(() => {
-    const { trouble } = this
+    const { connection, heard, trouble } = this
     this.trouble = undefined
+    this.heard = connection.heard
     if (this.isOver || this.stopping) return Effect.void
     if (trouble !== undefined) return this.mend(trouble)
     if (this.now >= this.lastAt) return this.outOfTime
-    if (this.options.maxWaitMillis >= heartbeatFrom && this.now - this.heardAt >= 2 * heartbeatMillis) {
-      this.connection.suspect()
+    if (this.isOut && this.now >= this.heardAt + this.silenceMillis) {
+      if (heard === connection.heard) connection.suspect()
       this.moveInbox()
       this.ask()
     }
