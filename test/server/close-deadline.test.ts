@@ -1,4 +1,7 @@
-/** What the ends of one client's parts wait has one deadline: they do not add up, whatever state they are in. */
+/**
+ * What the ends of one client's parts wait has one deadline: they do not add up, whatever state they are in. Clients, handlers
+ * and measure have one clock, which does not count what a busy machine takes away.
+ */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, FileSystem, Layer, Logger, Schema, Scope } from "effect"
@@ -7,9 +10,10 @@ import { NatsRpc, NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { until } from "../fixtures/following.ts"
+import { steadily } from "../fixtures/steadyClock.ts"
 
 const drainMillis = 800
-/** With the last second, and as much for a machine that is busy: four parts that add up take longer. */
+/** With the last second, and as much for the turns between: four parts that add up take longer. */
 const limit = drainMillis + 1_000 + 800
 
 const Work = RpcGroup.make(Rpc.make("work", { success: Schema.String }))
@@ -226,7 +230,7 @@ describe("the close of a client has one deadline", () => {
           concurrency: 4
         })
         assert.deepStrictEqual(late.flat(), [])
-      }).pipe(Effect.scoped), 120_000)
+      }).pipe(steadily), 120_000)
   }
 })
 
@@ -265,7 +269,7 @@ const millisOf = (effect: Effect.Effect<unknown>) =>
 
 describe("the time of a close", () => {
   it.live("starts anew when none has waited for drainTimeout, and a part that was out of time does not shorten the next", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const { nats } = yield* opened({ drainTimeout: drainMillis })
       yield* (yield* listening(nats, "stuck", Effect.never)).close
       // A second part just behind it has what is left, which is nothing.
@@ -277,39 +281,39 @@ describe("the time of a close", () => {
       const later = yield* listening(nats, "later", Effect.sleep(0.6 * drainMillis))
       yield* later.close
       assert.isTrue(later.isDone())
-    }))
+    })))
 
   it.live("does not run while the client lives on: parts that come and go end in time, each of them", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const { nats } = yield* opened({ drainTimeout: drainMillis })
       for (let i = 0; i < 5; i++) {
         const part = yield* listening(nats, `part.${i}`, Effect.sleep(0.6 * drainMillis))
         yield* part.close
         assert.isTrue(part.isDone(), `the part ${i}`)
       }
-    }))
+    })))
 
   it.live("is not that of a stop that somebody asks for", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const { close, nats } = yield* opened({ drainTimeout: drainMillis })
       for (let i = 0; i < 3; i++) yield* (yield* listening(nats, `stuck.${i}`, Effect.never)).listener.stop
       const part = yield* listening(nats, "part", Effect.sleep(0.6 * drainMillis))
       yield* part.listener.stop
       assert.isTrue(part.isDone())
       assert.isBelow(yield* millisOf(close), drainMillis)
-    }))
+    })))
 
   it.live("of a part can be shorter than that of the client, and not longer", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const { close, nats } = yield* opened({ drainTimeout: drainMillis })
       const short = yield* listening(nats, "short", Effect.never, 50)
       assert.isBelow(yield* millisOf(short.close), drainMillis)
       const long = yield* listening(nats, "long", Effect.never, 60_000)
       assert.isBelow(yield* millisOf(Effect.andThen(long.listener.stop, close)), limit)
-    }))
+    })))
 
   it.live("is not waited for by a handler that closes the scope of its own part", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const { nats } = yield* opened({ drainTimeout: "20 seconds" })
       const scope = yield* Scope.make()
       const ended = yield* Deferred.make<void>()
@@ -317,19 +321,19 @@ describe("the time of a close", () => {
       yield* NatsListener.make("closing", () => handler).pipe(withNats(nats), Scope.provide(scope))
       yield* nats.publish("closing")
       assert.isBelow(yield* millisOf(Deferred.await(ended)), 5_000)
-    }))
+    })))
 
   it.live("is one for each client", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const [one, other] = [yield* opened({ drainTimeout: drainMillis }), yield* opened({ drainTimeout: drainMillis })]
       yield* (yield* listening(one.nats, "stuck", Effect.never)).close
       const part = yield* listening(other.nats, "part", Effect.sleep(0.6 * drainMillis))
       yield* part.close
       assert.isTrue(part.isDone())
-    }))
+    })))
 
   it.live("ends for a handler that cannot be interrupted, which is left behind with one Warning", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const warnings: Array<string> = []
       const logger = Logger.make(({ logLevel, message }) => {
         // What the handlers of this test answer in the end comes too late.
@@ -344,10 +348,10 @@ describe("the time of a close", () => {
           `A ${left} handler does not let itself be interrupted and is left behind`
         ])
       }
-    }))
+    })))
 
   it.live("ends for credentials that cannot be interrupted", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const released = yield* Deferred.make<void>()
       let begun = 0
       const { close, nats, server } = yield* opened({
@@ -364,5 +368,5 @@ describe("the time of a close", () => {
       yield* until(Effect.sync(() => begun > 1))
       assert.isBelow(yield* millisOf(close), limit)
       yield* Deferred.succeed(released, undefined)
-    }))
+    })))
 })

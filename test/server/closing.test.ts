@@ -7,6 +7,7 @@ import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestFakeServer, TestNatsServer } from "effect-nats/testing"
 import { follow, keepLedger, oneTurn, unhandled, until } from "../fixtures/following.ts"
+import { steadyMillis } from "../fixtures/steadyClock.ts"
 
 const kinds = new Set(["TCPSocketWrap", "TLSWrap", "ConnectWrap", "GetAddrInfoReqWrap", "Timeout"])
 
@@ -14,10 +15,10 @@ const kinds = new Set(["TCPSocketWrap", "TLSWrap", "ConnectWrap", "GetAddrInfoRe
 const resources = (): ReadonlyArray<string> =>
   process.getActiveResourcesInfo().filter((kind) => kinds.has(kind)).toSorted()
 
-/** Waits for a condition, for at most two seconds. */
-const soon = (condition: () => boolean): Effect.Effect<void> => {
+/** Waits for a condition, for at most so long. */
+const soon = (condition: () => boolean, millis = 2_000): Effect.Effect<void> => {
   const from = Date.now()
-  return until(Effect.sync(() => condition() || Date.now() - from > 2_000))
+  return until(Effect.sync(() => condition() || Date.now() - from > millis))
 }
 
 /** Runs an effect after which this process has the same sockets and timers as before it, and nothing unhandled. */
@@ -29,22 +30,24 @@ const releasing = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     const before = resources()
     const result = yield* Effect.scoped(effect)
     // The other side of a closed socket goes a few turns later.
-    yield* soon(() => String(resources()) === String(before))
+    yield* soon(() => String(resources()) === String(before), 10_000)
     assert.deepStrictEqual(resources(), before)
     assert.deepStrictEqual(problems, [])
     return result
   })
 
-/** Closes a client by its scope: it has succeeded within this time, and the client has ended on purpose. */
+/**
+ * Closes a client by its scope: it has succeeded within this time, of which a busy machine takes nothing, and the client has
+ * ended on purpose. Gives the milliseconds that it took in all.
+ */
 const closesWithin = Effect.fnUntraced(function*(
   bound: number,
   client: { readonly scope: Scope.Closeable; readonly app: NatsClient.NatsClient }
 ) {
   const before = Date.now()
-  const exit = yield* Effect.exit(Scope.close(client.scope, Exit.void))
+  const steady = yield* steadyMillis(Scope.close(client.scope, Exit.void))
   const millis = Date.now() - before
-  assert.isTrue(Exit.isSuccess(exit))
-  assert.isAtMost(millis, bound)
+  assert.isAtMost(steady, bound)
   yield* client.app.closed
   assert.deepStrictEqual(yield* client.app.state, { _tag: "Closed" })
   return millis
@@ -65,9 +68,7 @@ describe("interrupting the first connect ends it at once and leaves nothing", ()
     releasing(Effect.gen(function*() {
       const making = yield* Effect.forkChild(Effect.scoped(Effect.andThen(NatsClient.make(options), Effect.never)))
       yield* until(reached)
-      const before = Date.now()
-      yield* Fiber.interrupt(making)
-      assert.isBelow(Date.now() - before, 500)
+      assert.isBelow(yield* steadyMillis(Fiber.interrupt(making)), 500)
       const exit = yield* Fiber.await(making)
       assert.isTrue(Exit.hasInterrupts(exit))
       assert.isFalse(Exit.hasFails(exit))
@@ -276,7 +277,7 @@ describe("closing the scope ends the client within its deadline, releases everyt
     }))
 
   /** A client that is being closed while a handler is at work, and what the handler's answer came to. */
-  const answering = Effect.fnUntraced(function*(options: NatsClient.Options) {
+  const answering = Effect.fnUntraced(function*(options: NatsClient.Options, bound = 1_500) {
     const client = yield* open(options)
     const { stream } = yield* client.app.subscription("in")
     const [started, proceed] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
@@ -293,7 +294,7 @@ describe("closing the scope ends the client within its deadline, releases everyt
     )
     yield* client.app.publish("in")
     yield* Deferred.await(started)
-    const closing = yield* Effect.forkChild(closesWithin(1_500, client), { startImmediately: true })
+    const closing = yield* Effect.forkChild(closesWithin(bound, client), { startImmediately: true })
     yield* until(Effect.map(client.app.state, (state) => state._tag === "Draining"))
     return { proceed, answers, ended: Effect.andThen(Fiber.join(closing), Fiber.join(handling)) }
   })
@@ -326,7 +327,8 @@ describe("closing the scope ends the client within its deadline, releases everyt
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
       yield* releasing(Effect.gen(function*() {
-        const client = yield* answering({ servers: server.url, drainTimeout: "5 seconds" })
+        // It has the time that a server takes to come back.
+        const client = yield* answering({ servers: server.url, drainTimeout: "20 seconds" }, 20_000)
         yield* server.restart
         const witness = yield* NatsClient.make({ servers: server.url })
         const { ledger } = yield* keepLedger(witness, "out")
