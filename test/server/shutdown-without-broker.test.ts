@@ -9,6 +9,7 @@ import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rp
 import * as net from "node:net"
 import { listen } from "../../src/testing/internal/loopback.ts"
 import { until } from "../fixtures/following.ts"
+import { steadily } from "../fixtures/steadyClock.ts"
 
 const patience = "300 millis"
 
@@ -252,9 +253,10 @@ describe("a program that is told to stop", () => {
   }
 })
 
+// What has not moved for a second is given up: that this process had no turn does not count.
 describe("a wait for a connection that is away", () => {
   it.live("ends with ConnectionLost where it cannot be interrupted, and only there, unless it has a time of its own", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const nats = yield* NatsClient.make({
         servers: server.url,
@@ -281,10 +283,10 @@ describe("a wait for a connection that is away", () => {
       yield* Fiber.join(patient)
       const received = yield* Stream.runCollect(Stream.take(stream, 2))
       assert.sameMembers(received.map(({ text }) => text), ["interruptible", "patient"])
-    }))
+    })))
 
   it.live("is not waited for again by the next one: finalizers do not add up", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const nats = yield* NatsClient.make({ servers: server.url, drainTimeout: "2 seconds" })
       yield* server.pause
@@ -296,20 +298,20 @@ describe("a wait for a connection that is away", () => {
       // It moves again, and is waited for again.
       yield* nats.flush
       yield* Effect.uninterruptible(nats.flush)
-    }))
+    })))
 
   it.live("is not given up for a round trip that takes longer than drainTimeout", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const link = yield* TestNatsProxy.make({ port: server.port })
       const nats = yield* NatsClient.make({ servers: link.url, drainTimeout: "50 millis" })
       yield* link.delay("100 millis")
       yield* Effect.uninterruptible(nats.flush)
       yield* Effect.uninterruptible(nats.publish("x", "", { confirm: true }))
-    }))
+    })))
 
   it.live("goes on for as long as something moves: a slow link loses nothing", () =>
-    Effect.gen(function*() {
+    steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
       const slow = yield* throttled(server.port)
       const witness = yield* NatsClient.make({ servers: server.url })
@@ -320,7 +322,7 @@ describe("a wait for a connection that is away", () => {
       yield* witness.flush
       yield* Effect.uninterruptible(drain)
       assert.strictEqual((yield* Stream.runCollect(stream)).length, 8)
-    }))
+    })))
 
   // What is bounded must not be lost: these answers are made where nothing can interrupt them.
   const textOf = (situation: Situation, subject: string) =>
@@ -332,7 +334,7 @@ describe("a wait for a connection that is away", () => {
   }
   for (const [name, [open, ask]] of Object.entries(answering)) {
     it.live(`is waited for with an answer, for longer than a shutdown may take: ${name}`, () =>
-      Effect.gen(function*() {
+      steadily(Effect.gen(function*() {
         const server = yield* TestNatsServer.make()
         // Only the one that answers is cut off: what the other one asks and is told is with the server all the time.
         const link = yield* TestNatsProxy.make({ port: server.port })
@@ -350,6 +352,6 @@ describe("a wait for a connection that is away", () => {
         yield* Effect.sleep("1500 millis")
         yield* link.heal
         assert.include(String(yield* Fiber.join(asked)), "done")
-      }))
+      })))
   }
 })
