@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Credentials } from "../../src/internal/wire/credentials.ts"
 import type { Session } from "../../src/internal/wire/session.ts"
-import { type DialTestOptions, dialTo, password, pinged, Recorder, timed } from "../fixtures/dialling.ts"
+import { type DialTestOptions, dialTo, password, pinged, Recorder } from "../fixtures/dialling.ts"
+import { oneTurn, until } from "../fixtures/following.ts"
+import { steadyMillis } from "../fixtures/steadyClock.ts"
 
 const many = 20
 
@@ -12,7 +14,9 @@ const many = 20
 const sessions = (url: string, options?: DialTestOptions) =>
   Effect.gen(function*() {
     const owners = Array.from({ length: many }, () => new Recorder())
-    const opened = yield* Effect.forEach(owners, (owner) => dialTo(url, { ...options, owner }))
+    const opened = yield* Effect.forEach(owners, (owner) => dialTo(url, { ...options, owner }), {
+      concurrency: "unbounded"
+    })
     opened.slice(many / 2).forEach(publishing)
     return {
       opened,
@@ -80,10 +84,10 @@ describe("a session ends with the cause that the server names", () => {
 
   it.live("an account that expires: AccountAuthenticationExpired", () =>
     Effect.gen(function*() {
-      const operator = yield* TestOperator.make()
-      const account = yield* operator.account("A", { expiresIn: "3 seconds" })
-      const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+      const { account, operator, server } = yield* operated
       const { ends } = yield* sessions(server.url, { credentials: byJwt(yield* account.user("u")) })
+      // Its time runs from here, and not while the server starts and the sessions are opened.
+      yield* server.reload({ operator: operator.setup(yield* account.change({ expiresIn: "2 seconds" })) })
       assert.deepStrictEqual(yield* ends, ["AccountAuthenticationExpired"])
     }))
 
@@ -129,8 +133,11 @@ describe("where the server says nothing, a session ends as ConnectionReset at st
       for (let sid = 1; sid <= 200; sid++) session.writer.subscribe(sid, "flood", undefined)
       for (let i = 0; i < 40; i++) session.writer.publish("flood", "", undefined, new Uint8Array(64 * 1024))
       session.writer.flush()
-      // The time that it does not read is what is tested.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)
+      // The time that it does not read is what is tested. A server that had no turn in it has the next one.
+      while (owner.ends.length === 0) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700)
+        yield* oneTurn
+      }
       const end = yield* owner.end
       assert.deepInclude(end, { _tag: "ConnectionReset", stage: "up" })
       assert.match(end.message, /without giving a reason: .* or this client read too slowly for it\.$/)
@@ -195,15 +202,13 @@ describe("close", () => {
       const owner = new Recorder()
       const session = yield* dialTo(server.url, { owner })
       session.ping((reason) => assert.strictEqual(reason?._tag, "ConnectionReset"))
-      session.close()
-      session.close()
-      assert.isFalse(session.isOpen)
-      const gone: Effect.Effect<void, unknown> = Effect.flatMap(
-        server.connz,
-        (open) => open.length === 0 ? Effect.void : Effect.andThen(Effect.sleep(2), gone)
-      )
-      const [, millis] = yield* timed(gone)
-      assert.isBelow(millis, 500)
+      const gone = yield* steadyMillis(Effect.suspend(() => {
+        session.close()
+        session.close()
+        assert.isFalse(session.isOpen)
+        return until(Effect.map(server.connz, (open) => open.length === 0))
+      }))
+      assert.isBelow(gone, 500)
       assert.deepStrictEqual(owner.ends, [])
       const late = yield* Effect.flip(pinged(session))
       assert.strictEqual(late._tag, "ConnectionReset")
