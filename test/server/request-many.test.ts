@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Stream } from "effect"
+import { Deferred, Duration, Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
+import { TestClock } from "effect/testing"
 
 const client = Effect.flatMap(
   TestNatsServer.TestNatsServer,
@@ -55,10 +56,19 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     Effect.gen(function*() {
       const nats = yield* client
       yield* answering(nats, "time", ["1"])
-      const [elapsed, replies] = yield* Effect.timed(texts(nats.requestMany("time", "", { timeout: "100 millis" })))
-      assert.deepStrictEqual(replies, ["1"])
-      assert.isAtLeast(Duration.toMillis(elapsed), 99)
-    }))
+      const came = yield* Deferred.make<void>()
+      const replies = Stream.tap(
+        nats.requestMany("time", "", { timeout: "100 millis" }),
+        () => Deferred.succeed(came, undefined)
+      )
+      const asking = yield* Effect.forkChild(texts(replies), { startImmediately: true })
+      yield* Deferred.await(came)
+      yield* TestClock.adjust("99 millis")
+      yield* nats.flush
+      assert.isUndefined(asking.pollUnsafe())
+      yield* TestClock.adjust("1 milli")
+      assert.deepStrictEqual(yield* Fiber.join(asking), ["1"])
+    }).pipe(Effect.provide(TestClock.layer()), Effect.scoped))
 
   it.effect("without a subscriber it is NoResponders, not an empty success", () =>
     Effect.gen(function*() {

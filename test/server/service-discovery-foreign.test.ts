@@ -1,10 +1,12 @@
 /** Discovery among services of other libraries, whose answers differ, and among what is no service at all. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, References, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, References, Stream } from "effect"
 import { NatsClient, NatsListener } from "effect-nats"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"
 import { TestNatsServer } from "effect-nats/testing"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { TestClock } from "effect/testing"
+import { until } from "../fixtures/following.ts"
 
 const client = Layer.effect(
   NatsClient.NatsClient,
@@ -39,12 +41,21 @@ const found = {
   STATS: Stream.runCollect(ServiceDiscovery.stats({ stall: "100 millis" }))
 }
 
-/** Asks for statistics beside somebody who answers with `answer`. */
-const statsOf = (answer: string, headers: Readonly<Record<string, string>> = {}) =>
-  Effect.scoped(Effect.gen(function*() {
+/**
+ * Asks for statistics where somebody answers with `answer`, and so many others with theirs. The silence at the end is that of
+ * a clock which stands still until all have answered.
+ */
+const statsOf = (answer: string, headers: Readonly<Record<string, string>> = {}, others = 0) =>
+  Effect.gen(function*() {
+    const nats = yield* NatsClient.NatsClient
     yield* NatsListener.make("$SRV.STATS", (message) => message.respond(answer, { headers }))
-    return yield* listening(found.STATS)
-  })).pipe(Effect.provide(client, { local: true }))
+    const asking = yield* Effect.forkChild(listening(found.STATS), { startImmediately: true })
+    // The question itself comes here, too.
+    yield* until(Effect.map(nats.stats, ({ messagesIn }) => messagesIn === 2 + others))
+    yield* nats.flush
+    yield* TestClock.adjust("100 millis")
+    return yield* Fiber.join(asking)
+  }).pipe(Effect.scoped, Effect.provide(client, { local: true }), Effect.provide(TestClock.layer()))
 
 const counts = { num_requests: 4, num_errors: 1, processing_time: 10, average_processing_time: 2, last_error: "" }
 
@@ -154,7 +165,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       it.effect(`leaves out ${JSON.stringify(answer.slice(0, 60))}, and says whose it is`, () =>
         Effect.gen(function*() {
           yield* ours("beside")
-          const { result, warnings } = yield* statsOf(answer)
+          const { result, warnings } = yield* statsOf(answer, {}, 1)
           assert.deepStrictEqual(result.map(({ name }) => name), ["beside"])
           const text = `${whose} gave an answer to $SRV.STATS that is left out: ${problem}`
           assert.deepStrictEqual(warnings.map(([text]) => text), [text])

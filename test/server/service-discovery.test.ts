@@ -208,7 +208,25 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const one = yield* serve("many")
       yield* serve("many")
       yield* serve("many")
-      assert.strictEqual((yield* all(ServiceDiscovery.ping({ name: "many", stall: "50 millis" }))).length, 3)
+      yield* Effect.gen(function*() {
+        const nats = yield* connect
+        const asking = yield* Effect.forkChild(
+          Effect.provideService(
+            Stream.runCollect(ServiceDiscovery.ping({ name: "many", stall: "50 millis" })),
+            NatsClient.NatsClient,
+            nats
+          ),
+          { startImmediately: true }
+        )
+        // The silence begins when all three have answered, and is that of a clock which stands still until then.
+        yield* until(Effect.map(nats.stats, ({ messagesIn }) => messagesIn === 3))
+        yield* nats.flush
+        yield* TestClock.adjust("49 millis")
+        yield* nats.flush
+        assert.isUndefined(asking.pollUnsafe())
+        yield* TestClock.adjust("1 milli")
+        assert.strictEqual((yield* Fiber.join(asking)).length, 3)
+      }).pipe(Effect.scoped, Effect.provide(TestClock.layer()))
       assert.strictEqual((yield* all(ServiceDiscovery.ping({ name: "many", count: 2 }))).length, 2)
       const [only, ...rest] = yield* all(ServiceDiscovery.info({ name: "many", id: one.id }))
       assert.deepStrictEqual([only.id, rest.length], [one.id, 0])
