@@ -25,11 +25,15 @@ it.layer(broker, { timeout: "30 seconds", excludeTestServices: true })("rpc with
     Effect.gen(function*() {
       const { url } = yield* TestNatsServer.TestNatsServer
       const { seen } = yield* serve(url, "a", as("server"))
-      const { nats, users } = yield* caller(url, { ...as("client"), pingInterval: "50 millis" })
+      // Its pings are answered, however late.
+      const { nats, users } = yield* caller(url, { ...as("client"), pingInterval: "50 millis", maxPingOut: 1_000 })
       assert.strictEqual(yield* users.Which(), "a")
       assert.strictEqual(yield* Stream.runCount(users.Count({ to: 100, each: 10 })), 100)
       const fiber = yield* Effect.forkChild(users.Never({ id: "1" }))
       yield* seen.until("Never 1 started", 1)
+      // The server says once that it has the call. The rest are answers to pings.
+      const { messagesIn } = yield* nats.stats
+      yield* until(Effect.map(nats.stats, (stats) => stats.messagesIn >= messagesIn + 3))
       yield* Fiber.interrupt(fiber)
       yield* seen.until("Never 1 interrupted", 1)
       assert.strictEqual((yield* nats.state)._tag, "Connected")
