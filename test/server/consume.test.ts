@@ -142,9 +142,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       const member = consuming(nats, "work", (message) => Effect.sync(() => handled.push(message.text)), { queue: "q" })
       let current = yield* member
       const sent = 20_000
-      yield* Effect.forEach(Array.from({ length: 20 }), (_, round) =>
+      const publishing = yield* Effect.forEach(Array.from({ length: 20 }), (_, round) =>
         Effect.gen(function*() {
-          yield* Effect.forkChild(
+          const some = yield* Effect.forkChild(
             Effect.forEach(
               Array.from({ length: sent / 20 }),
               (_, i) => publisher.publish("work", `${round}-${i}`),
@@ -155,7 +155,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
           const next = yield* member
           yield* Fiber.interrupt(current)
           current = next
+          return some
         }))
+      yield* Fiber.joinAll(publishing)
       yield* publisher.flush
       yield* nats.drain
       assert.strictEqual(new Set(handled).size, sent)

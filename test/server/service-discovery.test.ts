@@ -39,8 +39,11 @@ const natsJs = Effect.gen(function*() {
     Effect.promise(() => connectNatsJs({ servers: url })),
     (connection) => Effect.promise(() => connection.close())
   )
-  // Its types are those of another version of nats-core, which it brings along.
-  return new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0])
+  return {
+    // Its types are those of another version of nats-core, which it brings along.
+    services: new Svcm(connection as unknown as ConstructorParameters<typeof Svcm>[0]),
+    flush: Effect.promise(() => connection.flush())
+  }
 })
 
 const collect = async <A>(answers: Promise<AsyncIterable<A>>): Promise<Array<A>> => {
@@ -158,7 +161,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         Effect.flatMap((orders) => orders.get({ id: "1" })),
         Effect.provide(client, { local: true })
       )
-      const services = yield* natsJs
+      const { services } = yield* natsJs
       const asked = services.client()
       const pings = yield* Effect.promise(() => collect(asked.ping("seen")))
       assert.sameMembers(pings.map(({ id }) => id), [first.id, second.id])
@@ -172,7 +175,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
 
   it.effect("finds services of nats.js, and calls them", () =>
     Effect.gen(function*() {
-      const services = yield* natsJs
+      const { flush, services } = yield* natsJs
       const other = yield* Effect.promise(() =>
         services.add({ name: "other", version: "0.1.0", description: "theirs" })
       )
@@ -183,8 +186,9 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         else message.respondError(410, "gone")
         return error
       })
+      // The server has its endpoint.
+      yield* flush
       const nats = yield* connect
-      yield* nats.flush
       const orders = yield* NatsService.client(Orders, { name: "other" }).pipe(
         Effect.provideService(NatsClient.NatsClient, nats)
       )

@@ -114,7 +114,9 @@ it.layer(TestNatsServer.layer(), { timeout: "60 seconds", excludeTestServices: t
         const answers = yield* ask(nats, name)
         const most = concurrency === 2 ? 2 : 50
         yield* until(Effect.map(slow.running, (running) => running === most))
+        // All of them have come to it: those that are still on their way when its time is over get no answer.
         yield* nats.flush
+        yield* slow.nats.flush
         yield* slow.close
         const codes = values(yield* Fiber.join(answers)).map((it) =>
           typeof it === "object" && it._tag === "ServiceError" ? it.code : it
