@@ -289,3 +289,19 @@ it.live("limits of the consumer are kept, and a message larger than the window c
     assert.include(error.message, "max_bytes of the consumer is 10000")
     assert.isBelow(pulls.length, 5)
   }))
+
+it.live("a pull that has given all its bytes, one message at a time, says nothing of the size of one", () =>
+  Effect.gen(function*() {
+    const { js, nats } = yield* withJetStream()
+    yield* rawStream(nats, "S")
+    yield* rawConsumer(nats, "S", "C", { max_bytes: 1_000 })
+    for (const limit of [{}, { windowBytes: 500 }]) {
+      const gathered = yield* gather(js, messages({ ...target, ...limit }), acked)
+      for (const one of upTo(20)) {
+        yield* nats.request("s.a", new Uint8Array(100))
+        yield* gathered.until(({ exit, sequences }) => exit !== undefined || sequences.length === one)
+        assert.isUndefined(gathered.exit)
+      }
+      yield* gathered.stop
+    }
+  }))

@@ -181,6 +181,7 @@ export class Pull extends PullInbox<MessagesError> implements PullSource {
     // What is said of a pull before is no news.
     if (status.pull !== this.pull) return
     const coming = this.comingAfter(status)
+    const gaveNone = this.asked === this.request?.batch && coming === 0
     this.asked = 0
     if (meaning === "over") {
       this.asked = coming
@@ -189,7 +190,7 @@ export class Pull extends PullInbox<MessagesError> implements PullSource {
     }
     if (meaning === "tooLarge") {
       this.asked = coming
-      if (this.enlarge()) return this.refill()
+      if (this.enlarge(gaveNone)) return this.refill()
     }
     this.held = true
     this.trouble = { meaning, status }
@@ -235,11 +236,14 @@ export class Pull extends PullInbox<MessagesError> implements PullSource {
     this.write(this.request)
   }
 
-  /** A message was larger than the bytes that were asked for. Whether more can be asked for. */
-  private enlarge(): boolean {
+  /**
+   * A message was larger than what was left of the bytes that were asked for. Whether more can be asked for: a pull that gave
+   * some before, however long ago, says nothing of the size of one.
+   */
+  private enlarge(gaveNone: boolean): boolean {
     const { facts, options, request } = this
     const isAll = request?.maxBytes !== undefined && request.maxBytes >= Math.min(options.windowBytes, facts.maxBytes)
-    if (!isAll || this.unhandled > 0 || this.asked > 0) {
+    if (!isAll || !gaveNone || this.unhandled > 0) {
       this.needsAll = true
       return true
     }
