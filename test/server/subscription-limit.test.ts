@@ -199,7 +199,7 @@ describe("a limit that is lower when the client comes back", () => {
       yield* nats.subscription("second")
       const users = yield* rpcClient(nats)
       const waiting = yield* Effect.forkChild(
-        Effect.andThen(status.seen("Reconnecting"), Effect.exit(users.Which())),
+        Effect.andThen(status.seen("Disconnected"), Effect.exit(users.Which())),
         { startImmediately: true }
       )
       yield* lower
