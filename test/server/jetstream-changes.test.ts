@@ -80,10 +80,10 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
         yield* within(processScoped(target, (message) =>
           Effect.suspend(() => {
             seen.push(message.text)
-            return Effect.sleep(message.text === "2" ? 0 : "2600 millis")
+            return Effect.sleep(message.text === "2" ? 0 : "5200 millis")
           }), { window: 2 }))
-        // It is kept with more than a second to spare, in which a process may pause.
-        yield* change(nats, "SHORTER", { ack_wait: 2_000_000_000 })
+        // It is kept with two seconds to spare, in which a process may pause.
+        yield* change(nats, "SHORTER", { ack_wait: 4_000_000_000 })
         yield* js.publish(subject, "0")
         // It comes again while its handler is busy, as there is room for it.
         yield* until(Effect.sync(() => seen.length >= 2))
