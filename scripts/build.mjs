@@ -1,5 +1,6 @@
 /**
- * Builds `dist`: one file of code for each room, the public paths that lead to it, and declarations module by module.
+ * Builds `dist`: one file of code for each room, the public paths that lead to it, declarations module by module, and the
+ * command, a file that needs no other.
  *
  * Importing costs by the number of files, see docs/performance.md. Every path of a room leads to the same file, so its
  * classes exist once, whichever path they are taken from. Packages and built-ins stay imports.
@@ -11,6 +12,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 import { parseAst } from "rolldown/parseAst"
+import { notices } from "./notices.mjs"
 import { publicPaths } from "./publicPaths.mjs"
 import { rooms } from "./rooms.mjs"
 import { run } from "./run.mjs"
@@ -89,6 +91,31 @@ const bundle = async (directory) => {
   }
 }
 
+/** The command: everything that it uses in one file, and beside it the notices of what is inside. */
+const bundleCommand = async (directory) => {
+  const inside = new Set()
+  const bundler = await rolldown({
+    input: { "effect-nats": path.join(src, "cli", "main.ts") },
+    platform: "node",
+    tsconfig: false,
+    plugins: [{
+      name: "inside",
+      moduleParsed: ({ id }) => void inside.add(id)
+    }]
+  })
+  await bundler.write({
+    dir: path.join(directory, "cli"),
+    format: "esm",
+    entryFileNames: "[name].js",
+    codeSplitting: false,
+    minify: true,
+    charset: "ascii"
+  })
+  await bundler.close()
+  fs.chmodSync(path.join(directory, "cli", "effect-nats.js"), 0o755)
+  fs.writeFileSync(path.join(directory, "cli", "NOTICES.txt"), notices([...inside].filter((id) => path.isAbsolute(id))))
+}
+
 const declare = async (directory) => {
   const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc")
   const args = [tsc, "-p", "tsconfig.build.json", "--outDir", directory, "--pretty", "false"]
@@ -98,5 +125,11 @@ const declare = async (directory) => {
 }
 
 const directory = path.resolve(root, process.argv[2] ?? "dist")
-if (await declare(directory)) await bundle(directory)
-else process.exitCode = 1
+if (await declare(directory)) {
+  await bundle(directory)
+  // Declarations of what nobody imports.
+  fs.rmSync(path.join(directory, "cli"), { recursive: true, force: true })
+  await bundleCommand(directory)
+} else {
+  process.exitCode = 1
+}

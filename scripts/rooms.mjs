@@ -43,15 +43,23 @@ const doors = {
   "operations/sending.ts": "what everything that sends has in common",
   "operations/ranges.ts": "what a number in an option may be",
   "operations/publish.ts": "a publish that needs no fiber where nothing waits, for what is no Effect itself",
+  "wire/dialTracing.ts": "what a dial meets on its way",
+  "wire/credentials.ts": "credentials as one dial uses them",
+  "wire/version.ts": "the version of this package",
+  "config/keys.ts": "every option, with its variable",
   "operations/connectionOf.ts": "what a client's connection has and its service does not show",
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
+  "identity/jwt.ts": "what a client can learn of a JWT",
+  "identity/nkey.ts": "keys in the text form of NATS",
   "identity/randomToken.ts": "names that must not be guessed",
   "identity/digest.ts": "the digest of what is longer than memory",
   "protocol/headers.ts": "header blocks, written and read",
   "protocol/headerNames.ts": "the names of the headers that are read or written",
   "protocol/kindOf.ts": "what a value is that came without types",
+  "protocol/info.ts": "what a server says of itself",
+  "protocol/serverAddress.ts": "addresses of servers, as they may be shown",
   "protocol/printable.ts": "text from outside, as it may be shown",
   "protocol/shown.ts": "names and texts from outside, as messages show them, and errors that show their texts so"
 }
@@ -398,7 +406,9 @@ const main = () => {
   problems.push(...tableProblems().map((each) => `scripts/rooms.mjs:${each}`))
 
   // A name that somebody's declarations can need must resolve, so a room's modules are public paths and `internal` is not.
-  for (const room of new Set(files.map(roomOf))) {
+  // A command is run and not imported.
+  if (manifest.exports["./cli/*"] !== null) problems.push("package.json: exports do not close \"./cli/*\"")
+  for (const room of new Set(files.map(roomOf).filter((each) => each !== "cli"))) {
     const key = room === core ? "." : `./${room}`
     if (!manifest.exports[key]) problems.push(`package.json: exports lack "${key}"`)
     for (const closed of [`${key}/internal/*`, `${key}/index`]) {

@@ -101,6 +101,7 @@ const describeSources = () => {
     at("tsconfig.json"),
     at("tsconfig.build.json"),
     at("scripts", "build.mjs"),
+    at("scripts", "notices.mjs"),
     at("scripts", "publicPaths.mjs"),
     at("scripts", "rooms.mjs")
   ].map(describe).join(

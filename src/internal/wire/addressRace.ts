@@ -7,6 +7,7 @@ import { isIP } from "../identity/hostNames.ts"
 import { lazyDns } from "../identity/lazyBuiltins.ts"
 import { formatServer, type ServerAddress } from "../protocol/serverAddress.ts"
 import { fromLookup, type Named, timedOut } from "./connectFailure.ts"
+import type { DialTrace } from "./dialTracing.ts"
 import type { SecretFilter } from "./secretFilter.ts"
 import type { Session } from "./session.ts"
 
@@ -37,6 +38,7 @@ export interface RaceOptions {
   /** `waited` gives for how long the address has been tried. */
   readonly dialAddress: (address: string, waited: () => number) => AddressDial
   readonly mostTelling: (attempts: ReadonlyArray<Attempt>) => ConnectError
+  readonly trace: DialTrace | undefined
 }
 
 interface Run {
@@ -81,6 +83,7 @@ export class AddressRace {
     const { server } = this.options
     return lookUp(server.host).pipe(
       Effect.mapError((cause) => fromLookup(this.named, cause)),
+      Effect.tap((addresses) => Effect.sync(() => this.options.trace?.lookedUp(addresses))),
       Effect.flatMap((addresses) => this.beginAll(addresses))
     )
   })

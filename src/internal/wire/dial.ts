@@ -1,6 +1,7 @@
 /**
  * From an address to a session: name lookup, TCP, the server's INFO, TLS, CONNECT, PONG.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
@@ -23,6 +24,7 @@ import {
   timedOut,
   type TlsState
 } from "./connectFailure.ts"
+import { type DialTrace, DialTracing } from "./dialTracing.ts"
 import { isOtherMachine, sentSecret } from "./inClear.ts"
 import { codeOf } from "./secretFilter.ts"
 import type { DialOptions, DialProgress, Session } from "./session.ts"
@@ -41,11 +43,13 @@ import { WireSession } from "./wireSession.ts"
  * naming the stage that was reached. Interruption is immediate.
  */
 export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.ConnectError> =>
-  Effect.clockWith((clock) => {
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const trace = yield* DialTracing
     const { credentials, filter, mostTelling, server, settings, tls } = options
     filter.add({ credentials, tls, headers: settings.webSocket?.headers, server })
     if (server.scheme === "ws" && requires(options)) {
-      return Effect.fail(new ConnectError.TlsUnavailable({ server: formatServer(server) }))
+      return yield* new ConnectError.TlsUnavailable({ server: formatServer(server) })
     }
     const timeoutMillis = options.timeoutMillis ?? Duration.toMillis(settings.connectTimeout)
     const began = monotonicMillis(clock)
@@ -54,8 +58,9 @@ export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.
       filter,
       timeoutMillis,
       elapsed: () => monotonicMillis(clock) - began,
-      dialAddress: (address, waited) => new Dialling(options, address, waited),
-      mostTelling
+      dialAddress: (address, waited) => new Dialling(options, trace, address, waited),
+      mostTelling,
+      trace
     })
     const pokeAt = timeoutMillis * pokeFraction
     const deadline = Effect.sleep(pokeAt).pipe(
@@ -68,7 +73,7 @@ export const dial = (options: DialOptions): Effect.Effect<Session, ConnectError.
       race.start(resume)
       return Effect.sync(() => race.abort())
     })
-    return isIP(server.host) === 0
+    return yield* isIP(server.host) === 0
       ? Effect.raceAllFirst([outcome, race.lead, deadline])
       : Effect.raceFirst(outcome, deadline)
   })
@@ -106,6 +111,7 @@ const nothing = Buffer.alloc(0)
 /** The dial of one address. */
 class Dialling implements AddressDial, TransportListener {
   private readonly options: DialOptions
+  private readonly trace: DialTrace | undefined
   private readonly address: string
   private readonly waited: () => number
   private readonly hosts: readonly [string, ...Array<string>]
@@ -130,8 +136,9 @@ class Dialling implements AddressDial, TransportListener {
   private poked = false
   private over = false
 
-  constructor(options: DialOptions, address: string, waited: () => number) {
+  constructor(options: DialOptions, trace: DialTrace | undefined, address: string, waited: () => number) {
     this.options = options
+    this.trace = trace
     this.address = address
     this.waited = waited
     this.progress = options.progress
@@ -156,6 +163,7 @@ class Dialling implements AddressDial, TransportListener {
   private set stage(stage: ConnectError.ConnectStage) {
     this.reached = stage
     if (this.progress !== undefined) this.progress.stage = stage
+    this.trace?.reached(this.address, stage)
   }
 
   start(outcome: AddressOutcome): void {
@@ -275,6 +283,7 @@ class Dialling implements AddressDial, TransportListener {
     if (info === undefined) return this.fail(this.notNats(""))
     this.info = info
     this.infoInsideTls = this.secure
+    this.trace?.greeted(this.address, info)
     const rest = this.greeting.rest
     const offered = info.tls_required === true || info.tls_available === true
     const { server } = this.peer
@@ -320,11 +329,12 @@ class Dialling implements AddressDial, TransportListener {
     this.stage = "tls"
     const made = tlsOptions(this.hosts, this.options.tls)
     if (made instanceof ConnectError.TlsConfigInvalid) return this.fail(made)
+    const { address, trace } = this
     try {
       this.tcp?.secure(made, () => {
         this.secure = true
         secured()
-      })
+      }, trace === undefined ? undefined : (peers) => trace.shookHands(address, peers))
     } catch (cause) {
       const problem = "the TLS library does not take these settings"
       this.fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))

@@ -4,6 +4,7 @@
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
 import { lazyNet } from "../identity/lazyBuiltins.ts"
+import { peersOf, type TlsPeers } from "./dialTracing.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { Transport, TransportListener } from "./transport.ts"
 import { afterLastWord, watchWrites } from "./transportLastWord.ts"
@@ -44,8 +45,11 @@ export class TcpTransport implements Transport {
     return fault === undefined || fault === null ? undefined : String(fault)
   }
 
-  /** TLS on this connection from here on. Bytes that come before `secured` are handed to no one. */
-  secure(options: Tls.ConnectionOptions, secured: () => void): void {
+  /**
+   * TLS on this connection from here on. Bytes that come before `secured` are handed to no one. `shookHands` is called before
+   * the certificate is judged.
+   */
+  secure(options: Tls.ConnectionOptions, secured: () => void, shookHands?: (peers: TlsPeers) => void): void {
     const raw = this.socket
     // The raw socket stays below the TLS one, and an 'error' event without a listener would end the process.
     raw.on("error", () => {})
@@ -53,6 +57,8 @@ export class TcpTransport implements Transport {
     this.detach()
     const socket = lazyTls().connect({ ...options, socket: raw })
     this.socket = socket
+    // Before the library's own listener, which ends a socket whose certificate it does not accept: then nothing is left to see.
+    if (shookHands !== undefined) socket.prependOnceListener("secure", () => shookHands(peersOf(socket)))
     socket.once("secureConnect", () => {
       if (!this.over) {
         secured()

@@ -1,0 +1,88 @@
+/**
+ * Who this client is for the server: `$SYS.REQ.USER.INFO`, which answers since 2.9 where the client may ask it.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { NatsClient } from "../../NatsClient.ts"
+import type { RequestError } from "../../NatsError.ts"
+
+const Subjects = Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String)))
+
+const Rights = Schema.optionalKey(Schema.NullOr(Schema.Struct({ allow: Subjects, deny: Subjects })))
+
+const Answer = Schema.Struct({
+  data: Schema.Struct({
+    user: Schema.String,
+    account: Schema.String,
+    permissions: Schema.optionalKey(Schema.NullOr(Schema.Struct({
+      publish: Rights,
+      subscribe: Rights,
+      responses: Schema.optionalKey(Schema.NullOr(Schema.Struct({
+        max: Schema.optionalKey(Schema.Number),
+        ttl: Schema.optionalKey(Schema.Number)
+      })))
+    }))),
+    /** Nanoseconds until the server ends the session. */
+    expires: Schema.optionalKey(Schema.Number)
+  })
+})
+
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Answer))
+
+export interface Rights {
+  readonly allow: ReadonlyArray<string>
+  readonly deny: ReadonlyArray<string>
+}
+
+export interface UserInfo {
+  readonly user: string
+  readonly account: string
+  readonly publish: Rights | undefined
+  readonly subscribe: Rights | undefined
+  /** How many answers a client may give to a request, where it is limited. */
+  readonly responses: { readonly max?: number; readonly ttl?: number } | undefined
+  readonly expiresInMillis: number | undefined
+}
+
+/** An answer that is none of this kind. */
+export class NotUserInfo extends Schema.TaggedError<NotUserInfo>()("NotUserInfo", {}) {
+  override get message(): string {
+    return "What answered $SYS.REQ.USER.INFO is not the server."
+  }
+}
+
+const rightsOf = (
+  rights:
+    | { readonly allow?: ReadonlyArray<string> | null; readonly deny?: ReadonlyArray<string> | null }
+    | null
+    | undefined
+): Rights | undefined =>
+  rights === undefined || rights === null ? undefined : { allow: rights.allow ?? [], deny: rights.deny ?? [] }
+
+export const userInfo = (
+  client: NatsClient,
+  timeout: "2 seconds" = "2 seconds"
+): Effect.Effect<UserInfo, RequestError | NotUserInfo> =>
+  Effect.flatMap(client.request("$SYS.REQ.USER.INFO", undefined, { timeout }), (message) => {
+    const answer = decode(message.text)
+    if (Option.isNone(answer)) return Effect.fail(new NotUserInfo({}))
+    const { account, expires, permissions, user } = answer.value.data
+    return Effect.succeed({
+      user,
+      account,
+      publish: rightsOf(permissions?.publish),
+      subscribe: rightsOf(permissions?.subscribe),
+      responses: permissions?.responses ?? undefined,
+      expiresInMillis: expires === undefined || expires <= 0 ? undefined : expires / 1e6
+    })
+  })
+
+const listed = (subjects: ReadonlyArray<string>): string => subjects.join(" ")
+
+/** Rights in one line, for people. */
+export const rightsText = (rights: Rights | undefined): string => {
+  if (rights === undefined || (rights.allow.length === 0 && rights.deny.length === 0)) return "anything"
+  const but = rights.deny.length === 0 ? "" : `, but not ${listed(rights.deny)}`
+  return `${rights.allow.length === 0 ? "anything" : listed(rights.allow)}${but}`
+}

@@ -1,0 +1,127 @@
+/**
+ * The contexts of the `nats` tool: files that describe a connection, one of which is selected.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs/promises"
+import * as os from "node:os"
+import * as path from "node:path"
+import { NatsConfigError } from "../../NatsConfig.ts"
+
+export interface NatsContext {
+  readonly name: string
+  /** The file it is in. */
+  readonly file: string
+  /** To be decoded as a configuration. */
+  readonly input: Readonly<Record<string, unknown>>
+  /** From the path of an option to the key of the context that it came from. */
+  readonly keys: ReadonlyMap<string, string>
+  readonly jetStream: { readonly domain?: string; readonly apiPrefix?: string }
+}
+
+const directory = (): string => {
+  const home = process.env["XDG_CONFIG_HOME"]
+  return path.join(home === undefined || home === "" ? path.join(os.homedir(), ".config") : home, "nats")
+}
+
+const failed = (source: string, problem: string, at = ""): NatsConfigError =>
+  new NatsConfigError({ source, problems: [{ path: at, problem }] })
+
+const codeOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "code" in error ? String(error.code) : "unknown"
+
+const read = (file: string): Effect.Effect<string, string> =>
+  Effect.tryPromise({
+    try: () => fs.readFile(file, "utf8"),
+    catch: (error) => codeOf(error) === "ENOENT" ? "there is no such file" : `it cannot be read (${codeOf(error)})`
+  })
+
+/** The name of the selected context, if there is one. */
+export const selectedContext: Effect.Effect<string | undefined> = read(path.join(directory(), "context.txt")).pipe(
+  Effect.map((text) => text.trim() === "" ? undefined : text.trim()),
+  Effect.orElseSucceed(() => undefined)
+)
+
+/** Each key of a context that is read, and the option it is. */
+const options: ReadonlyArray<readonly [key: string, option: string]> = [
+  ["url", "servers"],
+  ["user", "auth.user"],
+  ["password", "auth.password"],
+  ["token", "auth.token"],
+  ["creds", "auth.path"],
+  ["user_jwt", "auth.jwt"],
+  ["user_seed", "auth.seed"],
+  ["ca", "tls.caFile"],
+  ["cert", "tls.certFile"],
+  ["key", "tls.keyFile"],
+  ["tls_first", "tls.handshakeFirst"],
+  ["inbox_prefix", "inboxPrefix"]
+]
+
+/** Keys that describe no connection of this kind, with what to do. */
+const refused: ReadonlyMap<string, string> = new Map([
+  ["nsc", "is read by the `nats` tool only: write the credentials to a file (nsc generate creds) and set `creds`"],
+  ["socks_proxy", "is not supported: there is no connection through a SOCKS proxy here"],
+  ["windows_cert_store", "is not supported: export the certificate to files and set `cert` and `key`"]
+])
+
+const atHome = (file: string): string => file.replace(/^~(?=$|[\\/])/, os.homedir())
+
+const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== false
+
+const parse = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? value as Readonly<Record<string, unknown>>
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads a context. Fails where there is none of that name, or where it asks for what no client here does. */
+export const readContext = (name: string): Effect.Effect<NatsContext, NatsConfigError> =>
+  Effect.gen(function*() {
+    const file = path.join(directory(), "context", `${name}.json`)
+    if (name === "" || name.startsWith(".") || /[\\/]/.test(name)) {
+      return yield* failed(`context ${name}`, "is no name of a context: it is one word, as `nats context ls` shows it")
+    }
+    const text = yield* Effect.mapError(read(file), (problem) => failed(`context ${name} (${file})`, problem))
+    const given = parse(text)
+    const source = `context ${name} (${file})`
+    if (given === undefined) return yield* failed(source, "is not a JSON object")
+    for (const [key, problem] of refused) {
+      if (isSet(given[key])) return yield* failed(source, problem, key)
+    }
+    const keys = new Map<string, string>()
+    const input: Record<string, unknown> = {}
+    const sections: Record<string, Record<string, unknown>> = {}
+    const set = (option: string, key: string, value: unknown): void => {
+      const [section, field] = option.split(".")
+      keys.set(option, key)
+      if (field === undefined) input[section] = value
+      else sections[section] = { ...sections[section], [field]: value }
+    }
+    for (const [key, option] of options) {
+      const value = given[key]
+      if (!isSet(value)) continue
+      set(option, key, typeof value === "string" && /File$|\.path$/.test(option) ? atHome(value) : value)
+    }
+    // The tool has the path of a seed here.
+    if (isSet(given["nkey"])) {
+      const seedFile = atHome(String(given["nkey"]))
+      const seed = yield* Effect.mapError(read(seedFile), (problem) => failed(source, problem, "nkey"))
+      set("auth.seed", "nkey", seed.trim())
+    }
+    Object.assign(input, sections)
+    const word = (key: string): string | undefined => {
+      const value = given[key]
+      return typeof value === "string" && value !== "" ? value : undefined
+    }
+    const [domain, apiPrefix] = [word("jetstream_domain"), word("jetstream_api_prefix")]
+    const jetStream = {
+      ...(domain === undefined ? {} : { domain }),
+      ...(apiPrefix === undefined ? {} : { apiPrefix })
+    }
+    return { name, file, input, keys, jetStream }
+  })

@@ -1,0 +1,56 @@
+/**
+ * What is said of a command line that no command takes. A value of it is never repeated: it may be a secret in the wrong
+ * place.
+ */
+import type * as CliError from "effect/cli/CliError"
+import { UsageError } from "./failure.ts"
+import { shown } from "./output.ts"
+
+/** Options that other tools take secrets with. */
+const secretOption = /^--?(?:pass(?:word|phrase)?|token|seed|nkey(?:-?seed)?|jwt|user-?jwt|secret|auth|key)(?:=|$)/i
+
+/** Refuses a secret before anything else looks at the command line. */
+export const secretOnCommandLine = (args: ReadonlyArray<string>): UsageError | undefined => {
+  const end = args.indexOf("--")
+  const found = (end < 0 ? args : args.slice(0, end)).find((arg) => secretOption.test(arg))
+  return found === undefined ? undefined : new UsageError({
+    problem: `${found.replace(/=.*$/s, "")} is no option: a secret on the command line is read by every user of the ` +
+      "machine. Set NATS_PASSWORD, NATS_TOKEN, NATS_NKEY_SEED or NATS_CREDS_FILE, or give --creds, --config or --context."
+  })
+}
+
+const isWord = (text: string): boolean => /^[a-z][a-z-]{0,24}$/.test(text)
+
+const suggested = (names: ReadonlyArray<string>): string =>
+  names.length === 0 ? "" : ` Did you mean ${names.map((name) => shown(name, 64)).join(" or ")}?`
+
+const optionName = (option: string): string => {
+  const name = option.replace(/=.*$/s, "")
+  return /^--?[A-Za-z][\w-]{0,40}$/.test(name) ? name : "an option"
+}
+
+/** One sentence for an error of the parser. */
+export const problemOf = (error: CliError.NonShowHelpErrors): string => {
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return `${optionName(error.option)} is not an option of this command.${suggested(error.suggestions)}`
+    case "UnknownSubcommand":
+      return isWord(error.subcommand)
+        ? `"${error.subcommand}" is not a command.${suggested(error.suggestions)}`
+        : "There is no such command."
+    case "DuplicateOption":
+      return "An option is defined twice."
+    case "MissingOption":
+      return `--${error.option.replace(/^-+/, "")} is required.`
+    case "MissingArgument":
+      return `${error.argument.toUpperCase()} is missing.`
+    case "UnexpectedArgument":
+      return "There is an argument too many: quote what has spaces in it."
+    case "InvalidValue":
+      return error.kind === "argument"
+        ? `${error.option.toUpperCase()} is not right: expected ${shown(error.expected, 256)}.`
+        : `--${error.option.replace(/^-+/, "")} has a wrong value: expected ${shown(error.expected, 256)}.`
+    default:
+      return shown(error.message, 512)
+  }
+}

@@ -1,0 +1,65 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { version } from "../../src/internal/wire/version.ts"
+import { commandFile, run } from "../fixtures/command.ts"
+
+describe("the command", () => {
+  it.live("says its version, and what there is", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* run(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" })
+      const help = yield* run(["--help"])
+      assert.strictEqual(help.code, 0)
+      assert.include(help.stdout, "check")
+      const nothing = yield* run([])
+      assert.strictEqual(nothing.code, 0)
+      assert.strictEqual(nothing.stdout, help.stdout)
+    }))
+
+  it.live.each([
+    [["chek"], "\"chek\" is not a command. Did you mean check?"],
+    [["check", "--jsn"], "--jsn is not an option of this command. Did you mean --json?"],
+    [["check", "--server"], "--server"],
+    [["check", "more"], "an argument too many"],
+    [["check", "--config", "a", "--context", "b"], "two sources"]
+  ])("tells what is wrong with %j", ([args, problem]) =>
+    Effect.gen(function*() {
+      const { code, stderr, stdout } = yield* run(args as ReadonlyArray<string>)
+      assert.strictEqual(code, 2)
+      assert.include(stderr, problem as string)
+      assert.strictEqual(stdout, "")
+    }))
+
+  it.live.each([
+    [["check", "--password", "s3cr3t-of-john"]],
+    [["check", "--password=s3cr3t-of-john"]],
+    [["check", "--token", "s3cr3t-of-john"]],
+    [["check", "--server", "nats://john:s3cr3t-of-john@127.0.0.1"]],
+    [["check", "--server", "nats://127.0.0.1,s3cr3t-of-john@127.0.0.1"]],
+    [["check", "s3cr3t-of-john"]],
+    [["check", "--s3cr3t-of-john", "x"]],
+    [["s3cr3t-of-john"]],
+    [["check", "--connect-timeout", "s3cr3t-of-john"]]
+  ])("takes no secret and repeats none: %#", ([args]) =>
+    Effect.gen(function*() {
+      for (const more of [[], ["--json"]]) {
+        const { code, stderr, stdout } = yield* run([...args, ...more])
+        assert.strictEqual(code, 2)
+        assert.notInclude(stdout + stderr, "s3cr3t")
+        assert.match(more.length === 0 ? stderr : stdout, /\w{4}/)
+      }
+    }))
+
+  it.effect("is one file that needs nothing beside it, with the notices of what is inside", () =>
+    Effect.sync(() => {
+      const code = fs.readFileSync(commandFile, "utf8")
+      assert.match(code, /^#!\/usr\/bin\/env node\n/)
+      const imports = [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, specifier]) => specifier)
+      assert.isAbove(imports.length, 0)
+      assert.deepStrictEqual(imports.filter((specifier) => !specifier.startsWith("node:")), [])
+      const notices = fs.readFileSync(path.join(path.dirname(commandFile), "NOTICES.txt"), "utf8")
+      assert.include(notices, "\neffect ")
+      assert.include(notices, "MIT License")
+    }))
+})
