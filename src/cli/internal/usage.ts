@@ -26,7 +26,8 @@ const suggested = (names: ReadonlyArray<string>): string =>
 
 const optionName = (option: string): string => {
   const name = option.replace(/=.*$/s, "")
-  return /^--?[A-Za-z][\w-]{0,40}$/.test(name) ? name : "an option"
+  // As options are named. What has a digit in it may be anything.
+  return /^--?[A-Za-z]+(?:-[A-Za-z]+)*$/.test(name) && name.length <= 32 ? name : "What begins with a dash"
 }
 
 /** One sentence for an error of the parser. */
