@@ -47,9 +47,14 @@ export const raw = (text: string): Effect.Effect<void> => write(process.stdout, 
 /** A line of what a command says of itself. */
 export const aside = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`)
 
+// JSON lets stand what a terminal may act on. Within it, these are in strings only.
+const unsafe = /[\u007f-\u009f\u2028\u2029\p{Bidi_Control}]/gu
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+
 /** A value for programs: one document, or with `compact` one line of many. */
 export const json = (value: unknown, compact = false): Effect.Effect<void> =>
-  line(JSON.stringify(value, undefined, compact ? undefined : 2))
+  line(JSON.stringify(value, undefined, compact ? undefined : 2).replace(unsafe, escaped))
 
 /** Rows in columns, each as wide as its widest cell; the last one is not filled up. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>, indent = ""): ReadonlyArray<string> => {
