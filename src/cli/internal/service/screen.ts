@@ -23,7 +23,8 @@ export interface Size {
 /** Whether a person looks. */
 export const isTerminal = (): boolean => process.stdout.isTTY === true
 
-export const sizeOf = (): Size => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 })
+/** A terminal that does not know its size says 0. */
+export const sizeOf = (): Size => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 })
 
 /** A screen of its own, for as long as the scope is open: what was on the terminal before is there again afterwards. */
 export const alternateScreen: Effect.Effect<void, never, Scope.Scope> = Effect.acquireRelease(
