@@ -51,6 +51,7 @@ const doors = {
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",
   "subject/": "the rules of subjects",
+  "identity/creds.ts": "the text of a credentials file",
   "identity/jwt.ts": "what a client can learn of a JWT",
   "identity/nkey.ts": "keys in the text form of NATS",
   "identity/randomToken.ts": "names that must not be guessed",
@@ -60,6 +61,7 @@ const doors = {
   "protocol/kindOf.ts": "what a value is that came without types",
   "protocol/info.ts": "what a server says of itself",
   "protocol/serverAddress.ts": "addresses of servers, as they may be shown",
+  "protocol/secretFinder.ts": "whether a text repeats a secret",
   "protocol/printable.ts": "text from outside, as it may be shown",
   "protocol/shown.ts": "names and texts from outside, as messages show them, and errors that show their texts so"
 }

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as os from "node:os"
 import * as path from "node:path"
+import { isContent } from "../../internal/identity/creds.ts"
 import { NatsConfigError } from "../../NatsConfig.ts"
 
 export interface NatsContext {
@@ -79,13 +80,16 @@ const parse = (text: string): Readonly<Record<string, unknown>> | undefined => {
   }
 }
 
+/** What is none may be anything, and is not shown. */
+const isName = (name: string): boolean => /^[A-Za-z0-9_][\w.-]*$/.test(name) && !isContent(name)
+
 /** Reads a context. Fails where there is none of that name, or where it asks for what no client here does. */
 export const readContext = (name: string): Effect.Effect<NatsContext, NatsConfigError> =>
   Effect.gen(function*() {
-    const file = path.join(directory(), "context", `${name}.json`)
-    if (name === "" || name.startsWith(".") || /[\\/]/.test(name)) {
-      return yield* failed(`context ${name}`, "is no name of a context: it is one word, as `nats context ls` shows it")
+    if (!isName(name)) {
+      return yield* failed("context", "has no name of a context: that is a word, as `nats context ls` shows it")
     }
+    const file = path.join(directory(), "context", `${name}.json`)
     const text = yield* Effect.mapError(read(file), (problem) => failed(`context ${name} (${file})`, problem))
     const given = parse(text)
     const source = `context ${name} (${file})`

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { printable } from "../../internal/protocol/printable.ts"
+import { secretFinder } from "../../internal/protocol/secretFinder.ts"
 
 export type Style = "good" | "bad" | "faint" | "strong" | "warn"
 
@@ -24,8 +25,25 @@ export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = 
 /** Of a text that is not known to be short. */
 const longestText = 4096
 
-/** A text from outside in one line, without what moves a cursor. */
-export const shown = (text: string, max: number = longestText): string => printable(text, max)
+/** Stands in place of a text that repeats a secret. */
+const withheld = "withheld: it repeats a secret"
+
+let secrets: ReadonlyArray<string> = []
+
+let repeatsSecret: (text: string) => boolean = () => false
+
+/** From here on nothing is shown that repeats one of these, whoever says it. */
+export const guard = (more: ReadonlyArray<string>): void => {
+  secrets = [...new Set([...secrets, ...more])]
+  repeatsSecret = secretFinder(secrets)
+}
+
+/** A text from outside in one line, without what moves a cursor, and without a secret of this client. */
+export const shown = (text: string, max: number = longestText): string => {
+  if (repeatsSecret(text.slice(0, max))) return withheld
+  const told = printable(text, max)
+  return told !== text && repeatsSecret(told) ? withheld : told
+}
 
 const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
   Effect.callback((resume) => {
@@ -54,7 +72,19 @@ const escaped = (character: string): string => `\\u${character.charCodeAt(0).toS
 
 /** A value for programs: one document, or with `compact` one line of many. */
 export const json = (value: unknown, compact = false): Effect.Effect<void> =>
-  line(JSON.stringify(value, undefined, compact ? undefined : 2).replace(unsafe, escaped))
+  line(JSON.stringify(guarded(value), undefined, compact ? undefined : 2).replace(unsafe, escaped))
+
+const guardedText = (text: string): string => repeatsSecret(text) ? withheld : text
+
+const guarded = (value: unknown): unknown => {
+  if (typeof value === "string") return guardedText(value)
+  if (Array.isArray(value)) return value.map(guarded)
+  if (typeof value !== "object" || value === null) return value
+  const json: unknown = "toJSON" in value && typeof value.toJSON === "function" ? value.toJSON() : value
+  return json !== value
+    ? guarded(json)
+    : Object.fromEntries(Object.entries(value).map(([key, field]) => [guardedText(key), guarded(field)]))
+}
 
 /** Rows in columns, each as wide as its widest cell; the last one is not filled up. */
 export const table = (rows: ReadonlyArray<ReadonlyArray<string>>, indent = ""): ReadonlyArray<string> => {

@@ -1,6 +1,7 @@
 /**
  * What was set of a configuration, and where, as it may be shown.
  */
+import { isContent } from "../../internal/identity/creds.ts"
 import { formatServer } from "../../internal/protocol/serverAddress.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"
 import { shown } from "./output.ts"
@@ -17,6 +18,12 @@ export interface Setting {
 /** Options whose values are no secret wherever they come from. All others are only said to be there. */
 const open =
   /^(?:name|auth\.(?:_tag|user|path)|tls\.(?:mode|handshakeFirst|serverName|\w+File|dangerouslyDisableVerification)|\w+Timeout|\w+Servers|pingInterval|maxPingOut|inboxPrefix|noEcho|banner|logStatus|metrics|reconnect(?:\.\w+)?|whileDisconnected(?:\.buffer)?)$/
+
+/** What a path is shown of: something else in its place may be the secret itself. */
+const isPath = (text: string): boolean => /[\\/.]/.test(text) && !isContent(text)
+
+const isShown = (path: string, text: string): boolean =>
+  open.test(path) && (!/File$|\.path$/.test(path) || isPath(text))
 
 export const hidden = "<redacted>"
 
@@ -37,7 +44,7 @@ export const settingsOf = (
     if (path === "servers") continue
     settings.push({
       path,
-      value: open.test(path) ? shown(text, longestValue) : hidden,
+      value: isShown(path, text) ? shown(text, longestValue) : hidden,
       from: from.get(path) ?? "default"
     })
   }

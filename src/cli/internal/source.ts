@@ -3,11 +3,15 @@
  */
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as fs from "node:fs/promises"
 import { options } from "../../internal/config/keys.ts"
+import { isContent } from "../../internal/identity/creds.ts"
+import { resolveCredentials } from "../../internal/wire/credentials.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
 import { UsageError } from "./failure.ts"
 import { type NatsContext, readContext, selectedContext } from "./natsContext.ts"
+import * as Output from "./output.ts"
 import { type Setting, settingsOf } from "./settings.ts"
 
 /** What the command line says of a connection. */
@@ -67,6 +71,9 @@ const checkOptions = (given: ConnectionOptions): Effect.Effect<void, UsageError>
           "NATS_PASSWORD, or NATS_TOKEN, or write it to a file and give --config."
       })
     )
+  }
+  if (given.config !== undefined && isContent(given.config)) {
+    return Effect.fail(new UsageError({ problem: "--config is the path of a file, and not what is in it." }))
   }
   return Effect.void
 }
@@ -188,11 +195,44 @@ const fromFile = (file: string, overlaid: ReadonlyArray<Overlay>) =>
 const faultOfFile = (error: NatsConfig.NatsConfigError): Effect.Effect<void, NatsConfig.NatsConfigError> =>
   error.problems.some(({ path }) => path === "") ? Effect.fail(error) : Effect.void
 
+/** The secrets of a configuration, wherever they are in it. */
+const redactedIn = (value: unknown): ReadonlyArray<string> =>
+  Redacted.isRedacted(value)
+    ? [Redacted.value(value)].filter((each) => typeof each === "string")
+    : typeof value === "object" && value !== null
+    ? Object.values(value).flatMap(redactedIn)
+    : []
+
+/** A shorter part of a URL's query is no access token. */
+const shortestInQuery = 8
+
+const inQueries = ({ servers }: NatsConfig.NatsConfig): ReadonlyArray<string> =>
+  servers.flatMap(({ path }) => path.split("?").slice(1).join("?").split(/[&=]/)).filter((part) =>
+    part.length >= shortestInQuery
+  )
+
+/** Keeps the secrets of a configuration, and those of the files that it names, out of whatever is shown from here on. */
+const guarded = (source: Source): Effect.Effect<Source> => {
+  const { config } = source
+  Output.guard([...redactedIn(config), ...inQueries(config)])
+  return Effect.match(resolveCredentials(config.auth, config.connectTimeout), {
+    // Whoever needs them is told.
+    onFailure: () => source,
+    onSuccess: (credentials) => {
+      Output.guard(redactedIn(credentials))
+      return source
+    }
+  })
+}
+
 /**
  * The configuration of a command. `--config` and `--context` (or `NATS_CONTEXT`) name one; else the variables `NATS_*` are
  * it where any is set, else the selected context of the `nats` tool, else the defaults. Options go on top.
  */
 export const load = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig.NatsConfigError | UsageError> =>
+  Effect.flatMap(found(given), guarded)
+
+const found = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig.NatsConfigError | UsageError> =>
   Effect.gen(function*() {
     yield* checkOptions(given)
     const overlaid = overlays(given)
