@@ -15,7 +15,7 @@
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Layer, References } from "effect"
-import { NatsClient, NatsMetrics } from "effect-nats"
+import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"
 import { FetchHttpClient, HttpClient, HttpRouter, HttpServer } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
@@ -64,7 +64,7 @@ const metrics = HttpRouter.serve(PrometheusMetrics.layerHttp(), { disableLogger:
 const http = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
 
 // Times are measured only where they are asked for; without this the histograms are not there.
-const nats = TestNatsServer.layerClient().pipe(Layer.provide(Layer.succeed(NatsMetrics.Collect, "everything")))
+const nats = TestNatsServer.layerClient({}, { metrics: true })
 
 // The metrics, a client that asks for them, and under both the HTTP server and the client of NATS.
 const app = Layer.mergeAll(metrics, Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)).pipe(

@@ -109,6 +109,7 @@ export interface NatsConfig extends Input {
   readonly noEcho: boolean
   readonly drainTimeout: Duration.Duration
   readonly banner: boolean
+  readonly metrics: boolean
   readonly logStatus: boolean
   readonly reconnect: Reconnect | false
   readonly whileDisconnected: WhileDisconnected
@@ -243,6 +244,12 @@ export interface Settings {
   /** `true`: prints who is connected to what, at connect. Default `false`. */
   readonly banner?: boolean | undefined
   /**
+   * `true`: the times of handlers, requests and acknowledgements are metrics, too, as with `NatsMetrics.Collect` at
+   * `"everything"`: of this client, and of what is made on it. Either of the two turns them on; counters need neither.
+   * Default `false`.
+   */
+  readonly metrics?: boolean | undefined
+  /**
    * Whether the log has what happens to the connection: that it was lost, is refused, is waited for or has ended (level
    * Warn), that it is back (Info), and every dial (Debug). Warnings of what is not safe (see `tls`) are there in any case.
    * Default `true`.
@@ -287,6 +294,7 @@ export interface Encoded {
   readonly noEcho: boolean
   readonly drainTimeout: number
   readonly banner: boolean
+  readonly metrics: boolean
   readonly logStatus: boolean
   readonly reconnect: false | {
     readonly initialDelay: number

@@ -31,6 +31,9 @@ import * as Metric from "effect/Metric"
  * it is read; or `"everything"`: handler and request times as well, at two looks at the clock for each. Default
  * `"counters"`. It is read once, when the client is made.
  *
+ * `metrics: true` in the configuration of a client is `"everything"` for that client and for what is made on it, whatever
+ * stands here.
+ *
  * @category references
  * @since 0.1.0
  */

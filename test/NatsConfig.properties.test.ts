@@ -259,6 +259,7 @@ const variablesOf = (encoded: NatsConfig.Encoded): Record<string, string> => {
     NATS_NO_ECHO: encoded.noEcho ? "yes" : "no",
     NATS_DRAIN_TIMEOUT: encoded.drainTimeout,
     NATS_BANNER: encoded.banner,
+    NATS_METRICS: encoded.metrics,
     NATS_LOG_STATUS: encoded.logStatus,
     NATS_RECONNECT: encoded.reconnect !== false,
     NATS_RECONNECT_INITIAL_DELAY: reconnect["initialDelay"],

@@ -36,6 +36,7 @@ describe("a configuration", () => {
         noEcho: false,
         drainTimeout: Duration.seconds(10),
         banner: false,
+        metrics: false,
         logStatus: true,
         reconnect: {
           initialDelay: Duration.millis(100),

@@ -190,6 +190,7 @@ describe("quotes around a variable", () => {
     MAX_PING_OUT: "3",
     INBOX_PREFIX: "orders",
     BANNER: "no",
+    METRICS: "yes",
     RECONNECT_MAX_ATTEMPTS: "forever",
     RECONNECT_REFUSAL_TIMEOUT: "forever",
     WHILE_DISCONNECTED: "fail",

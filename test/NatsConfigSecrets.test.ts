@@ -171,6 +171,7 @@ describe("a secret", () => {
         "CONNECT_TIMEOUT",
         "MAX_PING_OUT",
         "BANNER",
+        "METRICS",
         "RECONNECT",
         "WHILE_DISCONNECTED",
         "RECONNECT_FACTOR"

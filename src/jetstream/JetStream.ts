@@ -27,9 +27,9 @@ import * as Layer from "effect/Layer"
 import type * as Sink from "effect/Sink"
 import type * as Stream from "effect/Stream"
 import { connectionOf } from "../internal/operations/connectionOf.ts"
+import { collectingOf } from "../internal/telemetry/collector.ts"
 import { publishMeter } from "../internal/telemetry/publishMetrics.ts"
 import { NatsClient } from "../NatsClient.ts"
-import { Collect } from "../NatsMetrics.ts"
 import type { Checked } from "../Subject.ts"
 import { account } from "./internal/account.ts"
 import { advisories } from "./internal/advisory.ts"
@@ -268,8 +268,8 @@ export const make: (options?: Options) => Effect.Effect<JetStream, ApiError | In
       if (problem !== undefined) return yield* problem
       const prefix = options.apiPrefix ?? (domain === undefined ? ownPrefix : `$JS.${domain}.API`)
       const context = yield* Effect.context<never>()
-      const collecting = Context.get(context, Collect)
-      const { clock } = connectionOf(nats).settings
+      const { clock, metrics } = connectionOf(nats).settings
+      const collecting = collectingOf(context, metrics)
       const meter = collecting === "nothing"
         ? undefined
         : publishMeter(context, outcomeLabels, collecting === "everything", clock)

@@ -191,6 +191,50 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       }
     }))
 
+  it.effect("of times are there for what is made on a client whose configuration asks for them", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ jetstream: true })
+      const names = (metrics: boolean, collect?: "nothing") =>
+        fresh(
+          Effect.gen(function*() {
+            const nats = yield* NatsClient.make({ servers: server.url, metrics })
+            const made = Effect.gen(function*() {
+              yield* NatsService.make(Group, { name: "asked", version: "1.0.0" }).pipe(Effect.provide(Handlers))
+              const js = yield* JetStream.make()
+              yield* Effect.gen(function*() {
+                yield* JetStreamStream.provision([
+                  JetStreamStream.make("TIMES", { subjects: ["times"] }),
+                  JetStreamConsumer.make("TIMES", "timed")
+                ])
+                yield* JetStreamConsumer.processScoped(
+                  { stream: "TIMES", consumer: "timed" },
+                  () => Effect.void
+                )
+              }).pipe(Effect.provideService(JetStream.JetStream, js))
+            })
+            yield* Effect.provideService(made, NatsClient.NatsClient, nats)
+            return new Set((yield* Metric.snapshot).map(({ id }) => id))
+          }).pipe(
+            Effect.scoped,
+            collect === undefined ? (self) => self : Effect.provideService(NatsMetrics.Collect, collect)
+          )
+        )
+      const times = [
+        NatsMetrics.handlerTime,
+        NatsMetrics.requestTime,
+        NatsMetrics.serviceTime,
+        NatsMetrics.jetStreamPublishTime,
+        NatsMetrics.consumerTime
+      ]
+      const without = yield* names(false)
+      assert.isTrue(without.has(NatsMetrics.serviceRequests.id))
+      for (const { id } of times) assert.isFalse(without.has(id), id)
+      for (const asked of [yield* names(true), yield* names(true, "nothing")]) {
+        for (const { id } of times) assert.isTrue(asked.has(id), id)
+      }
+      assert.strictEqual((yield* names(false, "nothing")).size, 0)
+    }))
+
   it.effect("say what happened to the connection: state, dials and reconnects by cause", () =>
     fresh(Effect.gen(function*() {
       const server = yield* TestNatsServer.TestNatsServer

@@ -42,6 +42,7 @@ const recipe = () => {
     noEcho: Schema.Boolean,
     drainTimeout: millis,
     banner: Schema.Boolean,
+    metrics: Schema.Boolean,
     logStatus: Schema.Boolean,
     reconnect: Schema.Union([
       Schema.Literal(false),

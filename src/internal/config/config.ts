@@ -207,6 +207,7 @@ export const decodeWith = <A>(
     noEcho: read("noEcho", readBoolean) ?? defaults.noEcho,
     drainTimeout: read("drainTimeout", readDuration) ?? defaults.drainTimeout,
     banner: read("banner", readBoolean) ?? defaults.banner,
+    metrics: read("metrics", readBoolean) ?? defaults.metrics,
     logStatus: read("logStatus", readBoolean) ?? defaults.logStatus,
     reconnect: read("reconnect", readReconnect) ?? defaults.reconnect,
     whileDisconnected: read("whileDisconnected", readWhileDisconnected) ?? defaults.whileDisconnected

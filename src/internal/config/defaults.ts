@@ -34,6 +34,7 @@ export const config: NatsConfig = {
   noEcho: false,
   drainTimeout: Duration.seconds(10),
   banner: false,
+  metrics: false,
   logStatus: true,
   reconnect,
   whileDisconnected: "wait"

@@ -53,6 +53,7 @@ export const options: Readonly<Record<OptionName, readonly [variable: string, ki
   noEcho: ["NO_ECHO", "boolean"],
   drainTimeout: ["DRAIN_TIMEOUT", "text"],
   banner: ["BANNER", "boolean"],
+  metrics: ["METRICS", "boolean"],
   logStatus: ["LOG_STATUS", "boolean"],
   reconnect: ["RECONNECT", "boolean"],
   "reconnect.initialDelay": ["RECONNECT_INITIAL_DELAY", "text"],

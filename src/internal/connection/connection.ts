@@ -57,6 +57,8 @@ export interface ConnectionSettings {
   readonly responder: Pick<Responder, "publish">
   /** Absent when the client makes no spans. */
   readonly tracing: Tracing | undefined
+  /** Whether the configuration asks for the metrics of all that is made on the client. */
+  readonly metrics: boolean
   /** Absent when nobody asked for times. */
   readonly meter: Meter | undefined
 }

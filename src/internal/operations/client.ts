@@ -12,7 +12,6 @@ import * as Stream from "effect/Stream"
 import { type ConnectError, ConnectTimedOut } from "../../ConnectError.ts"
 import type { NatsClient, SubscribeOptions, Subscription as OpenSubscription } from "../../NatsClient.ts"
 import { ConnectionClosed, type SubscribeError } from "../../NatsError.ts"
-import { Collect } from "../../NatsMetrics.ts"
 import type { StatusEvent } from "../../NatsStatus.ts"
 import type { ClientConfig, SessionSettings } from "../config/settings.ts"
 import { hintOf } from "../config/unread.ts"
@@ -26,7 +25,7 @@ import type { Subscription } from "../delivery/subscription.ts"
 import { randomToken } from "../identity/randomToken.ts"
 import { printable } from "../protocol/printable.ts"
 import { formatServer } from "../protocol/serverAddress.ts"
-import { collectorOf } from "../telemetry/collector.ts"
+import { collectingOf, collectorOf } from "../telemetry/collector.ts"
 import { Meter } from "../telemetry/meter.ts"
 import { monotonicMillis } from "../telemetry/monotonic.ts"
 import { TracingEnabled } from "../telemetry/switches.ts"
@@ -63,7 +62,7 @@ export const makeClient = <R>(
     const random = yield* Random.Random
     const began = monotonicMillis(clock)
     const inBackground = settings.reconnect !== false && settings.reconnect.onFirstConnect === "background"
-    const collecting = Context.get(context, Collect)
+    const collecting = collectingOf(context, settings.metrics)
     const collector = collecting === "nothing" ? undefined : collectorOf(context, authFailures)
     const fork = Effect.runForkWith(context)
     // Fibers of the client live in a scope of their own: it is closed after the drain that still needs them.
@@ -90,6 +89,7 @@ export const makeClient = <R>(
       tracing: Context.get(context, TracingEnabled)
         ? new Tracing(settings.inboxPrefix, () => connection.session?.server)
         : undefined,
+      metrics: settings.metrics,
       meter: collecting === "everything" && collector !== undefined ? new Meter(collector.timesOfAll, clock) : undefined
     })
     const log = new StatusLog(connection, settings, tellsEnd)

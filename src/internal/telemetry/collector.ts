@@ -2,7 +2,7 @@
  * The metrics of all clients that share a registry and attributes: sums of what the clients count, made when they are
  * read.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import { ConnectError } from "../../ConnectError.ts"
 import type { RequestError } from "../../NatsError.ts"
@@ -184,6 +184,12 @@ const registerTimes = (context: Context.Context<never>): Times => {
 }
 
 const collectors = perRegistry<Collector>()
+
+/** What is collected: by the reference where it is made, or everything of a client whose configuration has `metrics`. */
+export const collectingOf = (
+  context: Context.Context<never>,
+  isAsked: boolean
+): "nothing" | "counters" | "everything" => isAsked ? "everything" : Context.get(context, NatsMetrics.Collect)
 
 /**
  * The collector of the registry and the attributes that are in force here. `authFailures` are the errors that are counted as

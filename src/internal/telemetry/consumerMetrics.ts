@@ -2,9 +2,10 @@
  * The metrics of what has the messages of JetStream's consumers: sums over what one stream and consumer name have here,
  * made when they are read. The labels are the names that a program works on: a closed set.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as NatsMetrics from "../../NatsMetrics.ts"
+import { collectingOf } from "./collector.ts"
 import { Durations } from "./durations.ts"
 import { perRegistry } from "./perRegistry.ts"
 
@@ -149,9 +150,10 @@ export const meterConsumer = (
   context: Context.Context<never>,
   stream: string,
   consumer: string,
-  counted: CountedConsumer
+  counted: CountedConsumer,
+  isAsked: boolean
 ): ConsumerMeter => {
-  const collecting = Context.get(context, NatsMetrics.Collect)
+  const collecting = collectingOf(context, isAsked)
   if (collecting === "nothing") return { durations: undefined, leave: ignored }
   const series = seriesOfAll(context, makeSeries)(stream, consumer)
   series.join(counted)

@@ -2,9 +2,10 @@
  * The metrics of services: sums over the endpoints of one service and name, made when they are read. The labels are those
  * of the contracts that a program serves: a closed set.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as NatsMetrics from "../../NatsMetrics.ts"
+import { collectingOf } from "./collector.ts"
 import { Durations } from "./durations.ts"
 import { perRegistry } from "./perRegistry.ts"
 
@@ -88,9 +89,10 @@ export const meterEndpoint = (
   context: Context.Context<never>,
   service: string,
   endpoint: string,
-  counted: CountedEndpoint
+  counted: CountedEndpoint,
+  isAsked: boolean
 ): EndpointMeter => {
-  const collecting = Context.get(context, NatsMetrics.Collect)
+  const collecting = collectingOf(context, isAsked)
   if (collecting === "nothing") return { durations: undefined, leave: ignored }
   const series = seriesOfAll(context, makeSeries)(service, endpoint)
   series.members.add(counted)

@@ -120,7 +120,7 @@ const open = Effect.fnUntraced(function*<E, R>(
     get lag() {
       return work.lag
     }
-  })
+  }, connection.settings.metrics)
   yield* Effect.addFinalizer(() => Effect.sync(metered.leave))
   work.durations = metered.durations
   const extending = settings.extend

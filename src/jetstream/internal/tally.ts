@@ -2,11 +2,10 @@
  * What is counted of the messages that a stream of them gives to its reader. Messages count as delivered once the reader is
  * done with them: what it was handed and never had goes to others, and is counted there.
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { collectingOf } from "../../internal/telemetry/collector.ts"
 import { type Counts, meterReader, noCounts, type ShownConsumer } from "../../internal/telemetry/consumerMetrics.ts"
-import * as NatsMetrics from "../../NatsMetrics.ts"
 import type { Api } from "./api.ts"
 import type { PulledMessage, Settled } from "./message.ts"
 import type { PullTarget } from "./pullSource.ts"
@@ -88,7 +87,7 @@ export const tallied = <A extends Holder, E>(
   open: (tally: Tally | undefined) => Effect.Effect<A, E, Scope.Scope>
 ): Effect.Effect<A, E, Scope.Scope> =>
   Effect.flatMap(Effect.context<never>(), (context) => {
-    if (Context.get(context, NatsMetrics.Collect) === "nothing") return open(undefined)
+    if (collectingOf(context, api.connection.settings.metrics) === "nothing") return open(undefined)
     const tally = new Tally(api, target)
     return Effect.tap(open(tally), (holder) => {
       tally.holder = holder

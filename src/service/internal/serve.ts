@@ -127,6 +127,7 @@ const open = (
 ): Effect.Effect<NatsService, SubscribeError, NatsClient | Scope.Scope> =>
   Effect.gen(function*() {
     const nats = yield* NatsClient
+    const connection = connectionOf(nats)
     const clock = yield* Clock.Clock
     const scope = yield* Scope.Scope
     const self = {}
@@ -149,7 +150,7 @@ const open = (
         context: contextOf(handler.context),
         clock,
         slots,
-        meter: (endpoint) => meterEndpoint(given, options.name, contract.name, endpoint),
+        meter: (endpoint) => meterEndpoint(given, options.name, contract.name, endpoint, connection.settings.metrics),
         traced
       })
     )
@@ -169,7 +170,6 @@ const open = (
       )
     let hasSchemas = options.schemas ?? true
     let info = infoWith(hasSchemas)
-    const connection = connectionOf(nats)
     const fitIn = Effect.suspend(() => {
       const { maxPayload: limit } = connection
       if (Buffer.byteLength(JSON.stringify(info)) <= limit) return Effect.void
