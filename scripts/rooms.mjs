@@ -70,6 +70,7 @@ const doors = {
 const order = [
   "index",
   "NatsLayer",
+  "NatsHealthHttp",
   "NatsHealth",
   "NatsListener",
   "NatsRecorder",

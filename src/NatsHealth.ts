@@ -71,12 +71,25 @@ const reasonOf = (state: ConnectionState): string => {
   }
 }
 
-const healthOf = (state: ConnectionState): Health => ({
-  live: state._tag !== "Closed",
-  ready: false,
-  state: state._tag,
-  reason: reasonOf(state)
-})
+/**
+ * What is known of a client without asking its server: costs nothing and answers at once. `ready` is then that of the
+ * client alone: connected, and all that runs on it is there. For a probe that must not fail because a server is slow, as one
+ * of liveness.
+ *
+ * @category checks
+ * @since 0.2.0
+ */
+export const look = (client: NatsClient): Effect.Effect<Health> =>
+  Effect.map(client.state, (state) => {
+    if (state._tag !== "Connected") {
+      return { live: state._tag !== "Closed", ready: false, state: state._tag, reason: reasonOf(state) }
+    }
+    const connection = connectionIn(client)
+    const trouble = connection?.parts.trouble
+    if (connection === undefined || trouble === undefined) return { live: true, ready: true, state: state._tag }
+    const reason = connection.filter.shown(trouble, (raw) => printable(raw, longestReason))
+    return { live: true, ready: false, state: state._tag, reason }
+  })
 
 const unanswered = (error: FlushError): string =>
   error._tag === "ConnectionClosed" ? "the client was closed" : error.reason.message
@@ -88,33 +101,32 @@ const unanswered = (error: FlushError): string =>
  * @category checks
  * @since 0.1.0
  */
-export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> =>
-  Effect.flatMap(client.state, (state) => {
-    if (state._tag !== "Connected") return Effect.succeed(healthOf(state))
-    const connection = connectionIn(client)
-    const trouble = connection?.parts.trouble
-    if (connection !== undefined && trouble !== undefined) {
-      const reason = connection.filter.shown(trouble, (raw) => printable(raw, longestReason))
-      return Effect.succeed({ live: true, ready: false, state: state._tag, reason })
-    }
+export const check = (client: NatsClient, options?: CheckOptions): Effect.Effect<Health> => {
+  // What it is now tells more than the error.
+  const now = (reason: string): Effect.Effect<Health> =>
+    Effect.map(look(client), (health) => health.ready ? { ...health, ready: false, reason } : health)
+  return Effect.flatMap(look(client), (before) => {
+    if (!before.ready) return Effect.succeed(before)
     const timeout = Duration.fromInputUnsafe(options?.timeout ?? "1 second")
     return client.flush.pipe(
       Effect.matchEffect({
-        onSuccess: () => Effect.succeed<Health>({ live: true, ready: true, state: "Connected" }),
-        // The state now tells more than the error.
-        onFailure: (error) =>
-          Effect.map(client.state, (now): Health =>
-            now._tag === "Connected"
-              ? { live: true, ready: false, state: "Connected", reason: unanswered(error) }
-              : healthOf(now))
+        // A stop can have begun meanwhile.
+        onSuccess: () => look(client),
+        onFailure: (error) => now(unanswered(error))
       }),
       Effect.timeoutOrElse({
         duration: timeout,
         orElse: () =>
-          Effect.map(client.state, (now): Health =>
-            now._tag === "Connected"
-              ? { ...healthOf(now), reason: `${now.server} has not answered for ${Duration.format(timeout)}` }
-              : healthOf(now))
+          Effect.flatMap(
+            client.state,
+            (state) =>
+              now(
+                `${state._tag === "Connected" ? state.server : "the server"} has not answered for ${
+                  Duration.format(timeout)
+                }`
+              )
+          )
       })
     )
   })
+}

@@ -17,12 +17,15 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import type { ConnectError } from "./ConnectError.ts"
 import { Background } from "./internal/operations/background.ts"
+import { GivenName, Launched } from "./internal/operations/checked.ts"
 import { makeWatched } from "./internal/operations/client.ts"
 import * as NatsClient from "./NatsClient.ts"
 import * as NatsConfig from "./NatsConfig.ts"
@@ -117,6 +120,102 @@ export const launch = <ROut, E, RIn>(
           : Exit.failCause(cause as Cause.Cause<never>)
       )
     })
+    const launched: Launched = { phase: "starting" }
+    const enter = (phase: Launched["phase"]): Effect.Effect<void> =>
+      Effect.sync(() => {
+        launched.phase = phase
+      })
+    const running = Effect.provideService(built, Launched, launched).pipe(
+      Effect.andThen(enter("running")),
+      Effect.andThen(Effect.never)
+    )
     // What is there first can end while the rest of the layer still waits for something.
-    return yield* Effect.raceFirst(Effect.andThen(built, Effect.never), Deferred.await(ended))
+    return yield* Effect.ensuring(Effect.raceFirst(running, Deferred.await(ended)), enter("stopping"))
   }))
+
+/**
+ * A client beside the one that `NatsClient.NatsClient` is: that of a second account. It is a service of its own, which gives
+ * the client: `yield* Billing`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Named<in out Self, in out Id extends string>
+  extends Context.ServiceClass<Self, Id, NatsClient.NatsClient>
+{
+  /**
+   * A layer of this client, from any layer that gives a `NatsClient`: those of this module, `NatsClient.layer`,
+   * `layerConfig`. Fails as that one does. Where the configuration has no `name`, `NatsLayer.launch`, the log of its end and
+   * health call the client by the name of this service.
+   */
+  readonly layerFrom: <E, R>(client: Layer.Layer<NatsClient.NatsClient, E, R>) => Layer.Layer<Self, E, R>
+  /**
+   * Runs on this client what asks for a `NatsClient`: a layer, an effect or a stream, of any module of this package.
+   *
+   * A layer is built for this client, also where the same layer is built on another client already, and so is what was
+   * provided inside of it. Provide what both are to share outside of it.
+   */
+  readonly on: {
+    <A, E, R>(
+      self: Layer.Layer<A, E, R>
+    ): Layer.Layer<A, E, Exclude<R, NatsClient.NatsClient> | Self>
+    <A, E, R>(
+      self: Stream.Stream<A, E, R>
+    ): Stream.Stream<A, E, Exclude<R, NatsClient.NatsClient> | Self>
+    <A, E, R>(
+      self: Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E, Exclude<R, NatsClient.NatsClient> | Self>
+  }
+}
+
+/**
+ * A name for one more client in the same program, as for a second account. The text is the key of the service, and is used
+ * once in a program.
+ *
+ * ```ts
+ * import { NodeRuntime } from "@effect/platform-node"
+ * import { Effect, Layer } from "effect"
+ * import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
+ *
+ * class Billing extends NatsLayer.Named<Billing>()("Billing") {}
+ *
+ * // From the account of the orders into that of the bills.
+ * const Orders = NatsListener.layer("orders.created", (message) =>
+ *   Effect.flatMap(Billing, (billing) => billing.publish("bills.due", message.data)))
+ * const Bills = Billing.on(NatsListener.layer("bills.paid", (message) => Effect.log(message.text)))
+ *
+ * const App = Layer.mergeAll(Orders, Bills).pipe(
+ *   Layer.provide(NatsLayer.fromEnv()),
+ *   Layer.provide(Billing.layerFrom(NatsLayer.fromEnv({ prefix: "BILLING_NATS" })))
+ * )
+ *
+ * NatsLayer.launch(App).pipe(NodeRuntime.runMain)
+ * ```
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
+export const Named = <Self>() => <const Id extends string>(id: Id): Named<Self, Id> => {
+  const service = Context.Service<Self, NatsClient.NatsClient>()(id)
+  const client = Layer.effect(NatsClient.NatsClient, service)
+  // Not memoized: the same layer can stand on another client.
+  const on = (
+    self:
+      | Layer.Layer<unknown, unknown, unknown>
+      | Stream.Stream<unknown, unknown, unknown>
+      | Effect.Effect<unknown, unknown, unknown>
+  ): unknown =>
+    Layer.isLayer(self)
+      ? Layer.provide(Layer.fresh(self), client)
+      : Stream.isStream(self)
+      ? Stream.provideServiceEffect(self, NatsClient.NatsClient, service)
+      : Effect.provideServiceEffect(self, NatsClient.NatsClient, service)
+  return Object.assign(service, {
+    layerFrom: <E, R>(from: Layer.Layer<NatsClient.NatsClient, E, R>) =>
+      Layer.effect(service, NatsClient.NatsClient).pipe(
+        Layer.provide(from),
+        Layer.provide(Layer.succeed(GivenName, id))
+      ),
+    on: on as Named<Self, Id>["on"]
+  })
+}

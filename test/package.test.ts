@@ -34,6 +34,33 @@ describe("the import graph", () => {
   })
 })
 
+/** The modules of `effect` that a fresh process has loaded after importing a file of `src`. */
+const modulesAfterImporting = (file: string): ReadonlyArray<string> => {
+  const program = `import { registerHooks } from "node:module"
+    const urls = []
+    registerHooks({
+      resolve: (specifier, context, next) => {
+        const resolved = next(specifier, context)
+        urls.push(resolved.url)
+        return resolved
+      }
+    })
+    await import(${JSON.stringify(path.join(root, "src", file))})
+    console.log(JSON.stringify(urls))`
+  const output = execFileSync(process.execPath, ["--input-type=module", "--eval", program], { encoding: "utf8" })
+  const urls: ReadonlyArray<string> = JSON.parse(output)
+  return urls.flatMap((url) => /\/node_modules\/effect\/dist\/(.*)\.js$/.exec(url)?.[1] ?? [])
+}
+
+describe("the modules of effect", () => {
+  it("of the root are none of HTTP, and those of NatsHealthHttp are", () => {
+    // The schemas of effect stand on its headers and cookies.
+    const http = (file: string) => modulesAfterImporting(file).filter((name) => name.startsWith("http/Http"))
+    assert.deepStrictEqual(http("index.ts"), [])
+    assert.include(http("NatsHealthHttp.ts"), "http/HttpRouter")
+  })
+})
+
 describe("the rooms", () => {
   /** What the check says of a file that begins with a blank line and then has this one. */
   const said = (name: string, line: string): ReadonlyArray<string> => problemsOf(name, `\n${line}\n`)

@@ -40,6 +40,8 @@ import { Parts } from "./parts.ts"
 import { type Refusable, Refusals } from "./refusals.ts"
 
 export interface ConnectionSettings {
+  /** What the client goes by where several are told apart: printable, with an end. */
+  readonly name: string
   /** The inbox of this client: the configured prefix and a part of its own. */
   readonly inbox: string
   readonly whileDisconnected: "wait" | "fail" | { readonly buffer: number }

@@ -34,8 +34,9 @@ import { isStaticAuth, resolveAuthSource } from "../wire/credentials.ts"
 import { resolveTls } from "../wire/tlsMaterial.ts"
 import { Background, watchEnd } from "./background.ts"
 import { showBanner } from "./banner.ts"
+import { GivenName, joinChecked } from "./checked.ts"
 import { close, drain, leave, unsubscribe } from "./closing.ts"
-import { ConnectionKey } from "./connectionOf.ts"
+import { ConnectionKey, connectionOf } from "./connectionOf.ts"
 import { consume } from "./consume.ts"
 import * as Publish from "./publish.ts"
 import * as PublishAll from "./publishAll.ts"
@@ -47,13 +48,16 @@ export const TypeId = "~effect-nats/NatsClient"
 
 const eventsKept = 1_024
 
-/** Of a client, where its end is told. */
+/** Of a client, where its end is told and its health. */
 const longestName = 512
 
-/** Without `tellsEnd` the log does not have an end that nobody asked for: somebody else tells it. */
+/**
+ * With `isWatched` the log does not have an end that nobody asked for, as somebody else tells it, and what checks the program
+ * asks the client from before its first dial.
+ */
 export const makeClient = <R>(
   config: ClientConfig<R>,
-  tellsEnd = true
+  isWatched = false
 ): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
   Effect.gen(function*() {
     const { auth, tls, ...settings } = config
@@ -68,7 +72,9 @@ export const makeClient = <R>(
     // Fibers of the client live in a scope of their own: it is closed after the drain that still needs them.
     const fibers = yield* Scope.make()
     const events = yield* PubSub.sliding<StatusEvent>(eventsKept)
+    const name = config.name ?? Context.get(context, GivenName) ?? config.servers.map(formatServer).join(", ")
     const connection: Connection = new Connection({
+      name: printable(name, longestName),
       inbox: newInbox(settings.inboxPrefix),
       whileDisconnected: settings.whileDisconnected,
       inBackground,
@@ -92,7 +98,7 @@ export const makeClient = <R>(
       metrics: settings.metrics,
       meter: collecting === "everything" && collector !== undefined ? new Meter(collector.timesOfAll, clock) : undefined
     })
-    const log = new StatusLog(connection, settings, tellsEnd)
+    const log = new StatusLog(connection, settings, !isWatched)
     if (tls.dangerouslyDisableVerification && tls.mode !== "disable") yield* log.unverified()
     const supervisor = new Supervisor(
       connection,
@@ -116,12 +122,14 @@ export const makeClient = <R>(
         () => Effect.sync(() => collector.leave(counted))
       )
     }
+    const client = makeOperations(settings, connection, supervisor)
+    // It leaves when it is closed.
+    if (isWatched) yield* joinChecked(client)
     // Before the first dial, so that nothing that is opened can be missed.
     yield* Effect.addFinalizer((exit) => close(connection, Scope.close(fibers, exit)))
     connection.setState({ _tag: "Connecting" })
     const running = inBackground ? supervisor.run : supervisor.supervise(yield* supervisor.connect)
     yield* Effect.forkIn(Effect.raceFirst(running, Effect.exit(connection.awaitClosed)), fibers)
-    const client = makeOperations(settings, connection, supervisor)
     if (settings.banner) {
       const showing = Effect.ignore(showBanner(client, settings, connection))
       yield* inBackground ? Effect.forkIn(showing, fibers) : showing
@@ -131,15 +139,13 @@ export const makeClient = <R>(
 
 /** A client whose end is one of the background: for layers. */
 export const makeWatched = <R>(config: ClientConfig<R>): Effect.Effect<NatsClient, ConnectError, R | Scope.Scope> =>
-  Effect.tap(makeClient(config, false), (client) => {
-    const name = printable(config.name ?? config.servers.map(formatServer).join(", "), longestName)
-    return Effect.flatMap(Background, (report) =>
+  Effect.tap(makeClient(config, true), (client) =>
+    Effect.flatMap(Background, (report) =>
       watchEnd(
-        { kind: "client", name },
+        { kind: "client", name: connectionOf(client).settings.name },
         // One that is closed on purpose is an end for who counts on it, and nothing to log.
         report === undefined ? client.closed : Effect.andThen(client.closed, Effect.fail(new ConnectionClosed({})))
-      ))
-  })
+      )))
 
 const newInbox = (prefix: string): string => `${prefix}.${randomToken(12)}`
 
