@@ -190,6 +190,9 @@ const src = path.join(root, "src")
 const manifest = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"))
 const given = new Set([...Object.keys(manifest.dependencies ?? {}), ...Object.keys(manifest.peerDependencies ?? {})])
 
+/** What stands inside the bundled command, and is no dependency therefore. */
+const bundled = { cli: ["fflate", "nanotar"] }
+
 const spaces = (text) => text.replace(/[^\n]/g, " ")
 const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, spaces).replace(/^\s*\/\/.*$/gm, spaces)
 const lineAt = (text, index) => text.slice(0, index).split("\n").length
@@ -197,7 +200,7 @@ const lineAt = (text, index) => text.slice(0, index).split("\n").length
 /** What a text imports, where, and whether it is a type alone. */
 const importsOf = (text) => {
   const code = withoutComments(text)
-  return [...code.matchAll(/(?<keyword>\bfrom\s*|\bimport\s*\(?\s*)"(?<specifier>[^"\n]+)"/g)].map((match) => {
+  return [...code.matchAll(/(?<keyword>(?<!")\bfrom\s*|\bimport\s*\(?\s*)"(?<specifier>[^"\n]+)"/g)].map((match) => {
     const before = code.slice(0, match.index)
     const start = Math.max(before.lastIndexOf("import"), before.lastIndexOf("export"))
     const clause = before.slice(start + "import".length).trim()
@@ -274,6 +277,7 @@ const problemOf = (file, specifier, type = false) => {
     return isIn(forNode, inside(file)) ? undefined : `stands in ${forNode.join(", ")} only`
   }
   if (specifier === "effect") return "is a barrel; import the module"
+  if (bundled[roomOf(file)]?.includes(packageOf(specifier))) return undefined
   if (!given.has(packageOf(specifier))) return "is not among the dependencies or peer dependencies"
   return !type && specifier.startsWith("effect/") && isIn(pure, inside(file))
     ? "is a value of effect, and this file is free of them"

@@ -1,47 +1,16 @@
-/** Child processes and progress lines of the set-up. */
-import { spawn } from "node:child_process"
+/** What the set-up and the checks run, and how they say what the reader has to do. */
+import { ServerProblem } from "../src/cli/internal/server/serverProblem.mjs"
+
+export { capture, run, stopChildren, tell } from "../src/cli/internal/server/process.mjs"
 
 /** Something the reader has to do; it is shown without a stack. */
 export class SetupError extends Error {}
 
-/** Progress goes to stderr: stdout belongs to the program that runs after the set-up. */
-export const tell = (line) => process.stderr.write(`${line}\n`)
-
-const running = new Set()
-
-/** For a set-up that is told to stop: nothing it started goes on without it. */
-export const stopChildren = () => {
-  for (const child of running) child.kill("SIGTERM")
-}
-
-/**
- * Runs a command to its end. What it prints is shown if `show` is set, and given back in any case.
- *
- * @returns {Promise<{ code: number, output: string }>}
- */
-export const run = (command, args, { cwd, env, show = false } = {}) =>
-  new Promise((resolve) => {
-    let output = ""
-    // npm is a script on Windows, which only a shell can start.
-    const shell = process.platform === "win32"
-    const child = spawn(command, args, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", "pipe"], shell })
-    running.add(child)
-    const onData = (chunk) => {
-      output += chunk
-      if (show) process.stderr.write(chunk)
-    }
-    child.stdout.on("data", onData)
-    child.stderr.on("data", onData)
-    const end = (code, text) => {
-      running.delete(child)
-      resolve({ code, output: text })
-    }
-    child.on("error", (error) => end(127, error.message))
-    child.on("close", (code) => end(code ?? 1, output))
-  })
-
-/** What a command prints, or `undefined` where it is missing or fails. */
-export const capture = async (command, args) => {
-  const { code, output } = await run(command, args)
-  return code === 0 ? output : undefined
+/** What is shown of a failure: what the reader has to know and do, or the stack of what nobody expects. */
+export const shown = (error) => {
+  if (error instanceof SetupError) return error.message
+  if (!(error instanceof ServerProblem)) return error.stack
+  if (error.remedies.length === 0) return error.message
+  const remedies = error.remedies.map((each) => `\n  - ${each}`).join(", or")
+  return `${error.message} Do one of these, then run the command again:${remedies}.`
 }

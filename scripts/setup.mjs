@@ -12,7 +12,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { withLock } from "./lock.mjs"
 import { findServer, hasOlderServers, provideOlderServers, provideServer } from "./natsServer.mjs"
-import { capture, run, SetupError, tell } from "./run.mjs"
+import { capture, run, SetupError, shown, tell } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const at = (...names) => path.join(root, ...names)
@@ -93,7 +93,7 @@ const describe = (file) => {
 /** Every input of the build with its time and size: a removed source makes dist stale just as a changed one does. */
 const describeSources = () => {
   const sources = fs.readdirSync(at("src"), { recursive: true })
-    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => /\.m?[jt]s$/.test(name))
     .toSorted()
     .map((name) => at("src", name))
   return [
@@ -163,6 +163,6 @@ try {
   if (unknown.length > 0) throw new SetupError(`unknown option ${unknown[0]}; known are --package and --older`)
   await setUp({ servers: !flags.includes("--package"), older: flags.includes("--older") })
 } catch (error) {
-  tell(error instanceof SetupError ? `\nset-up failed: ${error.message}` : `\nset-up failed: ${error.stack}`)
+  tell(`\nset-up failed: ${shown(error)}`)
   process.exitCode = 1
 }

@@ -4,10 +4,10 @@ import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { findArchive, toDeb822 } from "../scripts/aptSources.mjs"
 import { docComments } from "../scripts/docs.mjs"
 import { firstMissing, promisedLines } from "../scripts/examples.mjs"
 import { problemsOf, readmeProblems } from "../scripts/rooms.mjs"
+import { findArchive, toDeb822 } from "../src/cli/internal/server/aptSources.mjs"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -140,6 +140,9 @@ describe("the rooms", () => {
     breaks("src/NatsClient.ts", `import { Effect } from "effect"`, /barrel/)
     breaks("src/NatsClient.ts", `import { x } from "vitest"`, /not among the dependencies/)
     breaks("src/NatsClient.ts", `import { x } from "../test/fixtures/x.ts"`, /outside src/)
+    passes("src/cli/internal/server/unpack.ts", `import { unzipSync } from "fflate"`)
+    breaks("src/NatsClient.ts", `import { unzipSync } from "fflate"`, /not among the dependencies/)
+    passes("src/NatsClient.ts", `const given = text("from", "URL")`)
     breaks("examples/quickstart.ts", `import { x } from "effect-nats/internal/wire/dial"`, /is internal/)
     breaks("examples/quickstart.ts", `import { x } from "../src/NatsClient.ts"`, /no.* a public path/)
   })

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Reads the machine's own apt sources, so that no archive has to be named here.
  *
@@ -14,7 +15,7 @@ import * as path from "node:path"
  * @property {string | undefined} signedBy a keyring path or an armoured key; none means the machine's trusted keys
  */
 
-/** @returns {Array<Source>} */
+/** @type {(text: string) => Array<Source>} */
 const parseOneLine = (text) =>
   text.split("\n").flatMap((line) => {
     const match = /^\s*deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+([^#]+)/.exec(line)
@@ -24,9 +25,10 @@ const parseOneLine = (text) =>
     return [{ uri, suite, components: components.trim().split(/\s+/), signedBy }]
   })
 
-/** @returns {Array<Source>} */
+/** @type {(text: string) => Array<Source>} */
 const parseDeb822 = (text) =>
   text.split(/\n[ \t]*\n/).flatMap((stanza) => {
+    /** @type {Map<string, string>} */
     const fields = new Map()
     let last = ""
     for (const line of stanza.split("\n")) {
@@ -39,6 +41,7 @@ const parseDeb822 = (text) =>
         fields.set(last, `${fields.get(last)}\n${line}`)
       }
     }
+    /** @param {string} name */
     const words = (name) => (fields.get(name) ?? "").split(/\s+/).filter((word) => word !== "")
     if (!words("types").includes("deb") || words("enabled")[0]?.toLowerCase() === "no") return []
     const signedBy = fields.get("signed-by")
@@ -47,6 +50,7 @@ const parseDeb822 = (text) =>
     )
   })
 
+/** @type {(etc: string) => Array<Source>} */
 const readSources = (etc) => {
   const directory = path.join(etc, "sources.list.d")
   const parts = fs.existsSync(directory)
@@ -59,7 +63,9 @@ const readSources = (etc) => {
   })
 }
 
+/** @param {string} file */
 const readOsRelease = (file) => {
+  /** @type {Map<string, string>} */
   const fields = new Map()
   if (!fs.existsSync(file)) return fields
   for (const line of fs.readFileSync(file, "utf8").split("\n")) {
@@ -81,7 +87,8 @@ const distributions = {
  * Third-party lists may carry the distribution's suite names too. They are told apart by their component, and what
  * still looks alike is tried in order: first archives that also serve `<suite>-updates`, which only a distribution does.
  *
- * @returns {{ archives: Array<Source>, component: string, suites: Array<string> } | undefined}
+ * @param {{ etc?: string, osRelease?: string }} [places]
+ * @returns {{ id: "debian" | "ubuntu", archives: Array<Source>, component: string, suites: Array<string> } | undefined}
  */
 export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } = {}) => {
   const release = readOsRelease(osRelease)
@@ -95,15 +102,20 @@ export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } 
     source.components.includes(id === "ubuntu" ? "main" : component) &&
     [codename, ...suites, ...aliases].includes(source.suite)
   )
+  /** @param {Source} source */
   const servesUpdates = (source) =>
     sources.some((other) => other.uri === source.uri && other.suite === `${source.suite}-updates`)
   archives.sort((a, b) => Number(servesUpdates(b)) - Number(servesUpdates(a)))
   const unique = archives.filter((a, i) => archives.findIndex((b) => b.uri === a.uri) === i)
   if (unique.length === 0) return undefined
-  return { archives: unique, component, suites: [...new Set([...suites, ...(codename ? [codename] : [])])] }
+  return { id, archives: unique, component, suites: [...new Set([...suites, ...(codename ? [codename] : [])])] }
 }
 
-/** One deb822 stanza for a suite of that archive. */
+/**
+ * One deb822 stanza for a suite of that archive.
+ *
+ * @type {(source: Source, suite: string, component: string) => string}
+ */
 export const toDeb822 = (source, suite, component) => {
   const lines = ["Types: deb", `URIs: ${source.uri}`, `Suites: ${suite}`, `Components: ${component}`]
   // An armoured key starts on the next line.
