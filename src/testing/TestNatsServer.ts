@@ -3,7 +3,7 @@
  *
  * It is for tests and examples, on Linux and macOS. It is not a way to run a server in production. The program is found
  * by the `binary` option, the environment variable `NATS_SERVER`, `.cache/nats-server/<version>/nats-server` in or above
- * the working directory (the newest), or `PATH`. Each server has ports and a temporary directory of its own, so that any
+ * the working directory (the newest), the cache that `npx effect-nats server` fills, or `PATH`. Each server has ports and a temporary directory of its own, so that any
  * number run side by side. When its scope closes, or this process ends in whatever way, the server is killed and the
  * directory removed.
  *

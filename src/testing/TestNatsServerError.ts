@@ -6,7 +6,8 @@
 import * as Schema from "effect/Schema"
 
 /**
- * There is no `nats-server` to start: `NATS_SERVER` names no program, and none is in the project's cache or on `PATH`.
+ * There is no `nats-server` to start: `NATS_SERVER` names no program, and none is in the project's or the user's cache or
+ * on `PATH`.
  *
  * @category errors
  * @since 0.1.0
@@ -17,8 +18,8 @@ export class NatsServerNotFound extends Schema.TaggedError<NatsServerNotFound>()
 }) {
   override get message(): string {
     return [
-      "No nats-server was found. Install nats-server so that it is on PATH, or set NATS_SERVER to its path",
-      "(in the effect-nats repository, running npm test once fetches one).",
+      "No nats-server was found. Run `npx effect-nats server`, which fetches one, or install nats-server so that it is on",
+      "PATH, or set NATS_SERVER to its path.",
       `Looked for: ${this.tried.join(", ")}.`
     ].join(" ")
   }

@@ -214,7 +214,10 @@ export interface WebSocket {
  * @since 0.1.0
  */
 export interface Options {
-  /** The program. Default: `NATS_SERVER`, else the newest in `.cache/nats-server`, else the one on `PATH`. */
+  /**
+   * The program. Default: `NATS_SERVER`, else the newest in `.cache/nats-server`, else in the cache of `effect-nats server`,
+   * else the one on `PATH`.
+   */
   readonly binary?: string | undefined
   /** The client port. Default: a free one. */
   readonly port?: number | undefined
