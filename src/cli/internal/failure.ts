@@ -76,6 +76,7 @@ export interface Failure {
 /** The class of a failure. What has no class and a tag is one of an operation. */
 export const classOf = ({ _tag }: Failure): FailureClass => {
   if (_tag === "UsageError") return "configuration"
+  if (_tag === "ServerUnavailable") return "other"
   return Object.hasOwn(ofConnecting, _tag) ? ofConnecting[_tag as keyof typeof ofConnecting] : "operation"
 }
 

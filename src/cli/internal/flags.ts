@@ -5,7 +5,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import type { ConnectionOptions } from "./source.ts"
 
-const text = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
+export const text = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
   Flag.String(name).pipe(
     Flag.withMetavar(metavar),
     Flag.withDescription(description),

@@ -1,5 +1,6 @@
 /**
- * How anything is shown: lines for people on a terminal or in a file, JSON for programs. Nothing else of this room writes.
+ * How anything is shown: lines for people on a terminal or in a file, JSON for programs. Nothing else of this room writes,
+ * but for the progress of `server/`.
  *
  * What a command found goes to stdout, and what it says of itself to stderr.
  */
