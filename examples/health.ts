@@ -4,55 +4,72 @@
  *   node examples/health.ts
  *
  * Prints:
- *   GET /health/live 200 {"live":true,"ready":true,"state":"Connected"}
- *   GET /health/ready 200 {"live":true,"ready":true,"state":"Connected"}
+ *   There is no server yet.
+ *   GET /livez 200 {"live":true,"state":"…","reason":"…"}
+ *   GET /readyz 503 {"live":true,"ready":false,"state":"…","reason":"…"}
+ *   The server is there.
+ *   GET /livez 200 {"live":true,"state":"Connected"}
+ *   GET /readyz 200 {"live":true,"ready":true,"state":"Connected"}
  *   The server is killed.
- *   GET /health/live 200 {"live":true,"ready":false,"state":"Reconnecting","reason":"…"}
- *   GET /health/ready 503 {"live":true,"ready":false,"state":"Reconnecting","reason":"Nothing listens at nats://127.0.0.1:…"}
+ *   GET /livez 200 {"live":true,"state":"Reconnecting","reason":"…"}
+ *   GET /readyz 503 {"live":true,"ready":false,"state":"Reconnecting","reason":"Nothing listens at nats://127.0.0.1:…"}
  *   The server is back.
- *   GET /health/ready 200 {"live":true,"ready":true,"state":"Connected"}
- *   The client is closed.
- *   GET /health/live 503 {"live":false,"ready":false,"state":"Closed","reason":"the client was closed"}
+ *   GET /readyz 200 {"live":true,"ready":true,"state":"Connected"}
+ *   The program is told to end, while an order is handled.
+ *   GET /readyz 503 {"live":true,"ready":false,"state":"Connected","reason":"the listener "orders" is stopping"}
+ *   The order is handled.
  */
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Fiber, Layer, Stream } from "effect"
-import { NatsClient, NatsHealth } from "effect-nats"
+import { Console, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { NatsClient, NatsListener } from "effect-nats"
+import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"
 import { TestNatsServer } from "effect-nats/testing"
-import { FetchHttpClient, HttpClient, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-
-const probe = (path: `/${string}`, isGood: (health: NatsHealth.Health) => boolean) =>
-  HttpRouter.add(
-    "GET",
-    path,
-    Effect.gen(function*() {
-      const nats = yield* NatsClient.NatsClient
-      const health = yield* NatsHealth.check(nats, { timeout: "1 second" })
-      return HttpServerResponse.jsonUnsafe(health, { status: isGood(health) ? 200 : 503 })
-    })
-  )
-
-// The whole of it. In a service the port is fixed.
-const probes = HttpRouter.serve(
-  Layer.mergeAll(
-    probe("/health/live", ({ live }) => live),
-    probe("/health/ready", ({ ready }) => ready)
-  ),
-  { disableLogger: true, disableListenLog: true }
-)
-const http = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
 
 const get = (path: string) =>
   Effect.gen(function*() {
     const response = yield* HttpClient.get(path)
-    yield* Console.log(`GET ${path} ${response.status} ${yield* response.text}`)
+    const text = yield* response.text
+    yield* Console.log(`GET ${path} ${response.status} ${text.replaceAll("\\\"", "\"")}`)
   })
 
 const program = Effect.gen(function*() {
-  const server = yield* TestNatsServer.TestNatsServer
-  const nats = yield* NatsClient.NatsClient
-  yield* get("/health/live")
-  yield* get("/health/ready")
+  const server = yield* TestNatsServer.make()
+  yield* server.kill
+  yield* Console.log("There is no server yet.")
+
+  const begun = yield* Deferred.make<void>()
+  const finish = yield* Deferred.make<void>()
+  const Orders = NatsListener.layer("orders", () =>
+    Effect.gen(function*() {
+      yield* Deferred.succeed(begun, undefined)
+      yield* Deferred.await(finish)
+      yield* Console.log("The order is handled.")
+    }))
+
+  // Each stands on what follows it: the probes are there before the client, and outlive it. In a service the last line is
+  // NodeHttpServer.layer(createServer, { port: 8080 }), and the whole is run by NatsLayer.launch.
+  const App = Orders.pipe(
+    Layer.provideMerge(NatsClient.layer({
+      servers: server.url,
+      reconnect: { initialDelay: "100 millis", maxDelay: "200 millis", onFirstConnect: "background" }
+    })),
+    Layer.provide(NatsHealthHttp.layerServer())
+  )
+  const scope = yield* Scope.make()
+  const nats = yield* Layer.build(App).pipe(
+    Scope.provide(scope),
+    Effect.flatMap((context) => Effect.provide(NatsClient.NatsClient, context))
+  )
+  yield* get("/livez")
+  yield* get("/readyz")
+
+  yield* server.restart
+  yield* nats.flush
+  yield* Console.log("The server is there.")
+  yield* get("/livez")
+  yield* get("/readyz")
 
   const refused = yield* nats.status.pipe(
     Stream.filter((event) => event._tag === "Reconnecting" && event.reason._tag === "ConnectionRefused"),
@@ -62,23 +79,27 @@ const program = Effect.gen(function*() {
   yield* server.kill
   yield* Fiber.join(refused)
   yield* Console.log("The server is killed.")
-  yield* get("/health/live")
-  yield* get("/health/ready")
+  yield* get("/livez")
+  yield* get("/readyz")
 
   yield* server.restart
   yield* nats.flush
   yield* Console.log("The server is back.")
-  yield* get("/health/ready")
+  yield* get("/readyz")
 
-  yield* nats.drain
-  yield* Console.log("The client is closed.")
-  yield* get("/health/live")
+  yield* nats.publish("orders")
+  yield* Deferred.await(begun)
+  const ending = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+  yield* Console.log("The program is told to end, while an order is handled.")
+  yield* get("/readyz")
+  yield* Deferred.succeed(finish, undefined)
+  yield* Fiber.join(ending)
 })
 
-// The probes, a client that asks them, and under both the HTTP server and the client of NATS.
-const app = Layer.mergeAll(probes, Layer.provide(HttpServer.layerTestClient, FetchHttpClient.layer)).pipe(
-  Layer.provideMerge(http),
-  Layer.provideMerge(TestNatsServer.layerClient({}, { reconnect: { initialDelay: "200 millis" } }))
+// What asks the probes, and the HTTP server.
+const http = HttpServer.layerTestClient.pipe(
+  Layer.provide(FetchHttpClient.layer),
+  Layer.provideMerge(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 }))
 )
 
-program.pipe(Effect.provide(app), NodeRuntime.runMain)
+program.pipe(Effect.scoped, Effect.provide(http), NodeRuntime.runMain)

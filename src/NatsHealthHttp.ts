@@ -42,7 +42,7 @@
  * @since 0.2.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as HttpMiddleware from "effect/http/HttpMiddleware"
@@ -62,7 +62,7 @@ import * as NatsHealth from "./NatsHealth.ts"
  * @category options
  * @since 0.2.0
  */
-export interface Options<Clients = never> {
+export interface Options<Client extends Effect.Effect<NatsClient, never, unknown> = never> {
   /** Where to ask whether the program lives. Default `/livez`. */
   readonly livePath?: `/${string}` | undefined
   /** Where to ask whether it is ready. Default `/readyz`. */
@@ -73,7 +73,7 @@ export interface Options<Clients = never> {
    */
   readonly timeout?: Duration.Input | undefined
   /** Clients that are asked besides those that are found: services that give one, as `NatsLayer.Named` makes them. */
-  readonly clients?: ReadonlyArray<Context.Key<Clients, NatsClient>> | undefined
+  readonly clients?: ReadonlyArray<Client> | undefined
 }
 
 /**
@@ -85,25 +85,48 @@ export interface Options<Clients = never> {
  * @category layers
  * @since 0.2.0
  */
-export const layer = <Clients = never>(
-  options: Options<Clients> = {}
-): Layer.Layer<never, never, HttpRouter.HttpRouter | Clients> =>
+export const layer = <Client extends Effect.Effect<NatsClient, never, unknown> = never>(
+  options: Options<Client> = {}
+): Layer.Layer<never, never, HttpRouter.HttpRouter | Effect.Services<Client>> =>
+  routes(options as Options<Asked<Effect.Services<Client>>>)
+
+/**
+ * A server that has these routes alone, for a port of its own: see the example of the module.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
+export const layerServer = <Client extends Effect.Effect<NatsClient, never, unknown> = never>(
+  options?: Options<Client>
+): Layer.Layer<never, never, HttpServer | Effect.Services<Client>> =>
+  // What a client asks for is nothing of a single request.
+  HttpRouter.serve(layer(options), { disableLogger: true }) as Layer.Layer<
+    never,
+    never,
+    HttpServer | Effect.Services<Client>
+  >
+
+// internal
+
+type Asked<R> = Effect.Effect<NatsClient, never, R>
+
+const routes = <R>(options: Options<Asked<R>>): Layer.Layer<never, never, HttpRouter.HttpRouter | R> =>
   Layer.effect(
     Checked,
     Effect.gen(function*() {
       const router = yield* HttpRouter.HttpRouter
-      const context = yield* Effect.context<Clients>()
+      const context = yield* Effect.context<never>()
       const scope = yield* Effect.scope
       // Where one stands on another, both ask the same.
       const checked = Context.get(context, Checked) ?? new CheckedClients()
-      const own = (options.clients ?? []).map((key) => Context.get(context, key))
+      const own = yield* Effect.all(options.clients ?? [])
       const launched = Context.get(context, Launched)
-      const below = Context.getOption(context as Context.Context<never>, NatsClient)
+      const below = Context.getOption(context, NatsClient)
       const known = below._tag === "Some" ? [below.value, ...own] : own
       const clients = () => [...known, ...checked.all]
       const answerOf = (all: ReadonlyArray<Checking>): Answer =>
         all.length === 0 ? none(checked.hadSome) : summaryOf(all)
-      const timeout = options.timeout ?? "800 millis"
+      const timeout = Duration.fromInputUnsafe(options.timeout ?? "800 millis")
       const asking = shared(checkAll(clients, (client) => NatsHealth.check(client, { timeout })), scope)
       const looking = checkAll(clients, NatsHealth.look)
       const live = Effect.map(looking, (all) => {
@@ -125,18 +148,6 @@ export const layer = <Clients = never>(
       return checked
     })
   )
-
-/**
- * A server that has these routes alone, for a port of its own: see the example of the module.
- *
- * @category layers
- * @since 0.2.0
- */
-export const layerServer = <Clients = never>(
-  options?: Options<Clients>
-): Layer.Layer<never, never, HttpServer | Clients> => HttpRouter.serve(layer(options), { disableLogger: true })
-
-// internal
 
 type Found = Omit<NatsHealth.Health, "ready"> & { readonly ready?: boolean | undefined }
 

@@ -1,8 +1,19 @@
 /** What each layer needs and can fail with, and what catching one error leaves. */
 // @effect-diagnostics unnecessaryTypeofType:off
-import { Config, Context, Effect, type Layer, type Redacted } from "effect"
-import { type ConnectError, type NatsAuth, NatsClient, NatsConfig, NatsLayer } from "effect-nats"
+import { Config, Context, Effect, type Layer, type Redacted, Schema, type Stream } from "effect"
+import {
+  type ConnectError,
+  type NatsAuth,
+  NatsClient,
+  NatsConfig,
+  type NatsError,
+  NatsLayer,
+  NatsListener,
+  SubjectSchema
+} from "effect-nats"
+import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"
 import { type TestAuthCallout, type TestCertificates, TestNatsServer, type TestOperator } from "effect-nats/testing"
+import type { HttpRouter, HttpServer } from "effect/http"
 import { holds, type Same } from "./assert.ts"
 
 type CannotConnect = ConnectError.ConnectError | NatsConfig.NatsConfigError
@@ -97,3 +108,26 @@ holds<Same<Effect.Error<ReturnType<TestAuthCallout.TestAuthCallout["answer"]>>, 
 holds<Same<Effect.Error<ReturnType<typeof TestCertificates.authority>>, Missing>>()
 holds<Same<Effect.Error<ReturnType<typeof TestCertificates.selfSigned>>, Missing>>()
 holds<Same<Effect.Error<ReturnType<TestCertificates.Authority["issue"]>>, never>>()
+
+// A named client is a service of its own, and what runs on it asks for it in place of the other.
+class Billing extends NatsLayer.Named<Billing>()("Billing") {}
+const named = Billing.layerFrom(NatsLayer.fromEnv())
+holds<Same<typeof named, Layer.Layer<Billing, CannotConnect>>>()
+const namedRotating = Billing.layerFrom(rotating)
+holds<Same<typeof namedRotating, Layer.Layer<Billing, CannotConnect, Vault>>>()
+const effectOn = Billing.on(Effect.flatMap(NatsClient.NatsClient, (nats) => Effect.andThen(Vault, nats.flush)))
+holds<Same<Effect.Services<typeof effectOn>, Billing | Vault>>()
+const layerOn = Billing.on(NatsListener.layer("a", () => Effect.void))
+holds<Same<typeof layerOn, Layer.Layer<never, NatsError.HandleError, Billing>>>()
+const streamOn = Billing.on(SubjectSchema.make("a", Schema.String).subscribe())
+holds<Same<Stream.Services<typeof streamOn>, Billing>>()
+const given = Effect.map(Billing, (billing) => billing.publish)
+holds<Same<Effect.Success<typeof given>, NatsClient.NatsClient["publish"]>>()
+// @ts-expect-error: only a layer of a client is one
+Billing.layerFrom(NatsListener.layer("a", () => Effect.void))
+
+// Probes ask for the router and the clients that they name.
+const probes = NatsHealthHttp.layer()
+holds<Same<typeof probes, Layer.Layer<never, never, HttpRouter.HttpRouter>>>()
+const probesOf = NatsHealthHttp.layerServer({ clients: [Billing, NatsClient.NatsClient] })
+holds<Same<typeof probesOf, Layer.Layer<never, never, HttpServer.HttpServer | Billing | NatsClient.NatsClient>>>()
