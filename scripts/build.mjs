@@ -14,15 +14,17 @@ import { rolldown } from "rolldown"
 import { parseAst } from "rolldown/parseAst"
 import { notices } from "./notices.mjs"
 import { publicPaths } from "./publicPaths.mjs"
-import { rooms } from "./rooms.mjs"
+import { apart, rooms } from "./rooms.mjs"
 import { run } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const src = path.join(root, "src")
 
-/** The room of a module. What is not of `src` goes with core. */
+/** The room of a module. What is not of `src` goes with core, but for what stands apart. */
 const roomOf = (id) => {
   const [first, ...rest] = path.relative(src, id).split(path.sep)
+  const name = first.replace(/\.ts$/, "")
+  if (rest.length === 0 && apart.includes(name)) return name
   return rest.length === 0 || ["internal", ".."].includes(first) ? "core" : first
 }
 
@@ -30,8 +32,10 @@ const roomOf = (id) => {
  * Where the code of each room goes: among what the exports map closes. A group takes what its modules import along, so core
  * is the first, and each room comes before those that import it: else its code would be in theirs.
  */
-const groups = [["core", []], ...Object.entries(rooms)].map(([room, imports]) => ({
-  name: room === "core" ? "internal/core" : `${room}/internal/${room}`,
+const groups = [["core", []], ...Object.entries(rooms), ...apart.map((name) => [name, ["core"]])].map((
+  [room, imports]
+) => ({
+  name: room === "core" || apart.includes(room) ? `internal/${room}` : `${room}/internal/${room}`,
   test: (id) => roomOf(id) === room,
   priority: Object.keys(rooms).length - imports.length
 }))

@@ -32,6 +32,9 @@ export const rooms = {
   testing: [core]
 }
 
+/** Root modules that the root does not import, for what they load: their code is in a file of its own. */
+export const apart = ["NatsHealthHttp"]
+
 /** The doors of `src/internal`: what a room may import of it. A door may be there before its first guest. */
 const doors = {
   "delivery/": "messages as they come, to be handed over without a copy",
@@ -248,6 +251,7 @@ const ofRoom = (from, to, target) => {
 const ofCore = (from, to, type) => {
   const [above, below] = [order.indexOf(from), order.indexOf(to)]
   if (below < 0) return `has no place in the order of the house`
+  if (apart.includes(to)) return "is apart, and nothing else of core may load it"
   const goesUp = below < above
   const room = from.endsWith("/") ? internalRooms[from.slice(0, -1)] : undefined
   if (room === undefined) return goesUp && !(type && !to.endsWith("/")) ? `goes up, from ${from} to ${to}` : undefined
