@@ -7,9 +7,9 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Config, Effect, Exit, Layer, Runtime, Schema } from "effect"
-import { NatsClient, NatsHealth, NatsLayer } from "effect-nats"
+import { NatsClient, NatsLayer } from "effect-nats"
+import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"
 import { NatsService } from "effect-nats/service"
-import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { createServer } from "node:http"
 
@@ -41,17 +41,7 @@ const handlers = Quotes.toLayer(Effect.map(NatsClient.NatsClient, (nats) => ({
 
 const Service = NatsService.layer(Quotes, { name: "quotes", version: "1.0.0" }).pipe(Layer.provide(handlers))
 
-// What watches it: alive until only a new process helps, ready while it can do its work.
-const probe = (path: `/${string}`, isGood: (health: NatsHealth.Health) => boolean) =>
-  HttpRouter.add(
-    "GET",
-    path,
-    Effect.gen(function*() {
-      const health = yield* NatsHealth.check(yield* NatsClient.NatsClient)
-      return HttpServerResponse.jsonUnsafe(health, { status: isGood(health) ? 200 : 503 })
-    })
-  )
-
+// What watches it: /livez until only a new process helps, /readyz while it can do its work.
 const Http = Layer.unwrap(
   Effect.map(
     Config.Port("HEALTH_PORT").pipe(Config.withDefault(8080)),
@@ -59,13 +49,12 @@ const Http = Layer.unwrap(
   )
 )
 
-const Probes = HttpRouter.serve(
-  Layer.mergeAll(probe("/livez", ({ live }) => live), probe("/readyz", ({ ready }) => ready)),
-  { disableLogger: true }
-).pipe(Layer.provide(Http))
-
-// The probes come after the service, so that it is there before anybody is told that it is ready.
-const App = Probes.pipe(Layer.provideMerge(Service), Layer.provide(NatsLayer.fromEnv()))
+// Each stands on what follows it: the probes are the first that is there, and the last.
+const App = Service.pipe(
+  Layer.provide(NatsLayer.fromEnv()),
+  Layer.provide(NatsHealthHttp.layerServer()),
+  Layer.provide(Http)
+)
 
 // Who sends SIGTERM has asked for the end, which is no failure: 0, and not the 130 of `runMain`.
 const teardown: Runtime.Teardown = (exit, onExit) =>

@@ -133,6 +133,7 @@ it.live(
           yield* until(Effect.map(subscriptions(last.name), (count) =>
             count <= 1))
           assert.isFalse(yield* last.hasEnded)
+          assert.strictEqual(yield* last.probe(ready), 503)
           yield* open
           assert.strictEqual(yield* last.ended, 0, yield* last.output)
           yield* until(Effect.sync(() => answered >= before + 10 * callers || failures.length > 0))
