@@ -9,7 +9,8 @@
  *   receives orders.get, replies with response or error
  *   receives orders.cancel, replies with response or error
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem, Path, Schema } from "effect"
 import { AsyncApi } from "effect-nats/service"
 import { Rpc, RpcGroup } from "effect/rpc"

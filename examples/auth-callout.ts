@@ -13,7 +13,7 @@
  *   the auth service is asked
  *   eve: AuthorizationViolation: nats://127.0.0.1:… refused a user and a password: …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestAuthCallout, TestNatsServer } from "effect-nats/testing"

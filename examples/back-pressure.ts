@@ -10,7 +10,7 @@
  *   fail keeps 100: 1 to 100, then SlowConsumer: …
  *   events: Overflow (dropNewest), Overflow (dropOldest), Overflow (fail)
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -11,7 +11,7 @@
  *   a value that does not fit is left out, and the one before it stays: {"perMinute":20}
  *   the bucket is gone: BucketNotFound
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Layer, Option, Schema, Stream } from "effect"
 import { JetStream, KeyValue } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"

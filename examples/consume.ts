@@ -9,7 +9,7 @@
  *   19 of 20 orders are packed, 1 handler failed
  *   in order with one worker: 1, 2, 3, 4, 5
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Schema } from "effect"
 import { NatsClient, type NatsMessage } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

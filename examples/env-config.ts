@@ -12,7 +12,7 @@
  *   all together: must name one way to authenticate: NATS_USER, NATS_TOKEN are of different ones
  *   NATS_CONNECT_TIMEOUT: must be a duration, such as "5 seconds" or a number of milliseconds
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ConfigProvider, Console, Effect } from "effect"
 import { NatsClient, NatsLayer } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -12,7 +12,7 @@
  *   the rest is stored, … of it by the first try
  *   1002 in the stream, each once
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Schedule, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"

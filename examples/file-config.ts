@@ -13,7 +13,8 @@
  *   no-json.json: NatsConfigError
  *   (file): is not JSON at line 3, column 3, where a comma or } must stand
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem } from "effect"
 import { NatsClient, NatsLayer } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -12,7 +12,7 @@
  *   the caller has its answer: done
  *   a handler that never ends is given up after 200 ms: the service is closed
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -19,7 +19,8 @@
  *   GET /readyz 503 {"live":true,"ready":false,"state":"Connected","reason":"the listener "orders" is stopping"}
  *   The order is handled.
  */
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { NatsClient, NatsListener } from "effect-nats"
 import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"

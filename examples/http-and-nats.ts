@@ -12,7 +12,9 @@
  *   the WebSocket has it: orders.created 7
  *   what the WebSocket says is heard in NATS: hello from a browser
  */
-import { NodeHttpServer, NodeRuntime, NodeSocket } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Console, Deferred, Effect, Layer, Stream } from "effect"
 import { NatsClient, NatsHealth, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

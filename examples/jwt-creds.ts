@@ -10,7 +10,8 @@
  *   an expired JWT: CredentialsExpired: The JWT from … expired at …: issue a new one.
  *   after the revocation: AuthorizationViolation: nats://127.0.0.1:… refused a credentials file: …
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, FileSystem, Redacted } from "effect"
 import { type NatsAuth, NatsClient } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"

@@ -15,7 +15,7 @@
  *   …An endpoint of a service has ended; the service goes on with the others…
  *   warehouse.left gives 12, and $SRV.INFO has: left
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Latch, Layer, Schema, Stream } from "effect"
 import { NatsClient, NatsHealth, NatsLayer, SubjectSchema } from "effect-nats"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"

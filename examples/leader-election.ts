@@ -11,7 +11,7 @@
  *   node-2 leads with token …
  *   a write with an older token is refused: true
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Fiber, Layer, Option, Ref } from "effect"
 import { JetStream, KeyValue } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"

@@ -13,7 +13,7 @@
  *   after its stop: NoResponders
  *   everything received is handled: 3 messages
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Logger, Queue, Schema } from "effect"
 import { NatsClient, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -9,7 +9,7 @@
  *   without the authority: TlsCertificateInvalid: The certificate of tls://localhost:… was not accepted (…): set `tls.ca` or `tls.caFile` to the authority that issued it.
  *   by a name the certificate lacks: TlsCertificateInvalid: … (ERR_TLS_CERT_ALTNAME_INVALID): it is for another name; …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Redacted } from "effect"
 import { NatsClient, type NatsTls } from "effect-nats"
 import { TestCertificates, TestNatsServer } from "effect-nats/testing"

@@ -17,7 +17,7 @@
  *   what nats.js throws: JetStreamNotEnabled, RequestError, NoResponders, and in it the client's NoResponders
  *   closed with its scope
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream"
 import { Kvm } from "@nats-io/kv"
 import { Console, Deferred, Effect, Queue, Stream } from "effect"

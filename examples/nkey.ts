@@ -9,7 +9,7 @@
  *   with the seed of another: AuthorizationViolation: nats://127.0.0.1:… refused an NKey: …
  *   with something else than a seed: NatsConfigError: The NATS configuration … auth.seed: …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Redacted } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer, TestOperator } from "effect-nats/testing"

@@ -13,7 +13,7 @@
  *   objects: latest, reports/july.csv
  *   none any more: ObjectNotFound
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Stream } from "effect"
 import { JetStream, ObjectStore } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"

@@ -10,7 +10,7 @@
  *   the last of each: orders.2=paid orders.1=shipped
  *   through a restart: 6
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Layer, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"

@@ -12,7 +12,7 @@
  *   subscribe to "billing.>": PermissionsViolation: This user may not subscribe to "billing.>": …
  *   subscribe to "orders.>": received 1
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

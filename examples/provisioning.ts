@@ -22,7 +22,7 @@
  *   still unlimited
  *   a service with its stream: ORDERS
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"

@@ -10,7 +10,7 @@
  *   a confirmed publish that is refused: PermissionsViolation: …
  *   an invalid subject: The subject "orders..created" is invalid (token 2): it is empty.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -8,7 +8,7 @@
  *   three billing workers handled 100 orders, each at least one
  *   one that wanted 5 got 5, and the others got the remaining 95
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

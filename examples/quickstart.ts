@@ -19,7 +19,7 @@
  *   A request to "greet" with "Ada" is answered: Hello, Ada!
  *   The service has answered what it took and is closed.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Redacted, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -13,7 +13,7 @@
  *   status: Draining
  *   status: Closed
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Latch, Stream } from "effect"
 import { NatsClient, type NatsStatus } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

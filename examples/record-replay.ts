@@ -11,7 +11,8 @@
  *   replay.prices.get "ink": 8, and it was 7
  *   replay.prices.changed "ink": published
  */
-import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, FileSystem, Layer, Result, Stream } from "effect"
 import { NatsClient, NatsListener, NatsRecorder } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -9,7 +9,7 @@
  *   a result in pieces, up to the empty one: piece 1, piece 2, piece 3
  *   nobody there: NoResponders
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

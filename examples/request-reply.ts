@@ -10,7 +10,7 @@
  *   1000 requests at once: the last reply is "Hello, 999!"
  *   the bad one fails: SyntaxError …, the good one: 4
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Schema, Stream } from "effect"
 import { NatsClient, type NatsMessage } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -13,7 +13,7 @@
  *   a request on the new connection is answered: pong
  *   the vault is sealed: CredentialsUnavailable: The credentials could not be had from …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Context, Data, Effect, Fiber, Layer, Redacted, Ref, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

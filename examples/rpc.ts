@@ -13,7 +13,7 @@
  *   Without a server: RpcClientDefect: NoResponders: Nobody answers requests on "nobody": start the service, or correct the subject.
  *   100 calls answered while a server was shut down
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import type { NatsClient } from "effect-nats"
 import { NatsRpc } from "effect-nats/service"

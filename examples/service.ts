@@ -16,7 +16,7 @@
  *   it was answered: the total is 4
  *   now: NoResponders
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"

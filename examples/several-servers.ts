@@ -13,7 +13,7 @@
  *   nats://127.0.0.1:…: ConnectionRefused
  *   nats://127.0.0.1:…: AuthorizationViolation
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

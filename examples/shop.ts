@@ -46,7 +46,9 @@
  *   The warehouse lacks as many pens, and no other.
  *   Logged 51 times: payments: A request died
  */
-import { NodeHttpClient, NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Exit, Fiber, Layer, Logger, Metric, Queue, References, Scope, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamStream } from "effect-nats/jetstream"

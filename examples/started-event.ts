@@ -9,7 +9,7 @@
  *   its listeners answer: 42
  *   without the permission the program does not start: PermissionsViolation
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Stream } from "effect"
 import { NatsClient, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

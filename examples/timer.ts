@@ -11,7 +11,7 @@
  *   tick 3
  *   the timer that may not fail ends the program: StockIsGone
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Context, Deferred, Effect, Layer, Schedule, Schema } from "effect"
 import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

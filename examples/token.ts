@@ -9,7 +9,7 @@
  *   a user and a password instead: AuthorizationViolation: nats://127.0.0.1:… refused a user and a password: …
  *   the options, inspected: { auth: { token: <redacted> } }
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Config, ConfigProvider, Console, Effect, Redacted } from "effect"
 import { type NatsAuth, NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

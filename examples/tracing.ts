@@ -13,7 +13,7 @@
  *       process orders.*.created (consumer) of 11 bytes
  *   One trace: true
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Option, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

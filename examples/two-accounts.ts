@@ -11,7 +11,7 @@
  *   It is paid.
  *   The shop's own account has no bills: NoResponders
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ConfigProvider, Console, Effect, Layer } from "effect"
 import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

@@ -13,7 +13,7 @@
  *   stock of "unicorn": UnknownItem
  *   a question that does not fit: ServiceError: The service on "stock.get" answered with error 400 …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Layer, Schema, Stream } from "effect"
 import { NatsClient, Subject, SubjectSchema } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

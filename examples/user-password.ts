@@ -11,7 +11,7 @@
  *   no credentials: AuthorizationViolation: nats://127.0.0.1:… wants credentials and none were sent: …
  *   credentials in two places: NatsConfigError: … auth: clashes with the user info in `servers`: give the credentials in one place.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Redacted } from "effect"
 import { NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

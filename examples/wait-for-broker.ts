@@ -10,7 +10,7 @@
  *   the server is started
  *   connected at dial …
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Fiber, Latch } from "effect"
 import { type NatsAuth, NatsClient } from "effect-nats"
 import { TestNatsServer } from "effect-nats/testing"

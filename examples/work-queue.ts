@@ -13,7 +13,7 @@
  *   dead letter: resize not-a-picture, after 3 deliveries: Unreadable (no picture begins like that)
  *   left in the queue: 0, in the dead letter: 1
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Deferred, Effect, Fiber, Layer, Logger, Schedule, Schema, Stream } from "effect"
 import { NatsClient, SubjectSchema } from "effect-nats"
 import { JetStream, JetStreamConsumer, JetStreamSchema, JetStreamStream } from "effect-nats/jetstream"

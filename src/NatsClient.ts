@@ -5,7 +5,7 @@
  * (environment, file, unknown values) are in `NatsLayer`.
  *
  * ```ts
- * import { NodeRuntime } from "@effect/platform-node"
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
  * import { Effect } from "effect"
  * import { NatsClient } from "effect-nats"
  *

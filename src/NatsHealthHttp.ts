@@ -2,7 +2,8 @@
  * Probes over HTTP: whether a program lives, whether it is ready, and why not. `NatsHealth` on Effect's own HTTP server.
  *
  * ```ts
- * import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+ * import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
  * import { Effect, Layer } from "effect"
  * import { NatsLayer, NatsListener } from "effect-nats"
  * import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"

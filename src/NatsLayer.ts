@@ -94,7 +94,7 @@ export const fromFile = (
  * stopped as its own `stop` says.
  *
  * ```ts
- * import { NodeRuntime } from "@effect/platform-node"
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
  * import { Effect, Layer } from "effect"
  * import { NatsLayer, NatsListener } from "effect-nats"
  *
@@ -173,7 +173,7 @@ export interface Named<in out Self, in out Id extends string>
  * once in a program.
  *
  * ```ts
- * import { NodeRuntime } from "@effect/platform-node"
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
  * import { Effect, Layer } from "effect"
  * import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
  *

@@ -6,7 +6,7 @@
  * `respond` of `SubjectSchema` and `RequestSchema`; for a loop in the foreground there is `NatsClient.consume`.
  *
  * ```ts
- * import { NodeRuntime } from "@effect/platform-node"
+ * import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
  * import { Effect, Layer } from "effect"
  * import { NatsClient, NatsLayer, NatsListener } from "effect-nats"
  *

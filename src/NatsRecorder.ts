@@ -6,7 +6,7 @@
  * looking into faults; what must not be lost is kept by a JetStream stream.
  *
  * ```ts
- * import { NodeFileSystem } from "@effect/platform-node"
+ * import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
  * import { Effect, Layer, Stream } from "effect"
  * import { NatsClient, NatsRecorder } from "effect-nats"
  *
