@@ -8,7 +8,7 @@
  * - Inside core a value is imported from further down in `order` only, and a room imports what its line names.
  * - `node:` and values of `effect` stand only where the tables say. `src` imports no barrel, and nothing that a consumer
  *   does not get: built-ins, dependencies and peer dependencies only.
- * - Examples and documents import the public paths only.
+ * - Examples and documents import the public paths only, and a module of `@effect/platform-node` by its own path.
  * - Each room opens with its README.md: what it is, who imports it, what it may not do, where to start reading.
  * - One dialect: a single return, throw, continue or break stands beside its `if`; a private member is `private`.
  * - Every room has its entry in `exports`, and its `internal` is closed.
@@ -378,6 +378,7 @@ const roomDirectories = () =>
 
 const publicOnly = (specifier) => {
   if (/^effect-nats\/(\w+\/)?internal\//.test(specifier)) return "is internal"
+  if (specifier === "@effect/platform-node") return "is a barrel; import the module by its own path"
   return specifier.startsWith(".") && /(^|\/)(src|dist|test)\//.test(specifier) ? "is not a public path" : undefined
 }
 

@@ -145,6 +145,8 @@ describe("the rooms", () => {
     passes("src/NatsClient.ts", `const given = text("from", "URL")`)
     breaks("examples/quickstart.ts", `import { x } from "effect-nats/internal/wire/dial"`, /is internal/)
     breaks("examples/quickstart.ts", `import { x } from "../src/NatsClient.ts"`, /no.* a public path/)
+    breaks("examples/quickstart.ts", `import { NodeRuntime } from "@effect/platform-node"`, /by its own path/)
+    passes("examples/quickstart.ts", `import * as NodeRuntime from "@effect/platform-node/NodeRuntime"`)
   })
 
   it("each room opens with what it is, and names files that are there", () => {
