@@ -148,7 +148,10 @@ const checkCode = () => {
   }
 }
 
-/** Importing the root reads as few files as it may, and an error from inside leads to its source. */
+/**
+ * Importing the root reads as few files as it may. An error of the program leads to its source in the package, a failure to
+ * the program alone.
+ */
 const checkLoading = async () => {
   write(
     "loading.mjs",
@@ -160,15 +163,27 @@ registerHooks({
     return next(url, context)
   }
 })
-const { NatsError, Subject } = await import("effect-nats")
-const { Result } = await import("effect")
-const invalid = Result.getFailure(Subject.makeResult("a b")).value
-console.log(JSON.stringify({ files, isError: invalid instanceof NatsError.InvalidSubject, stack: invalid.stack }))`
+const { Subject } = await import("effect-nats")
+const thrownBy = (call) => {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+}
+const { stack } = thrownBy(() => Subject.makeResult(Symbol("none")))
+const invalid = thrownBy(() => Subject.makeUnsafe("a b"))
+console.log(JSON.stringify({ files, stack, failure: invalid.stack }))`
   )
   const output = await inProject("the root does not load", process.execPath, ["--enable-source-maps", "loading.mjs"])
-  const { files, isError, stack } = JSON.parse(output)
+  const { failure, files, stack } = JSON.parse(output)
   if (files.length > 3) throw new SetupError(`importing the root reads ${files.length} files: ${files.join(", ")}`)
-  if (!isError || !stack.includes("/effect-nats/src/")) throw new SetupError(`a stack does not lead to src:\n${stack}`)
+  if (!stack.includes("/effect-nats/src/")) throw new SetupError(`a stack does not lead to src:\n${stack}`)
+  if (
+    !failure.startsWith("InvalidSubject: ") || !failure.includes("/loading.mjs:") || failure.includes("/effect-nats/")
+  ) {
+    throw new SetupError(`a failure does not lead to who has to correct it:\n${failure}`)
+  }
 }
 
 /**

@@ -3,8 +3,9 @@
  *
  * There is one tagged error per distinguishable cause, so that `Effect.catchTag("AuthorizationViolation", …)` catches
  * exactly that. Every error has a `message` of one sentence that says what to do, `isRetryable`, and, where a library or
- * the operating system reported something, that as `cause`. None holds a secret, and none shows one that somebody sent back. Failures of single operations
- * (publish, request, subscribe) are in `NatsError`.
+ * the operating system reported something, that as `cause`. None holds a secret, and none shows one that somebody sent back.
+ * The `stack` of an error of this package is its name and message, without frames of the package: the place in a program is
+ * told by `Effect.fn` and spans. Failures of single operations (publish, request, subscribe) are in `NatsError`.
  *
  * ```ts
  * import { Effect } from "effect"

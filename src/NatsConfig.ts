@@ -37,10 +37,13 @@ import { notJson } from "./internal/config/notJson.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
 import { environment } from "./internal/config/variables.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
-import { shownProblem } from "./internal/protocol/shown.ts"
+import { allShowingFields, shownProblem } from "./internal/protocol/shown.ts"
 import { readFile, warnOfMode } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
+
+/** The errors of these classes show their texts printable and bounded. */
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 /**
  * One server to dial: `scheme` ("nats", "tls", "ws", "wss"), `host`, `port`, and for WebSocket `path`, with its query. It
@@ -315,7 +318,7 @@ export interface Encoded {
  * @category errors
  * @since 0.1.0
  */
-export class NatsConfigError extends Schema.TaggedError<NatsConfigError>()("NatsConfigError", {
+export class NatsConfigError extends TaggedError<NatsConfigError>()("NatsConfigError", {
   /** Where the configuration came from: `options`, `environment NATS_*`, or the path of a file. */
   source: Schema.String,
   problems: Schema.Array(Schema.Struct({

@@ -26,7 +26,7 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { invalidSubject } from "./internal/subject/invalid.ts"
+import { invalidSubject, orThrow } from "./internal/subject/invalid.ts"
 import type * as Literals from "./internal/subject/literal.ts"
 import {
   inboxPrefixProblem,
@@ -233,7 +233,7 @@ export const makeResult = (subject: string): Result.Result<Subject, InvalidSubje
  * @category constructors
  * @since 0.1.0
  */
-export const makeUnsafe = (subject: string): Subject => Result.getOrThrow(makeResult(subject))
+export const makeUnsafe = (subject: string): Subject => orThrow(makeUnsafe, makeResult(subject))
 
 /**
  * A pattern from any string.
@@ -263,7 +263,8 @@ export const makePatternResult = (pattern: string): Result.Result<SubjectPattern
  * @category constructors
  * @since 0.1.0
  */
-export const makePatternUnsafe = (pattern: string): SubjectPattern => Result.getOrThrow(makePatternResult(pattern))
+export const makePatternUnsafe = (pattern: string): SubjectPattern =>
+  orThrow(makePatternUnsafe, makePatternResult(pattern))
 
 /**
  * A queue group from any string.
@@ -299,7 +300,7 @@ export const makeInboxPrefix = (prefix: string): Effect.Effect<InboxPrefix, Inva
  * @since 0.1.0
  */
 export const literal = <const S extends string>(subject: Literals.SubjectLiteral<S>): S & Subject =>
-  makeUnsafe(subject) as S & Subject
+  orThrow(literal, makeResult(subject)) as S & Subject
 
 /**
  * A pattern written in the program, checked as `literal` is.
@@ -308,7 +309,7 @@ export const literal = <const S extends string>(subject: Literals.SubjectLiteral
  * @since 0.1.0
  */
 export const literalPattern = <const S extends string>(pattern: Literals.PatternLiteral<S>): S & SubjectPattern =>
-  makePatternUnsafe(pattern) as S & SubjectPattern
+  orThrow(literalPattern, makePatternResult(pattern)) as S & SubjectPattern
 
 /**
  * A template written in the program: parameters are tokens in braces. It does not compile where the compiler can tell that
@@ -317,8 +318,8 @@ export const literalPattern = <const S extends string>(pattern: Literals.Pattern
  * @category constructors
  * @since 0.1.0
  */
-export const template = <const T extends string>(template: Literals.TemplateLiteral<T>): Template<T> =>
-  Result.getOrThrow(SubjectTemplate.make(template)) as Template<string> as Template<T>
+export const template = <const T extends string>(text: Literals.TemplateLiteral<T>): Template<T> =>
+  orThrow(template, SubjectTemplate.make(text)) as Template<string> as Template<T>
 
 /**
  * A template from any string. Its parameters are known at run time only.

@@ -4,6 +4,9 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { allShowingFields } from "../internal/protocol/shown.ts"
+
+const TaggedError = allShowingFields(Schema.TaggedError)
 
 /**
  * There is no `nats-server` to start: `NATS_SERVER` names no program, and none is in the project's or the user's cache or
@@ -12,7 +15,7 @@ import * as Schema from "effect/Schema"
  * @category errors
  * @since 0.1.0
  */
-export class NatsServerNotFound extends Schema.TaggedError<NatsServerNotFound>()("NatsServerNotFound", {
+export class NatsServerNotFound extends TaggedError<NatsServerNotFound>()("NatsServerNotFound", {
   /** The files that were looked for, in order. */
   tried: Schema.Array(Schema.String)
 }) {
@@ -36,12 +39,10 @@ export class NatsServerNotFound extends Schema.TaggedError<NatsServerNotFound>()
  * @category errors
  * @since 0.1.0
  */
-export class NatsServerConfigRejected
-  extends Schema.TaggedError<NatsServerConfigRejected>()("NatsServerConfigRejected", {
-    /** What the server said. Secrets of the typed options are replaced. */
-    problem: Schema.String
-  })
-{
+export class NatsServerConfigRejected extends TaggedError<NatsServerConfigRejected>()("NatsServerConfigRejected", {
+  /** What the server said. Secrets of the typed options are replaced. */
+  problem: Schema.String
+}) {
   override get message(): string {
     return `nats-server refused its configuration: ${this.problem}`
   }
@@ -57,7 +58,7 @@ export class NatsServerConfigRejected
  * @category errors
  * @since 0.1.0
  */
-export class NatsServerTooOld extends Schema.TaggedError<NatsServerTooOld>()("NatsServerTooOld", {
+export class NatsServerTooOld extends TaggedError<NatsServerTooOld>()("NatsServerTooOld", {
   /** The option, as the server's configuration calls it. */
   feature: Schema.String,
   /** The first version that has it. */
@@ -81,7 +82,7 @@ export class NatsServerTooOld extends Schema.TaggedError<NatsServerTooOld>()("Na
  * @category errors
  * @since 0.1.0
  */
-export class NatsServerExited extends Schema.TaggedError<NatsServerExited>()("NatsServerExited", {
+export class NatsServerExited extends TaggedError<NatsServerExited>()("NatsServerExited", {
   /** What was going on. */
   during: Schema.String,
   /** The exit code, or the signal that ended it. Absent when the program could not be run at all. */
@@ -106,7 +107,7 @@ export class NatsServerExited extends Schema.TaggedError<NatsServerExited>()("Na
  * @category errors
  * @since 0.1.0
  */
-export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()("NatsServerTimedOut", {
+export class NatsServerTimedOut extends TaggedError<NatsServerTimedOut>()("NatsServerTimedOut", {
   /** What was going on. */
   during: Schema.String,
   /** The time that was allowed, in milliseconds. */
@@ -131,7 +132,7 @@ export class NatsServerTimedOut extends Schema.TaggedError<NatsServerTimedOut>()
  * @category errors
  * @since 0.2.0
  */
-export class PackageMissing extends Schema.TaggedError<PackageMissing>()("PackageMissing", {
+export class PackageMissing extends TaggedError<PackageMissing>()("PackageMissing", {
   /** The package's name. */
   package: Schema.String
 }) {

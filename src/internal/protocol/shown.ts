@@ -2,6 +2,7 @@
  * What messages, logs, spans and JSON show of names and texts that came from outside. Fields of errors and messages keep
  * them as they are, for code to match on.
  */
+import { type ErrorClass, withoutFrames } from "./frames.ts"
 import { printable } from "./printable.ts"
 
 /** Of a subject, a queue group, a header's name: NATS advises subjects below this length. */
@@ -35,14 +36,15 @@ const shownValue = (value: unknown): unknown => {
 }
 
 /**
- * Makes the errors of a class show their texts like that in `JSON.stringify`, in what is printed of them, and in logs that
- * do so. Codecs do not go that way: what they encode is what was there.
+ * Makes the errors of a class show their sentence, and their texts like that, in `JSON.stringify`, in what is printed of
+ * them, and in logs that do so. Codecs do not go that way: what they encode is what was there.
  */
 export const showingFields = <C extends { readonly prototype: object }>(base: C): C => {
   const { toJSON } = base.prototype as { toJSON(this: unknown): object }
   Object.defineProperty(base.prototype, "toJSON", {
-    value(this: unknown): unknown {
-      return shownValue({ ...toJSON.call(this) })
+    value(this: { readonly message: unknown }): unknown {
+      const { _tag, ...fields } = { ...toJSON.call(this) } as Record<string, unknown>
+      return { _tag, message: this.message, ...shownValue(fields) as object }
     },
     configurable: true,
     writable: true
@@ -50,11 +52,11 @@ export const showingFields = <C extends { readonly prototype: object }>(base: C)
   return base
 }
 
-/** The same for all classes that a maker of them, as `Schema.TaggedError` is, makes. */
+type Maker = (identifier?: string) => (...given: ReadonlyArray<never>) => ErrorClass
+
+/** The same for all classes that a maker of them, as `Schema.TaggedError` is, makes, and `withoutFrames`. */
 export const allShowingFields = <Make>(make: Make): Make =>
   ((identifier?: string) => {
-    const of = (make as (identifier?: string) => (...given: ReadonlyArray<unknown>) => { prototype: object })(
-      identifier
-    )
-    return (...given: ReadonlyArray<unknown>) => showingFields(of(...given))
+    const of = (make as Maker)(identifier)
+    return (...given: ReadonlyArray<never>) => showingFields(withoutFrames(of(...given)))
   }) as Make

@@ -1,7 +1,9 @@
 /**
  * The errors of names that cannot go over the wire. What they show of a name is bounded.
  */
+import * as Result from "effect/Result"
 import { InvalidHeader, InvalidSubject } from "../../NatsError.ts"
+import { thrownBy } from "../protocol/frames.ts"
 import type { HeaderProblem } from "../protocol/headers.ts"
 import type { SubjectProblem } from "./rules.ts"
 
@@ -22,3 +24,9 @@ export const invalidSubject = (
 
 export const invalidHeader = ({ header, problem }: HeaderProblem): InvalidHeader =>
   new InvalidHeader({ header: typeof header === "string" ? header.slice(0, shown) : "", problem })
+
+/** What was made, or throws why not at who called `called`. */
+export const orThrow = <A>(
+  called: (...given: ReadonlyArray<never>) => unknown,
+  made: Result.Result<A, InvalidSubject>
+): A => Result.getOrThrowWith(made, (error) => thrownBy(called, error))

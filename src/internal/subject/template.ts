@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { InvalidSubject } from "../../NatsError.ts"
 import type { Subject, SubjectPattern, Template } from "../../Subject.ts"
+import { thrownBy } from "../protocol/frames.ts"
 import { invalidSubject } from "./invalid.ts"
 import { patternProblem, subjectProblem } from "./rules.ts"
 import { escapeToken, isProblem, parseTemplate, type TemplateToken, unescapeToken } from "./tokens.ts"
@@ -43,7 +44,7 @@ class TemplateOf implements Template {
   buildUnsafe(values: Values): Subject {
     const built = this.built(values)
     if (typeof built === "string") return built
-    throw built
+    throw thrownBy(this.buildUnsafe, built)
   }
 
   patternFor(values: Partial<Values>): Effect.Effect<SubjectPattern, InvalidSubject> {

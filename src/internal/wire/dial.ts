@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as ConnectError from "../../ConnectError.ts"
 import { isIP } from "../identity/hostNames.ts"
 import { connectAndPing, firstPings } from "../protocol/connectLine.ts"
+import { unframed } from "../protocol/frames.ts"
 import { Greeting, isBinary } from "../protocol/greeting.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 import { formatServer, isWebSocket, requiresTls } from "../protocol/serverAddress.ts"
@@ -337,7 +338,7 @@ class Dialling implements AddressDial, TransportListener {
       }, trace === undefined ? undefined : (peers) => trace.shookHands(address, peers))
     } catch (cause) {
       const problem = "the TLS library does not take these settings"
-      this.fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause }))
+      this.fail(new ConnectError.TlsConfigInvalid({ source: "tls", problem, cause: unframed(cause) }))
     }
   }
 

@@ -6,6 +6,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Stats } from "node:fs"
+import { unframed } from "../protocol/frames.ts"
 import { printable } from "../protocol/printable.ts"
 
 /** Why a file could not be read, without content. */
@@ -35,7 +36,7 @@ const problems: { readonly [code: string]: string } = {
 const unreadable = (cause: unknown): FileUnreadable => {
   if (cause instanceof FileUnreadable) return cause
   const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
-  return new FileUnreadable({ problem: problems[code] ?? `reading it failed (${code})`, cause })
+  return new FileUnreadable({ problem: problems[code] ?? `reading it failed (${code})`, cause: unframed(cause) })
 }
 
 interface Read {

@@ -4,6 +4,7 @@
  */
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
+import { unframed } from "../protocol/frames.ts"
 import { printable } from "../protocol/printable.ts"
 import { mayBeEscaped, secretFinder } from "../protocol/secretFinder.ts"
 import type { ServerAddress } from "../protocol/serverAddress.ts"
@@ -134,7 +135,7 @@ export class SecretFilter {
   cause(error: unknown): { readonly cause?: unknown } {
     if (error === undefined) return {}
     try {
-      if (this.isFit(error, 2)) return { cause: error }
+      if (this.isFit(unframed(error), 2)) return { cause: error }
     } catch {
       // A getter of it throws, and would for whoever inspects it.
     }
@@ -146,7 +147,7 @@ export class SecretFilter {
       ? this.shown(error.message, (raw) => printable(raw, longestMessage))
       : `a value of type ${typeof error}`
     const code = codeOf(error)
-    const fit = new Error(message, { cause: Redacted.make(error, { label: "original" }) })
+    const fit = unframed(new Error(message, { cause: Redacted.make(error, { label: "original" }) }))
     return code === undefined || this.repeats(code) ? fit : Object.assign(fit, { code })
   }
 

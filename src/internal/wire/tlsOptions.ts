@@ -6,6 +6,7 @@ import type * as Tls from "node:tls"
 import * as ConnectError from "../../ConnectError.ts"
 import { withPrefix } from "../config/environment.ts"
 import { isIP } from "../identity/hostNames.ts"
+import { unframed } from "../protocol/frames.ts"
 import { lazyTls } from "./lazyTls.ts"
 import type { TlsMaterial } from "./tlsMaterial.ts"
 
@@ -40,7 +41,7 @@ export const tlsOptions = (
     return new ConnectError.TlsConfigInvalid({
       source: tls.variables === undefined ? "tls" : withPrefix(tls.variables, "TLS_*"),
       problem: `the TLS library does not take it${code}`,
-      cause
+      cause: unframed(cause)
     })
   }
 }
