@@ -8,6 +8,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
+import { packInto } from "./packed.mjs"
 import { checkTypes, compilers } from "./packTypes.mjs"
 import { publicPaths } from "./publicPaths.mjs"
 import { run, SetupError, tell } from "./run.mjs"
@@ -45,15 +46,6 @@ const members = publicPaths.filter((each) => !isRoom(each)).map(({ file, specifi
   path.basename(file),
   specifier
 ])
-
-const pack = async () => {
-  const { code, output } = await run("npm", ["pack", "--json", "--loglevel=error", "--pack-destination", project], {
-    cwd: root
-  })
-  const name = fs.readdirSync(project).find((file) => file.endsWith(".tgz"))
-  if (code !== 0 || name === undefined) throw new SetupError(`npm pack failed:\n${output.trim()}`)
-  return name
-}
 
 const install = async (directory, packages, isMore = false) => {
   if (!isMore) {
@@ -303,7 +295,7 @@ if (copies.size > 1) throw new Error("more than one nats-core: " + [...copies].j
 }
 
 try {
-  const tarball = await pack()
+  const tarball = await packInto(project)
   await install(".", [`./${tarball}`, `effect@${manifest.peerDependencies.effect}`])
   const installed = checkInstalled()
   checkContents()

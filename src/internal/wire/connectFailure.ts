@@ -5,6 +5,7 @@ import * as ConnectError from "../../ConnectError.ts"
 import { bannerText } from "../protocol/greeting.ts"
 import { printable } from "../protocol/printable.ts"
 import { serverErrorKind, serverErrorText } from "../protocol/serverError.ts"
+import { certificateFaultOf } from "./certificateFault.ts"
 import { codeOf, type SecretFilter, withheld } from "./secretFilter.ts"
 import { ServerWord } from "./transport.ts"
 
@@ -128,12 +129,12 @@ export const fromEnd = (
   if (tls !== undefined && stage !== "up") {
     const variables = tls.variables === undefined ? {} : { variables: tls.variables }
     const code = codeOf(error) ?? "UNKNOWN"
-    if (tls.certificateFault !== undefined || code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-      const fault = filter.shown(tls.certificateFault ?? code, (raw) => printable(raw, longestFault))
+    const fault = tls.certificateFault ?? certificateFaultOf(error)
+    if (fault !== undefined) {
       const hosts = peer.hosts.map((host) => filter.repeats(host) ? withheld : host)
       return new ConnectError.TlsCertificateInvalid({
         server,
-        code: fault,
+        code: filter.shown(fault, (raw) => printable(raw, longestFault)),
         ...(hosts.length === 0 ? {} : { hosts }),
         ...variables,
         ...cause
