@@ -75,7 +75,8 @@ export interface Failure {
 
 /** The class of a failure. What has no class and a tag is one of an operation. */
 export const classOf = ({ _tag }: Failure): FailureClass => {
-  if (_tag === "UsageError") return "configuration"
+  // Names and headers are given on the command line, and are looked at before anything is dialled.
+  if (_tag === "UsageError" || _tag === "InvalidSubject" || _tag === "InvalidHeader") return "configuration"
   if (_tag === "ServerUnavailable") return "other"
   return Object.hasOwn(ofConnecting, _tag) ? ofConnecting[_tag as keyof typeof ofConnecting] : "operation"
 }

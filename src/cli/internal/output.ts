@@ -46,7 +46,7 @@ export const shown = (text: string, max: number = longestText): string => {
   return told !== text && repeatsSecret(told) ? withheld : told
 }
 
-const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
+const write = (stream: NodeJS.WriteStream, text: string | Uint8Array): Effect.Effect<void> =>
   Effect.callback((resume) => {
     // Waits for a reader that is slower, and for no one who has gone.
     if (stream.write(text)) return resume(Effect.void)
@@ -61,7 +61,12 @@ const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void> =>
 export const line = (text = ""): Effect.Effect<void> => write(process.stdout, `${text}\n`)
 
 /** Bytes of what was found, as they are. */
-export const raw = (text: string): Effect.Effect<void> => write(process.stdout, text)
+export const raw = (text: string | Uint8Array): Effect.Effect<void> => write(process.stdout, text)
+
+/** Waits until the reader of stdout, or the system in its place, has all that was written. */
+export const flushed: Effect.Effect<void> = Effect.callback((resume) => {
+  process.stdout.write("", () => resume(Effect.void))
+})
 
 /** A line of what a command says of itself. */
 export const aside = (text: string): Effect.Effect<void> => write(process.stderr, `${text}\n`)

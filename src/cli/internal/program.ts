@@ -11,10 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import { version } from "../../internal/wire/version.ts"
 import { command } from "./command.ts"
 import { classOf, exitCodes, type Failure, isFailure, UsageError } from "./failure.ts"
+import * as Logs from "./logs.ts"
 import * as Output from "./output.ts"
 import { problemOf, secretOnCommandLine } from "./usage.ts"
 
@@ -24,14 +24,14 @@ const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 /** Of a reader that has gone, as `head` does when it has enough. */
 const brokenPipe = 141
 
-/** Tells a failure: a sentence for people, and with `--json` a document for programs. */
+/** Tells a failure: a sentence for people, and with `--json` one line for programs, which ends a stream of lines, too. */
 export const tell = (failure: Failure, asJson: boolean): Effect.Effect<number> => {
   const failureClass = classOf(failure)
   const exitCode = exitCodes[failureClass]
   const tag = failure._tag
   const text = Output.shown(failure.message)
   const said = asJson
-    ? Output.json({ error: { tag, class: failureClass, message: text, ...problemsOf(failure) }, exitCode })
+    ? Output.json({ error: { tag, class: failureClass, message: text, ...problemsOf(failure) }, exitCode }, true)
     : Output.aside(`${Output.styled("bad", tag, process.stderr)}: ${text}`)
   return Effect.as(said, exitCode)
 }
@@ -51,15 +51,6 @@ const tellDefect = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {
   )
 }
 
-/** Warnings go to stderr, in one line each. */
-const logs = Logger.layer([
-  Logger.make(({ logLevel, message }) => {
-    if (logLevel !== "Warn" && logLevel !== "Error" && logLevel !== "Fatal") return
-    const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
-    process.stderr.write(`${Output.styled("warn", "warning", process.stderr)}: ${Output.shown(text)}\n`)
-  })
-])
-
 const presenter = CliOutput.layerPresenter({
   present: (event) => {
     switch (event._tag) {
@@ -76,11 +67,12 @@ const presenter = CliOutput.layerPresenter({
 /** The built-in options, but for `--version`, which is one of `server`, and those that nobody needs here. */
 const builtIns = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Completions] })
 
-const layer = Layer.mergeAll(NodeServices.layer, logs, presenter, builtIns)
+const layer = Layer.mergeAll(NodeServices.layer, Logs.warnings, presenter, builtIns)
 
 /** The exit code of a command line. */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
-  const asJson = args.includes("--json")
+  const end = args.indexOf("--")
+  const asJson = (end < 0 ? args : args.slice(0, end)).includes("--json")
   const secret = secretOnCommandLine(args)
   if (secret !== undefined) return tell(secret, asJson)
   if (args.length === 1 && /^(?:--version|-v|version)$/.test(args[0])) return Effect.as(Output.line(version), 0)
@@ -111,13 +103,19 @@ const invalid = (
   return tell(new UsageError({ problem: [...problems, help].join(" ") }), asJson)
 }
 
+/** How long what a signal has ended waits for the reader of its output, in milliseconds. */
+const lastWords = 1000
+
 /** Runs the command line of this process. A signal interrupts it, and what it began is closed. */
 export const main = (args: ReadonlyArray<string>): void => {
+  let signal: keyof typeof signals | undefined
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (signal !== undefined) process.exit(signals[signal])
     process.exit(error.code === "EPIPE" ? brokenPipe : exitCodes.other)
   })
+  // Nobody reads what is said. What is done goes on.
+  process.stderr.on("error", () => {})
   const fiber = Effect.runFork(run(args))
-  let signal: keyof typeof signals | undefined
   for (const name of Object.keys(signals) as Array<keyof typeof signals>) {
     process.on(name, () => {
       // Who asks a second time does not want to wait.
@@ -127,6 +125,9 @@ export const main = (args: ReadonlyArray<string>): void => {
     })
   }
   fiber.addObserver((exit) => {
-    process.exit(signal === undefined ? Exit.isSuccess(exit) ? exit.value : exitCodes.other : signals[signal])
+    const code = signal === undefined ? Exit.isSuccess(exit) ? exit.value : exitCodes.other : signals[signal]
+    if (signal !== undefined) setTimeout(() => process.exit(code), lastWords)
+    // An exit cuts off what a pipe has not taken yet.
+    Effect.runFork(Output.flushed).addObserver(() => process.exit(code))
   })
 }
