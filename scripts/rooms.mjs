@@ -17,7 +17,7 @@ import * as fs from "node:fs"
 import { isBuiltin } from "node:module"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { readBlocks } from "./docs.mjs"
+import { readBlocks } from "./docsBlocks.mjs"
 
 const core = "core"
 

@@ -91,6 +91,32 @@ describe("docs/getting-started.md", () => {
   })
 })
 
+/** What a user of Panini 0.8.4 and its connection can have written. */
+const paniniNames = [
+  "host port servers service_name client_nats_name reconnect max_reconnect_attempts reconnecting_time_sleep",
+  "allocation_queue_group logger_required logger_files_path logger_in_separate_process custom_logger",
+  "pending_bytes_limit ignore_tasks_exceptions auth enable_js app.start @app.listen @app.js_listen @app.task",
+  "@app.timer_task @app.on_start_task app.publish app.request publish_sync request_sync publish_js",
+  "_from_another_thread subscribe_new_subject unsubscribe_subject disconnect check_connection add_filters",
+  "add_middleware app.js app.nats.client get_app banner panini_events. data_type response_data_type reply_to force",
+  "headers timeout ErrorMiddleware NATSTimeoutMiddleware DebugMiddleware PrometheusMonitoringMiddleware",
+  "TracingMiddleware register_trace SpanConfig WriterEmulatorMiddleware ReaderEmulatorMiddleware send_publish",
+  "send_request listen_publish listen_request send_any listen_any setup_web_server app.http log_config.json",
+  "TestClient use_web_server use_web_socket base_nats_url count_subject_calls Validator validation_error_cb",
+  "InitializingNATSError NotReadyError NATSTimeoutError EventHandlingError PublishError RequestError SubscribeError",
+  "UnsubscribeError ValidationError MessageSchemaError DecodeError DataTypeError TestClientError BaseError",
+  "CriticalError JetStreamNotEnabledError Grafana user_credentials nkeys_seed nkeys_seed_str user_jwt_cb",
+  "signature_cb tls_hostname tls_handshake_first inbox_prefix connect_timeout error_cb disconnected_cb",
+  "reconnected_cb closed_cb discovered_server_cb"
+].flatMap((line) => line.split(" "))
+
+describe("docs/coming-from-panini.md", () => {
+  it("has every name of Panini", () => {
+    const document = read("docs/coming-from-panini.md")
+    assert.deepStrictEqual(paniniNames.filter((name) => !document.includes(name)), [])
+  })
+})
+
 describe("docs/architecture.md", () => {
   const rooms = fs.readdirSync(path.join(root, "src", "internal"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory()).map(({ name }) => name)

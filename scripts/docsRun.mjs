@@ -1,0 +1,230 @@
+/** Runs the programs of the pages as a reader does who pastes them, each on a server of its own: see `docs.mjs`. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { headerOf, kindOf } from "./docsBlocks.mjs"
+import { firstMissing } from "./examples.mjs"
+import { provideServer } from "./natsServer.mjs"
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
+const preload = pathToFileURL(path.join(root, "scripts", "docsPort.mjs")).href
+const timeLimit = 60_000
+const atOnce = 2
+
+/** The server that is started above a line of a page, and what is exported below that. */
+const setUpOf = (file, line) => {
+  let language = ""
+  const lines = fs.readFileSync(path.join(root, file), "utf8").split("\n").slice(0, line - 1).map((each) => {
+    const fence = /^```(\w*)/.exec(each)
+    if (fence !== null) language = fence[1]
+    return language === "sh" ? each : ""
+  })
+  const at = lines.findLastIndex((each) => /^nats-server( |$)/.test(each))
+  if (at < 0) return { env: {} }
+  const args = lines[at].replace(/\s+#.*$/, "").split(/\s+/).slice(1)
+  const env = {}
+  for (const each of lines.slice(at)) {
+    if (!each.startsWith("export ")) continue
+    for (const [, name, value] of each.replace(/\s+#.*$/, "").matchAll(/([A-Z_]+)=(\S*)/g)) env[name] = value
+  }
+  return { args, env }
+}
+
+/** What a program says of itself at its end. */
+const promiseOf = (code) => {
+  const lines = code.split("\n")
+  const at = lines.findLastIndex((line) => /^\/\/ .*\bPrints:$/.test(line))
+  const prints = at < 0 ? [] : lines.slice(at + 1).map((line) => line.replace(/^\/\/ {2,}/, "").trim())
+  return { prints: prints.filter((line) => line !== ""), endless: /^\/\/ Runs until it is stopped\./m.test(code) }
+}
+
+const ended = (child) => child.exitCode !== null || child.signalCode !== null
+
+const stopServer = async (child) => {
+  if (ended(child)) return
+  child.kill("SIGKILL")
+  await once(child, "exit")
+}
+
+/** A server on a free port, with the arguments of the page and a folder of its own. */
+const startServer = async (binary, args, directory) => {
+  const own = [
+    "-a",
+    "127.0.0.1",
+    "-p",
+    "-1",
+    "-m",
+    "-1",
+    "--ports_file_dir",
+    directory,
+    "-sd",
+    path.join(directory, "js")
+  ]
+  const child = spawn(binary, [...args, ...own], { stdio: ["ignore", "ignore", "pipe"] })
+  let log = ""
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    log += text
+  })
+  const deadline = performance.now() + timeLimit
+  while (performance.now() < deadline && !ended(child)) {
+    const name = fs.readdirSync(directory).find((each) => each.endsWith(".ports"))
+    const text = name === undefined ? "" : fs.readFileSync(path.join(directory, name), "utf8")
+    if (text.endsWith("}")) {
+      const { monitoring, nats } = JSON.parse(text)
+      return { port: new URL(nats[0]).port, monitor: monitoring[0], stop: () => stopServer(child) }
+    }
+    await pause(20)
+  }
+  await stopServer(child)
+  throw new Error(`nats-server ${args.join(" ")} does not start:\n${log}`)
+}
+
+/** The clients, and the subscriptions of all of them, by what the server tells. */
+const lookAt = async (monitor) => {
+  const { connections } = await (await fetch(`${monitor}/connz`)).json()
+  const subscriptions = connections.reduce((sum, { subscriptions: count }) => sum + count, 0)
+  return { clients: connections.length, subscriptions }
+}
+
+const start = (file, { cwd, env }) => {
+  const child = spawn(process.execPath, ["--import", preload, file], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
+  const program = { child, output: "", late: false }
+  const take = (text) => {
+    program.output += text
+  }
+  child.stdout.setEncoding("utf8").on("data", take)
+  child.stderr.setEncoding("utf8").on("data", take)
+  const timer = setTimeout(() => {
+    program.late = true
+    child.kill("SIGKILL")
+  }, timeLimit)
+  program.end = once(child, "close").then(([code, signal]) => {
+    clearTimeout(timer)
+    return { code, signal }
+  })
+  return program
+}
+
+/**
+ * Waits until an endless program has printed what it promises and is connected, and what it listens to stays the same; one
+ * that another one calls listens to something.
+ */
+const running = async (program, prints, monitor, isCalled) => {
+  let before = -1
+  while (!ended(program.child)) {
+    const { clients, subscriptions } = monitor === undefined ? { clients: 1, subscriptions: 0 } : await lookAt(monitor)
+    const isThere = firstMissing(prints, program.output) === undefined && clients > 0
+    if (isThere && subscriptions === before && (!isCalled || subscriptions > 0)) return
+    before = subscriptions
+    await pause(50)
+  }
+}
+
+const stopped = async (program) => {
+  program.child.kill("SIGTERM")
+  return program.end
+}
+
+const problemAfter = ({ late, output }, { code, signal }, { endless, prints }) => {
+  if (late) return `did not end within ${timeLimit / 1000} s`
+  if (endless ? code !== 0 && code !== 130 : code !== 0) return `ended with ${signal ?? `exit code ${code}`}`
+  const missing = firstMissing(prints, output)
+  return missing === undefined ? undefined : `did not print (in this order): ${missing}`
+}
+
+/** Runs one program, with the one that it wants beside it. Gives what is wrong, with what was printed. */
+const check = async (block, { binary, companion, directory }) => {
+  const { args, env } = setUpOf(block.file, block.line)
+  const cwd = fs.mkdtempSync(path.join(os.tmpdir(), "page-"))
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("NATS_")))
+  let server
+  const programs = []
+  try {
+    if (args !== undefined) server = await startServer(binary, args, cwd)
+    const begin = (each) => {
+      // A program above which no server is started finds none.
+      const own = { NATS_SERVER: binary, DOCS_SERVER_PORT: server?.port ?? "1" }
+      const all = { ...inherited, ...own, ...env, ...headerOf(each.code).env }
+      const program = start(path.join(directory, each.place), { cwd, env: all })
+      programs.push(program)
+      return program
+    }
+    const problems = []
+    const finish = async (each, program, promise, exit) => {
+      const problem = problemAfter(program, await exit, promise)
+      if (problem !== undefined) problems.push(`${each.file}:${each.line} ${problem}\n${program.output.trimEnd()}`)
+    }
+    const beside = companion === undefined ? undefined : begin(companion)
+    const besidePromise = companion === undefined ? undefined : promiseOf(companion.code)
+    if (beside !== undefined) await running(beside, [], server?.monitor, true)
+    const promise = promiseOf(block.code)
+    const program = begin(block)
+    if (promise.endless) await running(program, promise.prints, server?.monitor, false)
+    await finish(block, program, promise, promise.endless ? stopped(program) : program.end)
+    if (beside !== undefined) await finish(companion, beside, besidePromise, stopped(beside))
+    return problems
+  } catch (error) {
+    return [`${block.file}:${block.line} ${error.message}`]
+  } finally {
+    for (const { child } of programs) child.kill("SIGKILL")
+    await server?.stop()
+    fs.rmSync(cwd, { recursive: true, force: true })
+  }
+}
+
+const runTests = async (directory, blocks, binary) => {
+  if (blocks.length === 0) return []
+  const config = path.join(directory, "vitest.config.ts")
+  fs.writeFileSync(
+    config,
+    `import base from "../../vitest.config.ts"
+export default { ...base, root: ${JSON.stringify(directory)}, test: { ...base.test, include: ["**/*.test.ts"] } }\n`
+  )
+  const vitest = path.join(root, "node_modules", "vitest", "vitest.mjs")
+  const files = blocks.map(({ place }) => place)
+  const env = { ...process.env, NATS_SERVER: binary }
+  delete env.EFFECT_NATS_TEST_REPORT
+  const child = spawn(process.execPath, [vitest, "run", "--config", config, ...files], { cwd: directory, env })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text
+    })
+  }
+  const [code] = await once(child, "close")
+  return code === 0 ? [] : [`the tests of the pages fail:\n${output.trimEnd()}`]
+}
+
+/** Runs what can be run of the pages, or of those that are named. */
+export const runPages = async (directory, pages, wanted) => {
+  const chosen = pages.filter(({ file, info }) =>
+    !info.startsWith("no-run") && (wanted.length === 0 || wanted.includes(file))
+  )
+  const since = performance.now()
+  const binary = (await provideServer()).path
+  const all = chosen.filter((block) => kindOf(block) === "program")
+  const besideOf = (block) => {
+    const { companion } = headerOf(block.code)
+    return companion && all.find((each) => each.file === block.file && headerOf(each.code).name === companion)
+  }
+  // One that runs beside another is not run once more by itself.
+  const companions = new Set(all.map(besideOf))
+  const queue = all.filter((block) => !companions.has(block)).values()
+  const failures = []
+  const worker = async () => {
+    for (const block of queue) failures.push(...await check(block, { binary, companion: besideOf(block), directory }))
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  const tests = chosen.filter((block) => kindOf(block) === "test")
+  failures.push(...await runTests(directory, tests, binary))
+  for (const failure of failures) console.error(failure)
+  const seconds = ((performance.now() - since) / 1000).toFixed(1)
+  console.log(
+    `${all.length} programs and ${tests.length} tests of the pages run in ${seconds} s, ${failures.length} failed`
+  )
+  return failures.length === 0
+}
