@@ -42,6 +42,18 @@ const promiseOf = (code) => {
   return { prints: prints.filter((line) => line !== ""), endless: /^\/\/ Runs until it is stopped\./m.test(code) }
 }
 
+/** A check that is told to stop leaves no server and no program behind. */
+const children = new Set()
+const spawned = (child) => {
+  children.add(child)
+  child.on("exit", () => children.delete(child))
+  return child
+}
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL")
+})
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) process.on(signal, () => process.exit(code))
+
 const ended = (child) => child.exitCode !== null || child.signalCode !== null
 
 const stopServer = async (child) => {
@@ -64,7 +76,7 @@ const startServer = async (binary, args, directory) => {
     "-sd",
     path.join(directory, "js")
   ]
-  const child = spawn(binary, [...args, ...own], { stdio: ["ignore", "ignore", "pipe"] })
+  const child = spawned(spawn(binary, [...args, ...own], { stdio: ["ignore", "ignore", "pipe"] }))
   let log = ""
   child.stderr.setEncoding("utf8").on("data", (text) => {
     log += text
@@ -91,7 +103,9 @@ const lookAt = async (monitor) => {
 }
 
 const start = (file, { cwd, env }) => {
-  const child = spawn(process.execPath, ["--import", preload, file], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawned(
+    spawn(process.execPath, ["--import", preload, file], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
+  )
   const program = { child, output: "", late: false }
   const take = (text) => {
     program.output += text
@@ -188,7 +202,7 @@ export default { ...base, root: ${JSON.stringify(directory)}, test: { ...base.te
   const files = blocks.map(({ place }) => place)
   const env = { ...process.env, NATS_SERVER: binary }
   delete env.EFFECT_NATS_TEST_REPORT
-  const child = spawn(process.execPath, [vitest, "run", "--config", config, ...files], { cwd: directory, env })
+  const child = spawned(spawn(process.execPath, [vitest, "run", "--config", config, ...files], { cwd: directory, env }))
   let output = ""
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text) => {
