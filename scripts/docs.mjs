@@ -5,8 +5,8 @@
  * A block of a page is what a reader can paste into a file: a program, which ends with `runMain`; tests, which import
  * `@effect/vitest`; or a module, `// orders.ts` in its first line, that another block of the page imports. The first line
  * of a program may say how it is started, as `// NATS_TOKEN=s3cr3t node orders.ts`, and what has to run meanwhile, as
- * `// node client.ts, while service.ts runs`. Programs run on the server of the `nats-server` line above them, with what
- * is exported below it. What a program prints stands below `// Prints:` at its end; one that has no end says
+ * `// node client.ts, while service.ts runs`. Programs run in their order on the server of the `nats-server` line
+ * above them, with what is exported below it. What a program prints stands below `// Prints:` at its end; one that has no end says
  * `// Runs until it is stopped.`
  *
  * What is less than that says so behind the fence, with a reason:

@@ -1,4 +1,7 @@
-/** Runs the programs of the pages as a reader does who pastes them, each on a server of its own: see `docs.mjs`. */
+/**
+ * Runs the programs of the pages as a reader does who pastes one after the other, on the server of the page: what one
+ * leaves there the next one finds. See `docs.mjs`.
+ */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
@@ -31,7 +34,7 @@ const setUpOf = (file, line) => {
     if (!each.startsWith("export ")) continue
     for (const [, name, value] of each.replace(/\s+#.*$/, "").matchAll(/([A-Z_]+)=(\S*)/g)) env[name] = value
   }
-  return { args, env }
+  return { args, env, at }
 }
 
 /** What a program says of itself at its end. */
@@ -56,14 +59,17 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]]) process.on(sig
 
 const ended = (child) => child.exitCode !== null || child.signalCode !== null
 
-const stopServer = async (child) => {
-  if (ended(child)) return
-  child.kill("SIGKILL")
-  await once(child, "exit")
+const stopServer = async (child, directory) => {
+  if (!ended(child)) {
+    child.kill("SIGKILL")
+    await once(child, "exit")
+  }
+  fs.rmSync(directory, { recursive: true, force: true })
 }
 
 /** A server on a free port, with the arguments of the page and a folder of its own. */
-const startServer = async (binary, args, directory) => {
+const startServer = async (binary, args) => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "page-server-"))
   const own = [
     "-a",
     "127.0.0.1",
@@ -87,19 +93,20 @@ const startServer = async (binary, args, directory) => {
     const text = name === undefined ? "" : fs.readFileSync(path.join(directory, name), "utf8")
     if (text.endsWith("}")) {
       const { monitoring, nats } = JSON.parse(text)
-      return { port: new URL(nats[0]).port, monitor: monitoring[0], stop: () => stopServer(child) }
+      return { port: new URL(nats[0]).port, monitor: monitoring[0], stop: () => stopServer(child, directory) }
     }
     await pause(20)
   }
-  await stopServer(child)
+  await stopServer(child, directory)
   throw new Error(`nats-server ${args.join(" ")} does not start:\n${log}`)
 }
 
-/** The clients, and the subscriptions of all of them, by what the server tells. */
+/** The clients, their subscriptions and messages, by what the server tells. */
 const lookAt = async (monitor) => {
   const { connections } = await (await fetch(`${monitor}/connz`)).json()
-  const subscriptions = connections.reduce((sum, { subscriptions: count }) => sum + count, 0)
-  return { clients: connections.length, subscriptions }
+  const sum = (field) => connections.reduce((total, { [field]: count }) => total + count, 0)
+  const subscriptions = sum("subscriptions")
+  return { clients: connections.length, subscriptions, doing: [subscriptions, sum("in_msgs"), sum("out_msgs")].join() }
 }
 
 const start = (file, { cwd, env }) => {
@@ -124,18 +131,24 @@ const start = (file, { cwd, env }) => {
 }
 
 /**
- * Waits until an endless program has printed what it promises and is connected, and what it listens to stays the same; one
+ * Waits until an endless program has printed what it promises and is connected, and what it does there has come to rest; one
  * that another one calls listens to something.
  */
 const running = async (program, prints, monitor, isCalled) => {
-  let before = -1
+  const seen = []
   while (!ended(program.child)) {
-    const { clients, subscriptions } = monitor === undefined ? { clients: 1, subscriptions: 0 } : await lookAt(monitor)
-    const isThere = firstMissing(prints, program.output) === undefined && clients > 0
-    if (isThere && subscriptions === before && (!isCalled || subscriptions > 0)) return
-    before = subscriptions
+    const { clients, doing, subscriptions } = await lookAt(monitor)
+    const isThere = clients > 0 && (!isCalled || subscriptions > 0) &&
+      firstMissing(prints, program.output) === undefined
+    if (isThere && seen.length >= 3 && seen.slice(-3).every((each) => each === doing)) return
+    seen.push(doing)
     await pause(50)
   }
+}
+
+/** Waits until the server has forgotten the program before. */
+const alone = async (monitor) => {
+  while ((await lookAt(monitor)).clients > 0) await pause(20)
 }
 
 const stopped = async (program) => {
@@ -151,14 +164,15 @@ const problemAfter = ({ late, output }, { code, signal }, { endless, prints }) =
 }
 
 /** Runs one program, with the one that it wants beside it. Gives what is wrong, with what was printed. */
-const check = async (block, { binary, companion, directory }) => {
-  const { args, env } = setUpOf(block.file, block.line)
+const check = async (block, { binary, companion, directory, env, server }) => {
   const cwd = fs.mkdtempSync(path.join(os.tmpdir(), "page-"))
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("NATS_")))
-  let server
   const programs = []
   try {
-    if (args !== undefined) server = await startServer(binary, args, cwd)
+    const promise = promiseOf(block.code)
+    if (server === undefined && (promise.endless || companion !== undefined)) {
+      return [`${block.file}:${block.line} no line above it starts a nats-server`]
+    }
     const begin = (each) => {
       // A program above which no server is started finds none.
       const own = { NATS_SERVER: binary, DOCS_SERVER_PORT: server?.port ?? "1" }
@@ -172,22 +186,43 @@ const check = async (block, { binary, companion, directory }) => {
       const problem = problemAfter(program, await exit, promise)
       if (problem !== undefined) problems.push(`${each.file}:${each.line} ${problem}\n${program.output.trimEnd()}`)
     }
+    if (server !== undefined) await alone(server.monitor)
     const beside = companion === undefined ? undefined : begin(companion)
-    const besidePromise = companion === undefined ? undefined : promiseOf(companion.code)
-    if (beside !== undefined) await running(beside, [], server?.monitor, true)
-    const promise = promiseOf(block.code)
+    if (beside !== undefined) await running(beside, [], server.monitor, true)
     const program = begin(block)
-    if (promise.endless) await running(program, promise.prints, server?.monitor, false)
+    if (promise.endless) await running(program, promise.prints, server.monitor, false)
     await finish(block, program, promise, promise.endless ? stopped(program) : program.end)
-    if (beside !== undefined) await finish(companion, beside, besidePromise, stopped(beside))
+    if (beside !== undefined) await finish(companion, beside, promiseOf(companion.code), stopped(beside))
     return problems
   } catch (error) {
     return [`${block.file}:${block.line} ${error.message}`]
   } finally {
     for (const { child } of programs) child.kill("SIGKILL")
-    await server?.stop()
     fs.rmSync(cwd, { recursive: true, force: true })
   }
+}
+
+/** Runs the programs of a page in their order; a line of the page that starts a server begins anew. */
+const checkPage = async (blocks, { besideOf, binary, directory }) => {
+  const problems = []
+  let server
+  let startedAt
+  try {
+    for (const block of blocks) {
+      const { args, at, env } = setUpOf(block.file, block.line)
+      if (at !== startedAt) {
+        await server?.stop()
+        server = await startServer(binary, args)
+        startedAt = at
+      }
+      problems.push(...await check(block, { binary, companion: besideOf(block), directory, env, server }))
+    }
+  } catch (error) {
+    problems.push(`${blocks[0].file}: ${error.message}`)
+  } finally {
+    await server?.stop()
+  }
+  return problems
 }
 
 const runTests = async (directory, blocks, binary) => {
@@ -227,10 +262,12 @@ export const runPages = async (directory, pages, wanted) => {
   }
   // One that runs beside another is not run once more by itself.
   const companions = new Set(all.map(besideOf))
-  const queue = all.filter((block) => !companions.has(block)).values()
+  const byPage = Map.groupBy(all.filter((block) => !companions.has(block)), ({ file }) => file)
+  // The longest first, so that the workers end together.
+  const queue = [...byPage.values()].toSorted((a, b) => b.length - a.length).values()
   const failures = []
   const worker = async () => {
-    for (const block of queue) failures.push(...await check(block, { binary, companion: besideOf(block), directory }))
+    for (const blocks of queue) failures.push(...await checkPage(blocks, { besideOf, binary, directory }))
   }
   await Promise.all(Array.from({ length: atOnce }, worker))
   const tests = chosen.filter((block) => kindOf(block) === "test")
