@@ -219,7 +219,7 @@ describe("examples/deployment/quotes.service", () => {
 
 describe("docs/deployment.md", () => {
   const page = fs.readFileSync(path.join(import.meta.dirname, "../docs/deployment.md"), "utf8")
-  const blocks = new Set([...page.matchAll(/^```\w+\n([\s\S]*?)^```$/gm)].map(([, text]) => text))
+  const blocks = new Set([...page.matchAll(/^```\w.*\n([\s\S]*?)^```$/gm)].map(([, text]) => text))
 
   for (const name of fs.readdirSync(path.join(import.meta.dirname, "../examples/deployment"))) {
     it(`shows examples/deployment/${name} as it is`, () => {
