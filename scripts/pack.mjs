@@ -121,13 +121,34 @@ console.log(JSON.stringify(values))`
   return checkTypes({ project, modules, inProject, write })
 }
 
+/** The command, in `dist`. */
+const command = "cli/effect-nats.js"
+
+/** The command runs as npm has linked it, and alone in a directory with nothing beside it. */
+const checkCommand = async () => {
+  const linked = path.join(project, "node_modules", ".bin", "effect-nats")
+  const { version } = manifest
+  const said = await inProject("the command does not run", process.execPath, [fs.realpathSync(linked), "--version"])
+  if (said.trim() !== version) {
+    throw new SetupError(`the command says it is ${said.trim()}, and the package is ${version}`)
+  }
+  const alone = fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-command-"))
+  try {
+    const file = path.join(alone, "effect-nats.mjs")
+    fs.copyFileSync(path.join(project, "node_modules", "effect-nats", "dist", command), file)
+    await inProject("the command does not run alone", process.execPath, [file, "--help"], alone)
+  } finally {
+    fs.rmSync(alone, { recursive: true, force: true })
+  }
+}
+
 /** The code that is in the package: a file for each room, whose map leads to its sources, and the public paths to it. */
 const checkCode = () => {
   const dist = path.join(project, "node_modules", "effect-nats", "dist")
   const open = fs.readdirSync(dist, { recursive: true })
     .map((name) => name.split(path.sep).join("/"))
     .filter((name) => name.endsWith(".js") && !/(^|\/)internal\//.test(name))
-  const expected = publicPaths.map(({ file }) => `${file}.js`)
+  const expected = [...publicPaths.map(({ file }) => `${file}.js`), command]
   const wrong = new Set(open).symmetricDifference(new Set(expected))
   if (wrong.size > 0) throw new SetupError(`dist and the public paths differ: ${[...wrong].join(", ")}`)
   for (const room of rooms) {
@@ -300,6 +321,7 @@ try {
   const installed = checkInstalled()
   checkContents()
   checkCode()
+  await checkCommand()
   await checkLoading()
   await checkBundled()
   await loadAll(false)
