@@ -20,7 +20,7 @@ import { run } from "./run.mjs"
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
 const src = path.join(root, "src")
 
-/** The room of a module. What is not of `src` goes with core, but for what stands apart. */
+/** The room of a module. What is not of `src` goes with core; what stands apart is in its own file. */
 const roomOf = (id) => {
   const [first, ...rest] = path.relative(src, id).split(path.sep)
   const name = first.replace(/\.ts$/, "")
@@ -32,10 +32,8 @@ const roomOf = (id) => {
  * Where the code of each room goes: among what the exports map closes. A group takes what its modules import along, so core
  * is the first, and each room comes before those that import it: else its code would be in theirs.
  */
-const groups = [["core", []], ...Object.entries(rooms), ...apart.map((name) => [name, ["core"]])].map((
-  [room, imports]
-) => ({
-  name: room === "core" || apart.includes(room) ? `internal/${room}` : `${room}/internal/${room}`,
+const groups = [["core", []], ...Object.entries(rooms)].map(([room, imports]) => ({
+  name: room === "core" ? "internal/core" : `${room}/internal/${room}`,
   test: (id) => roomOf(id) === room,
   priority: Object.keys(rooms).length - imports.length
 }))

@@ -170,8 +170,10 @@ const checkLoading = async () => {
     "loading.mjs",
     `import { registerHooks } from "node:module"
 const files = []
+const http = []
 registerHooks({
   load: (url, context, next) => {
+    if (/\\/effect\\/dist\\/http\\/Http/.test(url)) http.push(url)
     if (url.includes("/effect-nats/")) files.push(url.slice(url.lastIndexOf("/dist/") + "/dist/".length))
     return next(url, context)
   }
@@ -186,11 +188,12 @@ const thrownBy = (call) => {
 }
 const { stack } = thrownBy(() => Subject.makeResult(Symbol("none")))
 const invalid = thrownBy(() => Subject.makeUnsafe("a b"))
-console.log(JSON.stringify({ files, stack, failure: invalid.stack }))`
+console.log(JSON.stringify({ files, http, stack, failure: invalid.stack }))`
   )
   const output = await inProject("the root does not load", process.execPath, ["--enable-source-maps", "loading.mjs"])
-  const { failure, files, stack } = JSON.parse(output)
+  const { failure, files, http, stack } = JSON.parse(output)
   if (files.length > 3) throw new SetupError(`importing the root reads ${files.length} files: ${files.join(", ")}`)
+  if (http.length > 0) throw new SetupError(`importing the root reads what serves HTTP: ${http.join(", ")}`)
   if (!stack.includes("/effect-nats/src/")) throw new SetupError(`a stack does not lead to src:\n${stack}`)
   if (
     !failure.startsWith("InvalidSubject: ") || !failure.includes("/loading.mjs:") || failure.includes("/effect-nats/")

@@ -32,7 +32,7 @@ export const rooms = {
   testing: [core]
 }
 
-/** Root modules that the root does not import, for what they load: their code is in a file of its own. */
+/** Root modules that the root does not import, for what they load: the code of each is in its public path. */
 export const apart = ["NatsHealthHttp"]
 
 /** The doors of `src/internal`: what a room may import of it. A door may be there before its first guest. */

@@ -82,6 +82,7 @@ describe("the rooms", () => {
     breaks("src/elsewhere/Thing.ts", `import { x } from "../NatsClient.ts"`, /not in the table of rooms/)
     breaks("src/internal/wire/dial.ts", `import { x } from "../../testing/index.ts"`, /core may not know/)
     breaks("src/NatsClient.ts", `export * from "./service/NatsRpc.ts"`, /core may not know/)
+    breaks("src/index.ts", `export * as NatsHealthHttp from "./NatsHealthHttp.ts"`, /is apart/)
   })
 
   it("a room imports of internal what has a door", () => {
