@@ -134,15 +134,12 @@ export const launch = <ROut, E, RIn>(
   }))
 
 /**
- * A client beside the one that `NatsClient.NatsClient` is: that of a second account. It is a service of its own, which gives
- * the client: `yield* Billing`.
+ * What a named client has besides its service.
  *
  * @category models
  * @since 0.2.0
  */
-export interface Named<in out Self, in out Id extends string>
-  extends Context.ServiceClass<Self, Id, NatsClient.NatsClient>
-{
+export interface NamedClient<Self> {
   /**
    * A layer of this client, from any layer that gives a `NatsClient`: those of this module, `NatsClient.layer`,
    * `layerConfig`. Fails as that one does. Where the configuration has no `name`, `NatsLayer.launch`, the log of its end and
@@ -167,6 +164,17 @@ export interface Named<in out Self, in out Id extends string>
     ): Effect.Effect<A, E, Exclude<R, NatsClient.NatsClient> | Self>
   }
 }
+
+/**
+ * A client beside the one that `NatsClient.NatsClient` is: that of a second account. It is a service of its own, which gives
+ * the client: `yield* Billing`.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type Named<Self, Id extends string> =
+  & Context.ServiceClass<Self, Id, NatsClient.NatsClient>
+  & NamedClient<Self>
 
 /**
  * A name for one more client in the same program, as for a second account. The text is the key of the service, and is used
@@ -216,6 +224,6 @@ export const Named = <Self>() => <const Id extends string>(id: Id): Named<Self, 
         Layer.provide(from),
         Layer.provide(Layer.succeed(GivenName, id))
       ),
-    on: on as Named<Self, Id>["on"]
+    on: on as NamedClient<Self>["on"]
   })
 }
