@@ -115,23 +115,27 @@ describe("examples/deployment/kubernetes.yaml", () => {
       }
     }))
 
-  it.live("runs a program that answers its probes while there is no broker, and ends with 0", () =>
-    Effect.gen(function*() {
-      const authority = yield* TestCertificates.authority()
-      const { cert, key } = yield* authority.issue()
-      const volumes = writeVolumes(deployment, yield* directory, {
-        nats: { "nats.creds": credsText(john.jwt(), john.seed) },
-        tls: { "ca.crt": authority.cert, "tls.crt": cert, "tls.key": key }
-      })
-      const variables = variablesOf(deployment, "quotes-1", volumes)
-      const running = yield* startProgram({ ...variables, NATS_URL: "tls://127.0.0.1:1" })
-      assert.strictEqual(yield* running.probe(container.livenessProbe.httpGet.path), 200)
-      assert.strictEqual(yield* running.probe(container.readinessProbe.httpGet.path), 503)
-      assert.strictEqual(yield* running.probe("/another"), 404)
-      yield* until(Effect.map(running.output, (output) => output.includes("Waiting for NATS: Nothing listens")))
-      yield* running.terminate
-      assert.strictEqual(yield* running.ended, 0)
-    }))
+  it.live(
+    "runs a program that answers its probes while there is no broker, and ends with 0",
+    () =>
+      Effect.gen(function*() {
+        const authority = yield* TestCertificates.authority()
+        const { cert, key } = yield* authority.issue()
+        const volumes = writeVolumes(deployment, yield* directory, {
+          nats: { "nats.creds": credsText(john.jwt(), john.seed) },
+          tls: { "ca.crt": authority.cert, "tls.crt": cert, "tls.key": key }
+        })
+        const variables = variablesOf(deployment, "quotes-1", volumes)
+        const running = yield* startProgram({ ...variables, NATS_URL: "tls://127.0.0.1:1" })
+        assert.strictEqual(yield* running.probe(container.livenessProbe.httpGet.path), 200)
+        assert.strictEqual(yield* running.probe(container.readinessProbe.httpGet.path), 503)
+        assert.strictEqual(yield* running.probe("/another"), 404)
+        yield* until(Effect.map(running.output, (output) => output.includes("Waiting for NATS: Nothing listens")))
+        yield* running.terminate
+        assert.strictEqual(yield* running.ended, 0)
+      }),
+    120_000
+  )
 
   it("replaces replicas one at a time, the next before the last, and keeps one through a disruption", () => {
     const { replicas, selector, strategy, template } = deployment.spec

@@ -20,7 +20,7 @@ export const layer = (directory: string) =>
       Stream.filter(({ path }) => path === "..data"),
       Stream.runForEach(() => nats.reconnect),
       Effect.catchTag("ConnectionClosed", () => Effect.void),
-      Effect.tapCause((cause) => Effect.logError("The files of the secret are not watched any more", cause)),
+      Effect.tapError((error) => Effect.logError("The files of the secret are not watched any more", error)),
       Effect.forkScoped({ startImmediately: true })
     )
     // Nothing is missed from here on. A directory that is not there fails the layer.

@@ -158,7 +158,7 @@ it.live("a pod whose credentials stay refused ends with 1, and its log says why"
     const pod = yield* start("quotes-1", { NATS_CREDS_FILE: file, NATS_RECONNECT_REFUSAL_TIMEOUT: "100 millis" })
     assert.strictEqual(yield* pod.ended, 1)
     assert.match(yield* pod.output, /refused a credentials file/)
-  }))
+  }), 120_000)
 
 it.live("without the teardown a program that ends by SIGTERM has exit code 130", () =>
   Effect.gen(function*() {
@@ -179,4 +179,4 @@ it.live("without the teardown a program that ends by SIGTERM has exit code 130",
     child.kill("SIGTERM")
     yield* Effect.promise(() => ended)
     assert.deepStrictEqual([child.exitCode, child.signalCode], [130, null])
-  }))
+  }), 120_000)

@@ -35,7 +35,8 @@ const withCertificates = Effect.gen(function*() {
   return { authority, nats, server, serverTls, user, volume, write }
 })
 
-describe("a certificate, its key and the authority", () => {
+// Keys are made, which takes long on a machine that is busy.
+describe("a certificate, its key and the authority", { timeout: 120_000 }, () => {
   it.live("are those of the next dial: a session goes on with the ones that it began with, and `reconnect` ends it", () =>
     Effect.gen(function*() {
       const { nats, user, write } = yield* withCertificates
@@ -95,7 +96,7 @@ describe("a certificate, its key and the authority", () => {
     }))
 })
 
-describe("a creds file", () => {
+describe("a creds file", { timeout: 120_000 }, () => {
   it.live("that is replaced before its user is revoked: one Disconnected, and the next session is the new user's", () =>
     Effect.gen(function*() {
       const operator = yield* TestOperator.make()
