@@ -1,6 +1,7 @@
 /**
  * Who this client is for the server: `$SYS.REQ.USER.INFO`, which answers since 2.9 where the client may ask it.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -52,17 +53,21 @@ export class NotUserInfo extends Schema.TaggedError<NotUserInfo>()("NotUserInfo"
   }
 }
 
+/** A server gives them in any order. */
+const sorted = (subjects: ReadonlyArray<string> | null | undefined): ReadonlyArray<string> =>
+  (subjects ?? []).toSorted()
+
 const rightsOf = (
   rights:
     | { readonly allow?: ReadonlyArray<string> | null; readonly deny?: ReadonlyArray<string> | null }
     | null
     | undefined
 ): Rights | undefined =>
-  rights === undefined || rights === null ? undefined : { allow: rights.allow ?? [], deny: rights.deny ?? [] }
+  rights === undefined || rights === null ? undefined : { allow: sorted(rights.allow), deny: sorted(rights.deny) }
 
 export const userInfo = (
   client: NatsClient,
-  timeout: "2 seconds" = "2 seconds"
+  timeout: Duration.Input = "2 seconds"
 ): Effect.Effect<UserInfo, RequestError | NotUserInfo> =>
   Effect.flatMap(client.request("$SYS.REQ.USER.INFO", undefined, { timeout }), (message) => {
     const answer = decode(message.text)

@@ -7,6 +7,7 @@ import { checkServer } from "./check/checking.ts"
 import { checkCredentials } from "./check/credentials.ts"
 import { asJson, configurationLines, resultLine, serverLines, stageLine } from "./check/report.ts"
 import type { Stage } from "./check/stages.ts"
+import { checkTls } from "./check/tlsFiles.ts"
 import { classOf, exitCodes, Reported } from "./failure.ts"
 import { connectionFlags, jsonFlag } from "./flags.ts"
 import * as Output from "./output.ts"
@@ -27,19 +28,19 @@ export const check = Command.make(
       json ? Effect.void : Effect.forEach(lines, (text) => Output.line(text), { discard: true })
     yield* print(configurationLines(source))
     const credentials = yield* checkCredentials(source.config)
-    yield* print([stageLine(credentials)])
-    if (credentials.status === "failed") {
-      const exitCode = exitCodeOf([credentials])
-      if (json) yield* Output.json(asJson(source, credentials, [], exitCode))
-      else yield* print(["", resultLine([], exitCode)])
-      return yield* new Reported({ exitCode })
-    }
-    const reports = yield* Effect.forEach(
+    yield* print(stageLine(credentials.stage))
+    const tls = yield* checkTls(source.config)
+    const local = [credentials.stage, ...(tls.isDefault ? [] : [tls.stage])]
+    yield* print(local.slice(1).flatMap(stageLine))
+    const proof = credentials.value === undefined || tls.value === undefined
+      ? undefined
+      : { credentials: credentials.value, tls: tls.value }
+    const reports = proof === undefined ? [] : yield* Effect.forEach(
       source.config.servers,
-      (server) => Effect.tap(checkServer(source, server), (report) => print(serverLines(report)))
+      (server) => Effect.tap(checkServer(source, proof, server), (report) => print(serverLines(report)))
     )
-    const exitCode = exitCodeOf(reports.flatMap(({ stages }) => stages))
-    if (json) yield* Output.json(asJson(source, credentials, reports, exitCode))
+    const exitCode = exitCodeOf([...local, ...reports.flatMap(({ stages }) => stages)])
+    if (json) yield* Output.json(asJson(source, local, reports, exitCode))
     else yield* print(["", resultLine(reports, exitCode)])
     if (exitCode !== 0) return yield* new Reported({ exitCode })
   })

@@ -36,7 +36,11 @@ export const tell = (failure: Failure, asJson: boolean): Effect.Effect<number> =
   return Effect.as(said, exitCode)
 }
 
-const problemsOf = (failure: Failure): object => "problems" in failure ? { problems: failure.problems } : {}
+/** Of a configuration: where it is from, and each problem at its path. */
+const problemsOf = (failure: Failure): object =>
+  "problems" in failure
+    ? { ...("source" in failure ? { source: failure.source } : {}), problems: failure.problems }
+    : {}
 
 /** A fault of this program. What it holds is not shown: it may be anything. */
 const tellDefect = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {

@@ -81,8 +81,8 @@ const checkOptions = (given: ConnectionOptions): Effect.Effect<void, UsageError>
 const fileLabel = (overlaid: ReadonlyArray<Overlay>): string =>
   overlaid.length === 0 ? "" : `, ${overlaid.map(({ flag }) => flag).join(", ")}`
 
-/** Problems of what was set on the command line are told by its options. */
-const withFlags = (
+/** Problems are told by what was set: an option of the command line, or a key of a context. */
+const withNames = (
   error: NatsConfig.NatsConfigError,
   label: string,
   names: ReadonlyMap<string, string>
@@ -90,9 +90,9 @@ const withFlags = (
   new NatsConfig.NatsConfigError({
     source: label,
     problems: error.problems.map(({ path, problem }) => {
-      for (const [name, flag] of names) {
+      for (const [name, called] of names) {
         if (path === name || path.startsWith(`${name}[`) || path.startsWith(`${name}.`)) {
-          return { path: flag + path.slice(name.length), problem }
+          return { path: called + path.slice(name.length), problem }
         }
       }
       return { path, problem }
@@ -129,7 +129,7 @@ const fromEnvironment = (overlaid: ReadonlyArray<Overlay>): Effect.Effect<Source
   const names = new Map(overlaid.map(({ flag, option }) => [variable(option), flag]))
   return NatsConfig.fromEnv().pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
-    Effect.mapError((error) => withFlags(error, label === "" ? "the defaults" : label, names)),
+    Effect.mapError((error) => withNames(error, label === "" ? "the defaults" : label, names)),
     Effect.map((config) => ({
       label: label === "" ? "the defaults: nothing else is set" : label,
       config,
@@ -150,11 +150,12 @@ const fromObject = (
   label: string,
   keyOf: (option: string) => string,
   overlaid: ReadonlyArray<Overlay>,
-  jetStream: NatsContext["jetStream"]
+  jetStream: NatsContext["jetStream"],
+  renamed: ReadonlyMap<string, string> = new Map()
 ): Effect.Effect<Source, NatsConfig.NatsConfigError> => {
   const merged: Record<string, unknown> = { ...input }
   const from = new Map(leaves(input).map(([path]) => [path, keyOf(path)]))
-  const names = new Map<string, string>()
+  const names = new Map(renamed)
   for (const { flag, option, value } of overlaid) {
     const [section, field] = option.split(".")
     names.set(option, flag)
@@ -170,7 +171,7 @@ const fromObject = (
   for (const { flag, option } of overlaid) from.set(option, flag)
   const full = label + fileLabel(overlaid)
   return NatsConfig.decode(merged, full).pipe(
-    Effect.mapError((error) => withFlags(error, full, names)),
+    Effect.mapError((error) => withNames(error, full, names)),
     Effect.map((config) => ({ label: full, config, settings: settingsOf(config, raw, from), jetStream }))
   )
 }
@@ -179,7 +180,7 @@ const fromContext = (name: string, label: string, overlaid: ReadonlyArray<Overla
   Effect.flatMap(
     readContext(name),
     ({ file, input, jetStream, keys }) =>
-      fromObject(input, `${label} (${file})`, (path) => keys.get(path) ?? path, overlaid, jetStream)
+      fromObject(input, `${label} (${file})`, (path) => keys.get(path) ?? path, overlaid, jetStream, keys)
   )
 
 const fromFile = (file: string, overlaid: ReadonlyArray<Overlay>) =>

@@ -140,6 +140,7 @@ export class AddressRace {
       opened: (session) => this.settle(Effect.succeed(session)),
       failed: (error, offered) => {
         run.error = error
+        this.options.trace?.failed(address, error)
         if (offered) return this.settle(Effect.fail(error))
         this.conclude()
         this.news = true

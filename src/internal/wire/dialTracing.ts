@@ -3,8 +3,9 @@
  */
 import * as Context from "effect/Context"
 import type { X509Certificate } from "node:crypto"
-import type { TLSSocket } from "node:tls"
-import type { ConnectStage } from "../../ConnectError.ts"
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls"
+import type { ConnectError, ConnectStage } from "../../ConnectError.ts"
+import { lazyCrypto } from "../identity/lazyBuiltins.ts"
 import type { ServerInfo } from "../protocol/info.ts"
 
 /** Both ends of a TLS handshake. */
@@ -12,7 +13,7 @@ export interface TlsPeers {
   /** Such as `TLSv1.3`. */
   readonly protocol: string | undefined
   readonly cipher: string | undefined
-  /** The server's certificate and what it was signed with, as far as the server has sent it. */
+  /** The server's certificate and what it was signed with, as far as the server has sent it or this side knows it. */
   readonly chain: ReadonlyArray<X509Certificate>
   /** Of this client, if it has shown one. */
   readonly own: X509Certificate | undefined
@@ -28,6 +29,8 @@ export interface DialTrace {
   greeted(address: string, info: ServerInfo): void
   /** The handshake is done; whether the certificate is accepted is not decided. */
   shookHands(address: string, peers: TlsPeers): void
+  /** The dial of an address has failed. Others of the name may still be on their way. */
+  failed(address: string, error: ConnectError): void
 }
 
 /** Who looks into the dials of a fiber. */
@@ -39,16 +42,27 @@ export const DialTracing: Context.Reference<DialTrace | undefined> = Context.Ref
 /** A chain ends in one that signed itself; one that is longer than this is cut. */
 const longestChain = 16
 
-const chainOf = (first: X509Certificate | undefined): ReadonlyArray<X509Certificate> => {
+const certificateOf = (raw: Buffer | undefined): X509Certificate | undefined =>
+  raw === undefined ? undefined : new (lazyCrypto().X509Certificate)(raw)
+
+const chainOf = (first: DetailedPeerCertificate | undefined): ReadonlyArray<X509Certificate> => {
   const chain: Array<X509Certificate> = []
-  for (let next = first; next !== undefined && chain.length < longestChain; next = next.issuerCertificate) {
-    if (chain.some(({ fingerprint256 }) => fingerprint256 === next?.fingerprint256)) break
-    chain.push(next)
+  for (let next = first; next?.raw !== undefined && chain.length < longestChain; next = next.issuerCertificate) {
+    const { fingerprint256 } = next
+    if (chain.some((each) => each.fingerprint256 === fingerprint256)) break
+    const certificate = certificateOf(next.raw)
+    if (certificate === undefined) break
+    chain.push(certificate)
   }
   return chain
 }
 
-/** What a socket knows of its handshake. Not every runtime can tell all of it. */
+/**
+ * What a socket knows of its handshake. Not every runtime can tell all of it.
+ *
+ * Not asked is `getPeerX509Certificate`: in a client it takes the certificate off the chain, and the library, which looks
+ * at that next, finds none that is for the host.
+ */
 export const peersOf = (socket: TLSSocket): TlsPeers => {
   const told = <A>(ask: () => A): A | undefined => {
     try {
@@ -60,7 +74,7 @@ export const peersOf = (socket: TLSSocket): TlsPeers => {
   return {
     protocol: told(() => socket.getProtocol()) ?? undefined,
     cipher: told(() => socket.getCipher().name),
-    chain: chainOf(told(() => socket.getPeerX509Certificate())),
-    own: told(() => socket.getX509Certificate())
+    chain: told(() => chainOf(socket.getPeerCertificate(true))) ?? [],
+    own: told(() => certificateOf((socket.getCertificate() as Partial<DetailedPeerCertificate> | null)?.raw))
   }
 }

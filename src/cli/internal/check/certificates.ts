@@ -3,7 +3,9 @@
  */
 import type { X509Certificate } from "node:crypto"
 import type { TlsPeers } from "../../../internal/wire/dialTracing.ts"
+import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
 import * as Output from "../output.ts"
+import { cleaned } from "./cleaning.ts"
 import { untilText } from "./times.ts"
 
 export interface CertificateFacts {
@@ -45,9 +47,10 @@ export const soonMillis = 14 * 86_400_000
 /** Both ends of a handshake, in lines for people and as values for programs. */
 export const peersText = (
   peers: TlsPeers,
+  filter: SecretFilter,
   now: number
 ): { readonly lines: ReadonlyArray<string>; readonly detail: object } => {
-  const chain = peers.chain.map(factsOf)
+  const chain = cleaned(filter, peers.chain.map(factsOf))
   const own = peers.own === undefined ? undefined : factsOf(peers.own)
   const lines = chain.map((facts, index) =>
     index === 0
@@ -55,16 +58,26 @@ export const peersText = (
       : `signed by: ${facts.subject}, valid until ${untilText(Date.parse(facts.validTo), now)}`
   )
   const last = chain.at(-1)
-  if (last !== undefined && last.subject !== last.issuer) lines.push(`signed by: ${last.issuer} (not sent)`)
+  if (last !== undefined && last.subject !== last.issuer) {
+    lines.push(`signed by: ${last.issuer} (which is not known here)`)
+  }
   if (own !== undefined) lines.push(`client: ${certificateText(own, now)}`)
   return { lines, detail: { protocol: peers.protocol, cipher: peers.cipher, chain, client: own } }
 }
 
-/** What ends soon, or has ended, of either end. */
-export const endingSoon = (peers: TlsPeers, now: number): ReadonlyArray<string> =>
-  [
-    ...peers.chain.map((each) => ["the server's", each] as const),
-    ...(peers.own === undefined ? [] : [["the client's", peers.own] as const])
+/** What ends soon, has ended, or has not begun, of `whose`. */
+export const timesNotes = (whose: string, certificate: X509Certificate, now: number): ReadonlyArray<string> => {
+  const [from, until] = [certificate.validFromDate.getTime(), certificate.validToDate.getTime()]
+  return [
+    ...(from > now ? [`${whose} is valid only from ${untilText(from, now)}`] : []),
+    ...(until - now >= soonMillis ? [] : [`${whose} ${until > now ? "ends" : "has ended"} ${untilText(until, now)}`])
   ]
-    .filter(([, certificate]) => certificate.validToDate.getTime() - now < soonMillis)
-    .map(([whose, certificate]) => `${whose} certificate ends ${untilText(certificate.validToDate.getTime(), now)}`)
+}
+
+/** What ends soon, or has ended, of either end. */
+export const endingSoon = (peers: TlsPeers, now: number): ReadonlyArray<string> => [
+  ...peers.chain.flatMap((each, index) =>
+    timesNotes(index === 0 ? "the server's certificate" : "a certificate that it is signed with", each, now)
+  ),
+  ...(peers.own === undefined ? [] : timesNotes("the client's certificate", peers.own, now))
+]

@@ -9,7 +9,7 @@ import { decodeUserSeed, userKey } from "../../../internal/identity/nkey.ts"
 import { type Credentials, resolveCredentials } from "../../../internal/wire/credentials.ts"
 import type { NatsConfig } from "../../../NatsConfig.ts"
 import * as Output from "../output.ts"
-import type { Stage } from "./stages.ts"
+import { failedStage, type Stage } from "./stages.ts"
 import { untilText } from "./times.ts"
 
 /** The public key that they prove. */
@@ -22,34 +22,60 @@ const keyOf = ({ jwt, seed }: Credentials): string | undefined => {
   return raw === undefined || typeof raw === "string" ? undefined : userKey(raw).publicKey
 }
 
+/** A JWT that ends so soon is worth a word. */
+const soonMillis = 86_400_000
+
+/** What is found of a configuration before any dial: a stage, and what a dial uses unless it failed. */
+export interface Local<A> {
+  readonly stage: Stage
+  readonly value: A | undefined
+}
+
 /** The credentials of a configuration, without a server. */
-export const checkCredentials = (config: NatsConfig): Effect.Effect<Stage> =>
+export const checkCredentials = (config: NatsConfig): Effect.Effect<Local<Credentials>> =>
   Effect.matchEffect(resolveCredentials(config.auth, config.connectTimeout), {
-    onFailure: (error) =>
-      Effect.succeed<Stage>({ stage: "credentials", status: "failed", text: `${error._tag}: ${error.message}`, error }),
+    onFailure: (error) => Effect.succeed({ stage: failedStage("credentials", error), value: undefined }),
     onSuccess: (credentials) =>
-      Effect.map(Clock.currentTimeMillis, (now): Stage => {
-        const { expiresAt, method, notBefore, user } = credentials
-        const key = keyOf(credentials)
-        const text = [
-          config.auth._tag === "CredsFile" ? `CredsFile ${Output.shown(config.auth.path, 256)}` : method,
-          ...(user === undefined ? [] : [`user ${Output.shown(user, 256)}`]),
-          ...(key === undefined ? [] : [`key ${key}`]),
-          // What does not fit is refused before.
-          ...(credentials.jwt !== undefined && credentials.seed !== undefined ? ["the seed fits"] : []),
-          ...(credentials.jwt === undefined
-            ? []
-            : [expiresAt === undefined ? "never expires" : `expires ${untilText(expiresAt, now)}`]),
-          ...(notBefore !== undefined && notBefore > now ? [`valid from ${untilText(notBefore, now)}`] : [])
-        ].join(", ")
-        return {
-          stage: "credentials",
-          status: "ok",
-          text,
-          detail: { method, user, key, expiresAt: isoOf(expiresAt), notBefore: isoOf(notBefore) }
-        }
-      })
+      Effect.map(Clock.currentTimeMillis, (now) => ({
+        stage: stageOf(credentials, config, now),
+        value: credentials
+      }))
   })
+
+const stageOf = (credentials: Credentials, config: NatsConfig, now: number): Stage => {
+  const { expiresAt, jwt, method, notBefore, seed, user } = credentials
+  const key = keyOf(credentials)
+  const isFile = config.auth._tag === "CredsFile"
+  const text = [
+    isFile ? `CredsFile ${Output.shown(config.auth.path, 256)}` : method,
+    ...(user === undefined ? [] : [`user ${Output.shown(user, 256)}`]),
+    ...(key === undefined ? [] : [`key ${Output.shown(key, 128)}`]),
+    // What does not fit is refused before.
+    ...(jwt === undefined ? [] : [seed === undefined ? "a bearer, without a seed" : "the seed fits"]),
+    ...(jwt === undefined ? [] : [expiresAt === undefined ? "never expires" : `expires ${untilText(expiresAt, now)}`])
+  ].join(", ")
+  const notes = [
+    ...(expiresAt === undefined || expiresAt - now >= soonMillis
+      ? []
+      : [expiresAt > now ? "the JWT expires soon" : "the JWT has expired by the clock of this machine"]),
+    ...(notBefore === undefined || notBefore <= now ? [] : [`the JWT is valid only from ${untilText(notBefore, now)}`])
+  ]
+  return {
+    stage: "credentials",
+    status: notes.length === 0 ? "ok" : "noted",
+    text,
+    more: notes,
+    detail: {
+      method,
+      file: isFile ? Output.shown(config.auth.path, 1024) : undefined,
+      user: user === undefined ? undefined : Output.shown(user, 1024),
+      key,
+      seedFits: jwt !== undefined && seed !== undefined ? true : undefined,
+      expiresAt: isoOf(expiresAt),
+      notBefore: isoOf(notBefore)
+    }
+  }
+}
 
 const isoOf = (millis: number | undefined): string | undefined =>
   millis === undefined ? undefined : new Date(millis).toISOString()
