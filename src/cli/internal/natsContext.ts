@@ -33,7 +33,10 @@ const codeOf = (error: unknown): string =>
 const read = (file: string): Effect.Effect<string, string> =>
   Effect.tryPromise({
     try: () => fs.readFile(file, "utf8"),
-    catch: (error) => codeOf(error) === "ENOENT" ? "there is no such file" : `it cannot be read (${codeOf(error)})`
+    catch: (error) =>
+      codeOf(error) === "ENOENT"
+        ? "cannot be read: there is no such file"
+        : `cannot be read (${codeOf(error)})`
   })
 
 /** The name of the selected context, if there is one. */
@@ -65,6 +68,21 @@ const refused: ReadonlyMap<string, string> = new Map([
   ["windows_cert_store", "is not supported: export the certificate to files and set `cert` and `key`"]
 ])
 
+/** The keys that need to be told which method they are of: the first of them and the method. A mix is left to be refused. */
+const methodOf = (fields: ReadonlyArray<string>): readonly [option: string, tag: string] | undefined => {
+  switch (fields.toSorted().join()) {
+    case "path":
+      return ["auth.path", "CredsFile"]
+    case "seed":
+      return ["auth.seed", "NKey"]
+    case "jwt":
+    case "jwt,seed":
+      return ["auth.jwt", "Jwt"]
+    default:
+      return undefined
+  }
+}
+
 const atHome = (file: string): string => file.replace(/^~(?=$|[\\/])/, os.homedir())
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== false
@@ -90,7 +108,10 @@ export const readContext = (name: string): Effect.Effect<NatsContext, NatsConfig
       return yield* failed("context", "has no name of a context: that is a word, as `nats context ls` shows it")
     }
     const file = path.join(directory(), "context", `${name}.json`)
-    const text = yield* Effect.mapError(read(file), (problem) => failed(`context ${name} (${file})`, problem))
+    const text = yield* Effect.mapError(
+      read(file),
+      (problem) => failed(`context ${name} (${file})`, `${problem}; \`nats context ls\` shows what there is`)
+    )
     const given = parse(text)
     const source = `context ${name} (${file})`
     if (given === undefined) return yield* failed(source, "is not a JSON object")
@@ -117,6 +138,8 @@ export const readContext = (name: string): Effect.Effect<NatsContext, NatsConfig
       const seed = yield* Effect.mapError(read(seedFile), (problem) => failed(source, problem, "nkey"))
       set("auth.seed", "nkey", seed.trim())
     }
+    const method = methodOf(Object.keys(sections["auth"] ?? {}))
+    if (method !== undefined) set("auth._tag", String(keys.get(method[0])), method[1])
     Object.assign(input, sections)
     const word = (key: string): string | undefined => {
       const value = given[key]

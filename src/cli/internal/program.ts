@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { version } from "../../internal/wire/version.ts"
+import { NatsConfigError } from "../../NatsConfig.ts"
 import { command } from "./command.ts"
 import { classOf, exitCodes, type Failure, isFailure, UsageError } from "./failure.ts"
 import * as Logs from "./logs.ts"
@@ -32,8 +33,15 @@ export const tell = (failure: Failure, asJson: boolean): Effect.Effect<number> =
   const text = Output.shown(failure.message)
   const said = asJson
     ? Output.json({ error: { tag, class: failureClass, message: text, ...problemsOf(failure) }, exitCode }, true)
-    : Output.aside(`${Output.styled("bad", tag, process.stderr)}: ${text}`)
+    : Output.aside(`${Output.styled("bad", tag, process.stderr)}: ${listed(failure) ?? text}`)
   return Effect.as(said, exitCode)
+}
+
+/** Several problems of a configuration, each in a line of its own, as one line of them all is not read. */
+const listed = (failure: Failure): string | undefined => {
+  if (!(failure instanceof NatsConfigError) || failure.problems.length < 2) return undefined
+  const lines = failure.problems.map(({ path, problem }) => `  ${Output.shown(path)}: ${Output.shown(problem)}`)
+  return [`The NATS configuration (${Output.shown(failure.source)}) is invalid:`, ...lines].join("\n")
 }
 
 /** Of a configuration: where it is from, and each problem at its path. */
