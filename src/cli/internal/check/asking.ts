@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { StaleConnection } from "../../../ConnectError.ts"
 import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
 import { type AccountInfo, make as makeJetStream } from "../../../jetstream/JetStream.ts"
@@ -62,32 +63,46 @@ const timed = <E extends StageError>(
 
 const isOver = ({ _tag }: StageError): boolean => _tag === "ConnectionLost" || _tag === "ConnectionClosed"
 
+/** The server has no answer to who this client is. */
+class UserInfoNotTold extends Schema.TaggedError<UserInfoNotTold>()("UserInfoNotTold", {}) {
+  override get message(): string {
+    return "The server does not tell who this client is and what it may do: nobody answers $SYS.REQ.USER.INFO, as on " +
+      "servers older than 2.10."
+  }
+}
+
 const account = ({ budget, client, filter }: Asking): Effect.Effect<Stage> =>
   timed(
     "account",
-    Effect.flatMap(Effect.suspend(() => userInfo(client, budget.of(2000))), (told) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const info = cleaned(filter, told)
-        const expires = info.expiresInMillis === undefined
-          ? []
-          : [`expires ${untilText(now + info.expiresInMillis, now)}`]
-        return {
-          status: "ok" as const,
-          text: [
-            `account ${Output.shown(info.account, 128)}`,
-            ...(info.user === "" ? [] : [`user ${Output.shown(info.user, 128)}`]),
-            ...expires
-          ].join(", "),
-          more: [
-            `may publish to ${Output.shown(rightsText(info.publish))}`,
-            `may subscribe to ${Output.shown(rightsText(info.subscribe))}`
-          ],
-          detail: info
-        }
-      })),
+    Effect.flatMap(
+      Effect.catchTag(
+        Effect.suspend(() => userInfo(client, budget.of(2000))),
+        "NoResponders",
+        () => Effect.fail(new UserInfoNotTold())
+      ),
+      (told) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const info = cleaned(filter, told)
+          const expires = info.expiresInMillis === undefined
+            ? []
+            : [`expires ${untilText(now + info.expiresInMillis, now)}`]
+          return {
+            status: "ok" as const,
+            text: [
+              `account ${Output.shown(info.account, 128)}`,
+              ...(info.user === "" ? [] : [`user ${Output.shown(info.user, 128)}`]),
+              ...expires
+            ].join(", "),
+            more: [
+              `may publish to ${Output.shown(rightsText(info.publish))}`,
+              `may subscribe to ${Output.shown(rightsText(info.subscribe))}`
+            ],
+            detail: info
+          }
+        })
+    ),
     // It tells; it is not needed.
-    (error) =>
-      !isOver(error)
+    (error) => !isOver(error)
   )
 
 const roundTrips = 10
@@ -138,7 +153,8 @@ const jetStreamText = ({ api, domain, limits, ...usage }: AccountInfo): string =
 const jetStream = ({ budget, client, filter, source }: Asking): Effect.Effect<Stage> =>
   timed(
     "jetstream",
-    Effect.suspend(() => makeJetStream({ ...source.jetStream, timeout: budget.of(3000) })).pipe(
+    // Two requests: whether it is there, and what there is.
+    Effect.suspend(() => makeJetStream({ ...source.jetStream, timeout: budget.of(3000) / 2 })).pipe(
       Effect.provideService(NatsClient.NatsClient, client),
       Effect.flatMap((js) => js.account),
       Effect.map((told) => {
