@@ -32,13 +32,12 @@ import { codec, decodePlain, toIssue } from "./internal/config/codec.ts"
 import { decodeConfig, encodeConfig, holdsSecret } from "./internal/config/config.ts"
 import * as defaults from "./internal/config/defaults.ts"
 import { withPrefix } from "./internal/config/environment.ts"
-import { findJsonFault } from "./internal/config/json.ts"
-import { notJson } from "./internal/config/notJson.ts"
 import { type Problem, shown } from "./internal/config/problems.ts"
 import { environment } from "./internal/config/variables.ts"
 import type { ServerAddress } from "./internal/protocol/serverAddress.ts"
 import { allShowingFields, shownProblem } from "./internal/protocol/shown.ts"
-import { readFile, warnOfMode } from "./internal/wire/secretFile.ts"
+import { readJsonFile } from "./internal/wire/jsonFile.ts"
+import { warnOfMode } from "./internal/wire/secretFile.ts"
 import type * as NatsAuth from "./NatsAuth.ts"
 import type * as NatsTls from "./NatsTls.ts"
 
@@ -444,20 +443,13 @@ export const fromEnv = ({ prefix = "NATS" }: EnvironmentOptions = {}): Effect.Ef
  */
 export const fromFile = (path: string): Effect.Effect<NatsConfig, NatsConfigError> => {
   const failed = toError(path)
-  return readFile(path, { option: "configuration", timeout: defaults.config.connectTimeout }).pipe(
-    Effect.mapError(({ problem }) => failed([{ path: [], problem: `cannot be read: ${problem}` }])),
-    Effect.flatMap(({ mode, text }) => {
-      const plain = text.replace(/^\uFEFF/, "")
-      const fault = findJsonFault(plain)
-      return fault === undefined
-        ? Effect.tap(
-          decode(JSON.parse(plain), path),
-          (config) => holdsSecret(config) ? warnOfMode(path, "configuration", mode) : Effect.void
-        )
-        : Effect.fail(failed([{
-          path: [],
-          problem: notJson(plain, fault)
-        }]))
-    })
+  return readJsonFile(path, { option: "configuration", timeout: defaults.config.connectTimeout }).pipe(
+    Effect.mapError((problem) => failed([{ path: [], problem }])),
+    Effect.flatMap(({ mode, value }) =>
+      Effect.tap(
+        decode(value, path),
+        (config) => holdsSecret(config) ? warnOfMode(path, "configuration", mode) : Effect.void
+      )
+    )
   )
 }

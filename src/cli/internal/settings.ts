@@ -5,6 +5,7 @@ import { isContent } from "../../internal/identity/creds.ts"
 import { formatServer } from "../../internal/protocol/serverAddress.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"
 import { shown } from "./output.ts"
+import { hasUserInfo } from "./overlay.ts"
 
 export interface Setting {
   /** Such as `tls.caFile`. */
@@ -29,6 +30,18 @@ export const hidden = "<redacted>"
 
 const longestValue = 256
 
+/** The leaves of a JSON value, by their paths. */
+export const leaves = (value: unknown, path = ""): ReadonlyArray<readonly [path: string, text: string]> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.entries(value).flatMap(([key, field]) => leaves(field, path === "" ? key : `${path}.${key}`))
+    : [[path, Array.isArray(value) ? value.map(String).join(",") : String(value)]]
+
+const secret = /^(?:auth\.(?:password|token|seed|jwt|creds|nkeys_seed_str)|tls\.(?:key|passphrase)|webSocket\..+)$/
+
+/** Whether what was set has a secret in itself, and not the path of a file with one. */
+export const holdsSecret = (given: ReadonlyArray<readonly [path: string, text: string]>): boolean =>
+  given.some(([path, text]) => path === "servers" ? hasUserInfo(text) : secret.test(path))
+
 /** `raw` has the texts by their paths, and `from` where each came from. */
 export const settingsOf = (
   config: NatsConfig,
@@ -41,7 +54,10 @@ export const settingsOf = (
     from: from.get("servers") ?? "default"
   }]
   for (const [path, text] of raw) {
-    if (path === "servers") continue
+    // The method is told by what it has.
+    if (path === "servers" || (path === "auth._tag" && [...raw.keys()].some((each) => /^auth\.[^_]/.test(each)))) {
+      continue
+    }
     settings.push({
       path,
       value: isShown(path, text) ? shown(text, longestValue) : hidden,

@@ -2,29 +2,29 @@
  * Where a configuration comes from: a file, a context of the `nats` tool, or the environment, and options on top of it.
  */
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
-import * as fs from "node:fs/promises"
 import { options } from "../../internal/config/keys.ts"
-import { isContent } from "../../internal/identity/creds.ts"
-import { resolveCredentials } from "../../internal/wire/credentials.ts"
+import { readJsonFile } from "../../internal/wire/jsonFile.ts"
+import { warnOfMode } from "../../internal/wire/secretFile.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
+import { type NatsContext, readContext } from "./context/readContext.ts"
+import { selectedContext } from "./context/stored.ts"
 import { UsageError } from "./failure.ts"
-import { type NatsContext, readContext, selectedContext } from "./natsContext.ts"
 import * as Output from "./output.ts"
-import { type Setting, settingsOf } from "./settings.ts"
+import {
+  type ConnectionOptions,
+  hasUserInfo,
+  mergedInput,
+  type Overlay,
+  overlaysOf,
+  replacesAuth,
+  withFlags,
+  withoutUserInfo
+} from "./overlay.ts"
+import { holdsSecret, leaves, type Setting, settingsOf } from "./settings.ts"
 
-/** What the command line says of a connection. */
-export interface ConnectionOptions {
-  readonly servers: ReadonlyArray<string>
-  readonly config: string | undefined
-  readonly context: string | undefined
-  readonly creds: string | undefined
-  readonly tlsCa: string | undefined
-  readonly tlsCert: string | undefined
-  readonly tlsKey: string | undefined
-  readonly connectTimeout: string | undefined
-}
+export type { ConnectionOptions } from "./overlay.ts"
 
 export interface Source {
   /** What is said of it in the first line of a command. */
@@ -32,218 +32,223 @@ export interface Source {
   readonly config: NatsConfig.NatsConfig
   /** What was set, and where. */
   readonly settings: ReadonlyArray<Setting>
+  /** What is set elsewhere, and not read. `load` has told it. */
+  readonly notes: ReadonlyArray<string>
   /** Of JetStream, where the source says it. */
   readonly jetStream: NatsContext["jetStream"]
 }
 
-/** Each option of the command line: the option of a configuration, and its variable. */
-const flags: ReadonlyArray<readonly [key: keyof ConnectionOptions, flag: string, option: keyof typeof options]> = [
-  ["servers", "--server", "servers"],
-  ["creds", "--creds", "auth.path"],
-  ["tlsCa", "--tls-ca", "tls.caFile"],
-  ["tlsCert", "--tls-cert", "tls.certFile"],
-  ["tlsKey", "--tls-key", "tls.keyFile"],
-  ["connectTimeout", "--connect-timeout", "connectTimeout"]
-]
+type Loading = Effect.Effect<Source, NatsConfig.NatsConfigError>
 
-interface Overlay {
-  readonly flag: string
-  readonly option: keyof typeof options
-  readonly value: string
-}
+type OptionName = keyof typeof options
 
-const overlays = (given: ConnectionOptions): ReadonlyArray<Overlay> =>
-  flags.flatMap(([key, flag, option]) => {
-    const value = key === "servers" ? given.servers.join(",") : given[key]
-    return typeof value !== "string" || value === "" ? [] : [{ flag, option, value }]
-  })
+const optionNames = Object.keys(options) as ReadonlyArray<OptionName>
 
-const hasUserInfo = (url: string): boolean => /^(?:[a-z]+:\/\/)?[^/?#]*@/i.test(url)
-
-const checkOptions = (given: ConnectionOptions): Effect.Effect<void, UsageError> => {
-  if (given.config !== undefined && given.context !== undefined) {
-    return Effect.fail(new UsageError({ problem: "--config and --context are two sources: give one of them." }))
-  }
-  if (given.servers.some((list) => list.split(",").some((url) => hasUserInfo(url.trim())))) {
-    return Effect.fail(
-      new UsageError({
-        problem: "--server has user info, which every user of the machine can read there: set NATS_USER and " +
-          "NATS_PASSWORD, or NATS_TOKEN, or write it to a file and give --config."
-      })
-    )
-  }
-  if (given.config !== undefined && isContent(given.config)) {
-    return Effect.fail(new UsageError({ problem: "--config is the path of a file, and not what is in it." }))
-  }
-  return Effect.void
-}
-
-const fileLabel = (overlaid: ReadonlyArray<Overlay>): string =>
-  overlaid.length === 0 ? "" : `, ${overlaid.map(({ flag }) => flag).join(", ")}`
-
-/** Problems are told by what was set: an option of the command line, or a key of a context. */
-const withNames = (
-  error: NatsConfig.NatsConfigError,
-  label: string,
-  names: ReadonlyMap<string, string>
-): NatsConfig.NatsConfigError =>
-  new NatsConfig.NatsConfigError({
-    source: label,
-    problems: error.problems.map(({ path, problem }) => {
-      for (const [name, called] of names) {
-        if (path === name || path.startsWith(`${name}[`) || path.startsWith(`${name}.`)) {
-          return { path: called + path.slice(name.length), problem }
-        }
-      }
-      return { path, problem }
-    })
-  })
-
-const variable = (option: keyof typeof options): string => `NATS_${options[option][0]}`
-
-const variables = Object.keys(options).map((option) => variable(option as keyof typeof options))
+const variable = (option: OptionName): string => `NATS_${options[option][0]}`
 
 const isSet = (name: string): boolean => (process.env[name] ?? "") !== ""
 
-const ofAuth = variables.filter((_, index) => Object.keys(options)[index].startsWith("auth."))
+/** Those that are set, of the variables that a configuration is read from. */
+const setVariables = (): ReadonlyArray<string> => optionNames.map(variable).filter(isSet)
 
-const fromEnvironment = (overlaid: ReadonlyArray<Overlay>): Effect.Effect<Source, NatsConfig.NatsConfigError> => {
-  const given = variables.filter(isSet)
-  const label = [
-    ...(given.length === 0 ? [] : [`environment ${given.join(", ")}`]),
-    ...overlaid.map(({ flag }) => flag)
-  ].join(", ")
+const areSet = (names: ReadonlyArray<string>, why: string): string =>
+  `${names.join(", ")} ${names.length === 1 ? "is" : "are"} set, and not read, as ${why}`
+
+const withOptions = (label: string, overlays: ReadonlyArray<Overlay>): string =>
+  [...(label === "" ? [] : [label]), ...overlays.map(({ flag }) => flag)].join(", ")
+
+/** What goes away with a URL, or stays behind, when an option replaces the one and not the other. */
+const userInfoNotes = (servers: string, from: string, overlays: ReadonlyArray<Overlay>): ReadonlyArray<string> => {
+  const flag = hasUserInfo(servers)
+    ? overlays.find(({ option }) => option === "servers" || option.startsWith("auth."))?.flag
+    : undefined
+  return flag === undefined ? [] : [`the user info of ${from} is not used, as ${flag} is given`]
+}
+
+/** The variables of this process, with the options in place of what they replace. */
+const environmentWith = (overlays: ReadonlyArray<Overlay>): Record<string, string> => {
   const env: Record<string, string> = {}
   for (const [name, text] of Object.entries(process.env)) if (text !== undefined) env[name] = text
-  const replacesAuth = overlaid.some(({ option }) => option.startsWith("auth."))
-  if (replacesAuth) { for (const name of ofAuth) delete env[name] }
-  for (const { option, value } of overlaid) env[variable(option)] = value
+  if (replacesAuth(overlays)) {
+    for (const option of optionNames) if (option.startsWith("auth.")) delete env[variable(option)]
+    if (isSet("NATS_URL")) env["NATS_URL"] = withoutUserInfo(env["NATS_URL"])
+  }
+  for (const { option, value } of overlays) {
+    // A file in place of PEM text is in place of it, and not beside it.
+    const text = option.replace(/File$/, "")
+    if (text !== option) delete env[variable(text as OptionName)]
+    env[variable(option)] = value
+  }
+  return env
+}
+
+const fromEnvironment = (overlays: ReadonlyArray<Overlay>, notes: ReadonlyArray<string> = []): Loading => {
+  const env = environmentWith(overlays)
+  const given = setVariables().filter((name) =>
+    env[name] !== undefined && !overlays.some(({ option }) => variable(option) === name)
+  )
+  const label = withOptions(given.length === 0 ? "" : `environment ${given.join(", ")}`, overlays)
   const from = new Map<string, string>()
   const raw = new Map<string, string>()
-  for (const option of Object.keys(options) as ReadonlyArray<keyof typeof options>) {
+  for (const option of optionNames) {
     const text = env[variable(option)]
     if (text === undefined || text === "") continue
     raw.set(option, text)
-    from.set(option, overlaid.find((each) => each.option === option)?.flag ?? variable(option))
+    from.set(option, overlays.find((each) => each.option === option)?.flag ?? variable(option))
   }
-  const names = new Map(overlaid.map(({ flag, option }) => [variable(option), flag]))
+  const names = new Map(overlays.map(({ flag, option }) => [variable(option), flag]))
   return NatsConfig.fromEnv().pipe(
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
-    Effect.mapError((error) => withNames(error, label === "" ? "the defaults" : label, names)),
+    Effect.mapError((error) => withFlags(error, label === "" ? "the defaults" : label, names)),
     Effect.map((config) => ({
       label: label === "" ? "the defaults: nothing else is set" : label,
       config,
       settings: settingsOf(config, raw, from),
+      notes: [...notes, ...userInfoNotes(process.env["NATS_URL"] ?? "", "NATS_URL", overlays)],
       jetStream: {}
     }))
   )
 }
 
-/** The leaves of a JSON value, by their paths. */
-const leaves = (value: unknown, path = ""): ReadonlyArray<readonly [path: string, text: string]> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.entries(value).flatMap(([key, field]) => leaves(field, path === "" ? key : `${path}.${key}`))
-    : [[path, Array.isArray(value) ? value.map(String).join(",") : String(value)]]
+interface FromFile {
+  readonly file: string
+  readonly mode: number
+  readonly value: unknown
+  readonly label: string
+  /** The key of the file that an option came from. */
+  readonly keyOf: (option: string) => string | undefined
+  /** What the file is, for warnings. */
+  readonly what: string
+  readonly jetStream: NatsContext["jetStream"]
+  readonly notes: ReadonlyArray<string>
+}
 
 const fromObject = (
-  input: Readonly<Record<string, unknown>>,
-  label: string,
-  keyOf: (option: string) => string,
-  overlaid: ReadonlyArray<Overlay>,
-  jetStream: NatsContext["jetStream"],
-  renamed: ReadonlyMap<string, string> = new Map()
-): Effect.Effect<Source, NatsConfig.NatsConfigError> => {
-  const merged: Record<string, unknown> = { ...input }
-  const from = new Map(leaves(input).map(([path]) => [path, keyOf(path)]))
-  const names = new Map(renamed)
-  for (const { flag, option, value } of overlaid) {
-    const [section, field] = option.split(".")
+  { file, jetStream, keyOf, label: name, mode, notes, value, what }: FromFile,
+  overlays: ReadonlyArray<Overlay>
+): Loading => {
+  const label = withOptions(name, overlays)
+  const given = leaves(value)
+  const merged = mergedInput(value, overlays)
+  const from = new Map(given.map(([path]) => [path, keyOf(path) ?? `${file}: ${path}`]))
+  const names = new Map(given.flatMap(([path]) => {
+    const key = keyOf(path)
+    return key === undefined ? [] : [[path, key]]
+  }))
+  for (const { flag, option } of overlays) {
+    from.set(option, flag)
     names.set(option, flag)
-    if (field === undefined) {
-      merged[section] = value
-    } else {
-      const below = merged[section]
-      const kept = section === "auth" || typeof below !== "object" || below === null ? {} : below
-      merged[section] = section === "auth" ? { _tag: "CredsFile", [field]: value } : { ...kept, [field]: value }
-    }
   }
-  const raw = new Map(leaves(merged))
-  for (const { flag, option } of overlaid) from.set(option, flag)
-  const full = label + fileLabel(overlaid)
-  return NatsConfig.decode(merged, full).pipe(
-    Effect.mapError((error) => withNames(error, full, names)),
-    Effect.map((config) => ({ label: full, config, settings: settingsOf(config, raw, from), jetStream }))
+  const servers = new Map(given).get("servers") ?? ""
+  return NatsConfig.decode(merged, label).pipe(
+    Effect.mapError((error) => withFlags(error, label, names)),
+    Effect.tap(() => holdsSecret(given) ? warnOfMode(file, what, mode) : Effect.void),
+    Effect.map((config) => ({
+      label,
+      config,
+      settings: settingsOf(config, new Map(leaves(merged)), from),
+      notes: [...notes, ...userInfoNotes(servers, from.get("servers") ?? "servers", overlays)],
+      jetStream
+    }))
   )
 }
 
-const fromContext = (name: string, label: string, overlaid: ReadonlyArray<Overlay>) =>
-  Effect.flatMap(
-    readContext(name),
-    ({ file, input, jetStream, keys }) =>
-      fromObject(input, `${label} (${file})`, (path) => keys.get(path) ?? path, overlaid, jetStream, keys)
-  )
-
-const fromFile = (file: string, overlaid: ReadonlyArray<Overlay>) =>
-  // Read by core first, which tells every fault of the file itself and warns of who else can read it.
-  Effect.flatMap(
-    overlaid.length === 0 ? NatsConfig.fromFile(file) : Effect.catch(NatsConfig.fromFile(file), faultOfFile),
-    () =>
-      Effect.flatMap(Effect.promise(() => fs.readFile(file, "utf8")), (text) =>
-        fromObject(JSON.parse(text.replace(/^\uFEFF/, "")), file, (path) => `${file}: ${path}`, overlaid, {}))
-  )
-
-/** What an option on top may mend is decoded again; what the file itself is not, stays. */
-const faultOfFile = (error: NatsConfig.NatsConfigError): Effect.Effect<void, NatsConfig.NatsConfigError> =>
-  error.problems.some(({ path }) => path === "") ? Effect.fail(error) : Effect.void
-
-/** The secrets of a configuration, wherever they are in it. */
-const redactedIn = (value: unknown): ReadonlyArray<string> =>
-  Redacted.isRedacted(value)
-    ? [Redacted.value(value)].filter((each) => typeof each === "string")
-    : typeof value === "object" && value !== null
-    ? Object.values(value).flatMap(redactedIn)
-    : []
-
-/** A shorter part of a URL's query is no access token. */
-const shortestInQuery = 8
-
-const inQueries = ({ servers }: NatsConfig.NatsConfig): ReadonlyArray<string> =>
-  servers.flatMap(({ path }) => path.split("?").slice(1).join("?").split(/[&=]/)).filter((part) =>
-    part.length >= shortestInQuery
-  )
-
-/** Keeps the secrets of a configuration, and those of the files that it names, out of whatever is shown from here on. */
-const guarded = (source: Source): Effect.Effect<Source> => {
-  const { config } = source
-  Output.guard([...redactedIn(config), ...inQueries(config)])
-  return Effect.match(resolveCredentials(config.auth, config.connectTimeout), {
-    // Whoever needs them is told.
-    onFailure: () => source,
-    onSuccess: (credentials) => {
-      Output.guard(redactedIn(credentials))
-      return source
+const fromContext = (
+  name: string,
+  label: string,
+  overlays: ReadonlyArray<Overlay>,
+  notes: ReadonlyArray<string>
+): Loading =>
+  Effect.flatMap(readContext(name), (context) => {
+    const full = `${label} (${context.file})`
+    const problems = context.problems.filter(({ option }) =>
+      !(option.startsWith("auth.") ? replacesAuth(overlays) : overlays.some((each) => each.option === option))
+    )
+    if (problems.length > 0) {
+      return Effect.fail(
+        new NatsConfig.NatsConfigError({
+          source: full,
+          problems: problems.map(({ path, problem }) => ({ path, problem }))
+        })
+      )
     }
+    return fromObject({
+      ...context,
+      value: context.input,
+      label: full,
+      keyOf: (option) => context.keys.get(option) ?? option,
+      what: "context",
+      notes: [...notes, ...(replacesAuth(overlays) ? [] : context.notes)]
+    }, overlays)
   })
-}
+
+const fromFile = (file: string, overlays: ReadonlyArray<Overlay>, notes: ReadonlyArray<string>): Loading =>
+  readJsonFile(file, { option: "--config", timeout: Duration.seconds(5) }).pipe(
+    Effect.mapError((problem) => new NatsConfig.NatsConfigError({ source: file, problems: [{ path: "", problem }] })),
+    Effect.flatMap(({ mode, value }) =>
+      fromObject(
+        { file, mode, value, label: file, keyOf: () => undefined, what: "configuration", notes, jetStream: {} },
+        overlays
+      )
+    )
+  )
+
+/** The selected context counts where nothing else is set. */
+const notRead = (names: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+  selectedContext.pipe(
+    Effect.orElseSucceed(() => undefined),
+    Effect.map((selected) => {
+      const name = Output.shown(selected ?? "", 64)
+      return selected === undefined
+        ? []
+        : [
+          `the selected context ${name} is not read, as ${names.join(", ")} ${
+            names.length === 1 ? "is" : "are"
+          } given: --context ${name} reads it`
+        ]
+    })
+  )
+
+const find = (given: ConnectionOptions, overlays: ReadonlyArray<Overlay>): Loading =>
+  Effect.suspend(() => {
+    const set = setVariables()
+    const named = process.env["NATS_CONTEXT"] ?? ""
+    const all = named === "" ? set : ["NATS_CONTEXT", ...set]
+    const unread = (names: ReadonlyArray<string>, why: string): ReadonlyArray<string> =>
+      names.length === 0 ? [] : [areSet(names, why)]
+    if (given.config !== undefined) return fromFile(given.config, overlays, unread(all, "--config is given"))
+    if (given.context !== undefined) {
+      return fromContext(given.context, `context ${given.context}`, overlays, unread(all, "--context is given"))
+    }
+    if (named !== "") return fromContext(named, `NATS_CONTEXT ${named}`, overlays, unread(set, "NATS_CONTEXT is set"))
+    if (set.length > 0 || given.servers.length > 0) {
+      return Effect.flatMap(
+        notRead(set.length > 0 ? set : ["--server"]),
+        (notes) => fromEnvironment(overlays, notes)
+      )
+    }
+    return Effect.flatMap(
+      selectedContext,
+      (selected) =>
+        selected === undefined
+          ? fromEnvironment(overlays)
+          : fromContext(selected, `selected context ${selected}`, overlays, [])
+    )
+  })
 
 /**
  * The configuration of a command. `--config` and `--context` (or `NATS_CONTEXT`) name one; else the variables `NATS_*` are
- * it where any is set, else the selected context of the `nats` tool, else the defaults. Options go on top.
+ * it where any is set, else the selected context of the `nats` tool, else the defaults. Options go on top; `--server`
+ * without any of the others leaves the selected context out, whose credentials are for its own servers. What is set and not
+ * read is told on stderr.
  */
 export const load = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig.NatsConfigError | UsageError> =>
-  Effect.flatMap(found(given), guarded)
-
-const found = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig.NatsConfigError | UsageError> =>
   Effect.gen(function*() {
-    yield* checkOptions(given)
-    const overlaid = overlays(given)
-    if (given.config !== undefined) return yield* fromFile(given.config, overlaid)
-    if (given.context !== undefined) return yield* fromContext(given.context, `context ${given.context}`, overlaid)
-    const named = process.env["NATS_CONTEXT"]
-    if (named !== undefined && named !== "") return yield* fromContext(named, `NATS_CONTEXT ${named}`, overlaid)
-    if (variables.some(isSet) || given.servers.length > 0) return yield* fromEnvironment(overlaid)
-    const selected = yield* selectedContext
-    return selected === undefined
-      ? yield* fromEnvironment(overlaid)
-      : yield* fromContext(selected, `selected context ${selected}`, overlaid)
+    const overlays = overlaysOf(given)
+    if (overlays instanceof UsageError) return yield* overlays
+    const source = yield* find(given, overlays)
+    for (const note of source.notes) {
+      yield* Output.aside(`${Output.styled("warn", "note", process.stderr)}: ${note}.`)
+    }
+    return source
   })

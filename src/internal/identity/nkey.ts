@@ -74,6 +74,30 @@ export const encodeUserPublicKey = (key: Uint8Array): string => {
   return withChecksum(body)
 }
 
+/** The bytes of a text in base32 and the bits that are left over, or where its first character is that is none. */
+const fromBase32 = (text: string): { readonly bytes: Uint8Array; readonly rest: number } | number => {
+  const bytes = new Uint8Array((text.length * 5) >> 3)
+  let bits = 0
+  let value = 0
+  let at = 0
+  for (let i = 0; i < text.length; i++) {
+    const digit = alphabet.indexOf(text[i])
+    if (digit < 0) return i
+    value = ((value << 5) | digit) & 0xfff
+    bits += 5
+    if (bits >= 8) {
+      bits -= 8
+      bytes[at++] = (value >> bits) & 0xff
+    }
+  }
+  return { bytes, rest: value & ((1 << bits) - 1) }
+}
+
+const hasChecksum = (bytes: Uint8Array): boolean => {
+  const length = bytes.length - 2
+  return crc16(bytes, length) === (bytes[length] | (bytes[length + 1] << 8))
+}
+
 /** The 32 bytes of a user seed, or what is wrong with the text, without showing any of it. */
 export const decodeUserSeed = (text: string): Uint8Array | string => {
   if (text.length !== seedLength) {
@@ -81,30 +105,42 @@ export const decodeUserSeed = (text: string): Uint8Array | string => {
       ? "it is a user's public key; the seed begins with SU"
       : `it has ${text.length} characters and a seed has ${seedLength}`
   }
-  const raw = new Uint8Array(36)
-  let bits = 0
-  let value = 0
-  let at = 0
-  for (let i = 0; i < text.length; i++) {
-    const digit = alphabet.indexOf(text[i])
-    if (digit < 0) return `its character ${i + 1} is not base32 (A to Z and 2 to 7, upper case)`
-    value = ((value << 5) | digit) & 0xfff
-    bits += 5
-    if (bits >= 8) {
-      bits -= 8
-      raw[at++] = (value >> bits) & 0xff
-    }
-  }
-  if ((raw[0] & 0xf8) !== prefixSeed) return "it is not a seed; a user seed begins with SU"
-  const role = ((raw[0] & 7) << 5) | (raw[1] >> 3)
+  const decoded = fromBase32(text)
+  if (typeof decoded === "number") return `its character ${decoded + 1} is not base32 (A to Z and 2 to 7, upper case)`
+  const { bytes, rest } = decoded
+  if ((bytes[0] & 0xf8) !== prefixSeed) return "it is not a seed; a user seed begins with SU"
+  const role = ((bytes[0] & 7) << 5) | (bytes[1] >> 3)
   if (role !== prefixUser) {
     return `it is the seed of ${an(roles.get(role) ?? "unknown role")}; a user seed begins with SU`
   }
   // The last character has two bits more than the bytes need; a seed is written with both at zero.
-  if (crc16(raw, 34) !== (raw[34] | (raw[35] << 8)) || (value & ((1 << bits) - 1)) !== 0) {
-    return "its checksum is wrong, so a character was changed or lost"
+  if (!hasChecksum(bytes) || rest !== 0) return "its checksum is wrong, so a character was changed or lost"
+  return bytes.slice(2, 34)
+}
+
+export interface PublicKey {
+  /** Such as `account`. */
+  readonly role: string
+  /** Whether a signature is of this key. */
+  readonly verify: (data: Uint8Array, signature: Uint8Array) => boolean
+}
+
+/** A public key of any role, or `undefined` for a text that is none. */
+export const decodePublicKey = (text: string): PublicKey | undefined => {
+  const decoded = text.length === 56 ? fromBase32(text) : -1
+  if (typeof decoded === "number") return undefined
+  const { bytes } = decoded
+  const role = roles.get(bytes[0])
+  if (role === undefined || !hasChecksum(bytes)) return undefined
+  return {
+    role,
+    verify: (data, signature) => {
+      const { createPublicKey, verify } = lazyCrypto()
+      // What stands before the 32 bytes of an Ed25519 key in SPKI.
+      const der = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), bytes.subarray(1, 33)])
+      return verify(null, data, createPublicKey({ key: der, format: "der", type: "spki" }), signature)
+    }
   }
-  return raw.slice(2, 34)
 }
 
 const an = (word: string): string => (/^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`)
