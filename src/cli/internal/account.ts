@@ -1,10 +1,12 @@
 /**
- * Who this client is for the server: `$SYS.REQ.USER.INFO`, which answers since 2.9 where the client may ask it.
+ * Who this client is for the server: `$SYS.REQ.USER.INFO`, which answers since 2.10 where the client may ask it.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { connectionIn } from "../../internal/operations/connectionOf.ts"
+import { withheld } from "../../internal/wire/secretFilter.ts"
 import type { NatsClient } from "../../NatsClient.ts"
 import type { RequestError } from "../../NatsError.ts"
 
@@ -16,6 +18,9 @@ const Answer = Schema.Struct({
   data: Schema.Struct({
     user: Schema.String,
     account: Schema.String,
+    /** Names besides the keys, which newer servers give. */
+    user_name: Schema.optionalKey(Schema.String),
+    account_name: Schema.optionalKey(Schema.String),
     permissions: Schema.optionalKey(Schema.NullOr(Schema.Struct({
       publish: Rights,
       subscribe: Rights,
@@ -39,6 +44,9 @@ export interface Rights {
 export interface UserInfo {
   readonly user: string
   readonly account: string
+  /** Names of what the two above are keys of, where the server gives them. */
+  readonly userName: string | undefined
+  readonly accountName: string | undefined
   readonly publish: Rights | undefined
   readonly subscribe: Rights | undefined
   /** How many answers a client may give to a request, where it is limited. */
@@ -65,6 +73,10 @@ const rightsOf = (
 ): Rights | undefined =>
   rights === undefined || rights === null ? undefined : { allow: sorted(rights.allow), deny: sorted(rights.deny) }
 
+/** A name that tells more than what it is of. */
+const besides = (name: string | undefined, of: string): string | undefined =>
+  name === undefined || name === "" || name === of ? undefined : name
+
 export const userInfo = (
   client: NatsClient,
   timeout: Duration.Input = "2 seconds"
@@ -72,10 +84,16 @@ export const userInfo = (
   Effect.flatMap(client.request("$SYS.REQ.USER.INFO", undefined, { timeout }), (message) => {
     const answer = decode(message.text)
     if (Option.isNone(answer)) return Effect.fail(new NotUserInfo({}))
-    const { account, expires, permissions, user } = answer.value.data
+    const filter = connectionIn(client)?.filter
+    // Server 2.10 has the token for the user of one, and newer ones this word.
+    const open = (text: string | undefined): string | undefined =>
+      text === "[REDACTED]" || (text !== undefined && filter?.shown(text, (whole) => whole) === withheld) ? "" : text
+    const { account, account_name, expires, permissions, user, user_name } = answer.value.data
     return Effect.succeed({
-      user,
-      account,
+      user: open(user) ?? "",
+      account: open(account) ?? "",
+      userName: besides(open(user_name), user),
+      accountName: besides(open(account_name), account),
       publish: rightsOf(permissions?.publish),
       subscribe: rightsOf(permissions?.subscribe),
       responses: permissions?.responses ?? undefined,

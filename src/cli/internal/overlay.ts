@@ -2,6 +2,7 @@
  * The options of the command line, on top of whatever else describes a connection.
  */
 import type { options } from "../../internal/config/keys.ts"
+import { isContent } from "../../internal/identity/creds.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
 import { UsageError } from "./failure.ts"
 
@@ -64,6 +65,12 @@ export const overlaysOf = (given: ConnectionOptions): ReadonlyArray<Overlay> | U
   const empty = values.find(([, value]) => value !== undefined && value.trim() === "")
   if (empty !== undefined) {
     return usage(`${empty[0]} is empty, as one is from a variable that is not set: give a value, or leave it out.`)
+  }
+  const secret = values.find(([, value]) => value !== undefined && isContent(value))
+  if (secret !== undefined) {
+    return usage(
+      `${secret[0]} is the content of a file, which every user of the machine can read there: give the file's path.`
+    )
   }
   return flags.flatMap(([key, flag, option]) => {
     const value = key === "servers" ? given.servers.join(",") : given[key]

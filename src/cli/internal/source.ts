@@ -194,7 +194,7 @@ const fromFile = (file: string, overlays: ReadonlyArray<Overlay>, notes: Readonl
   )
 
 /** The selected context counts where nothing else is set. */
-const notRead = (names: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> =>
+const notRead = (why: string): Effect.Effect<ReadonlyArray<string>> =>
   selectedContext.pipe(
     Effect.orElseSucceed(() => undefined),
     Effect.map((selected) => {
@@ -202,9 +202,7 @@ const notRead = (names: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<stri
       return selected === undefined
         ? []
         : [
-          `the selected context ${name} is not read, as ${names.join(", ")} ${
-            names.length === 1 ? "is" : "are"
-          } given: --context ${name} reads it`
+          `the selected context ${name} is not read, as ${why}: --context ${name} reads it`
         ]
     })
   )
@@ -223,7 +221,7 @@ const find = (given: ConnectionOptions, overlays: ReadonlyArray<Overlay>): Loadi
     if (named !== "") return fromContext(named, `NATS_CONTEXT ${named}`, overlays, unread(set, "NATS_CONTEXT is set"))
     if (set.length > 0 || given.servers.length > 0) {
       return Effect.flatMap(
-        notRead(set.length > 0 ? set : ["--server"]),
+        notRead(set.length > 0 ? `${set.join(", ")} ${set.length === 1 ? "is" : "are"} set` : "--server is given"),
         (notes) => fromEnvironment(overlays, notes)
       )
     }

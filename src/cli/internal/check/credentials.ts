@@ -13,7 +13,7 @@ import { failedStage, type Stage } from "./stages.ts"
 import { untilText } from "./times.ts"
 
 /** The public key that they prove. */
-const keyOf = ({ jwt, seed }: Credentials): string | undefined => {
+export const keyOf = ({ jwt, seed }: Credentials): string | undefined => {
   if (jwt !== undefined) {
     const claims = decodeJwt(Redacted.value(jwt))
     return typeof claims === "string" ? undefined : claims.subject

@@ -136,12 +136,12 @@ const rounded = (millis: number): number => Number(millis.toFixed(3))
 
 /** `local` are the stages before any dial. */
 export const asJson = (
-  { label, settings }: Source,
+  { label, notes, settings }: Source,
   local: ReadonlyArray<Stage>,
   reports: ReadonlyArray<ServerReport>,
   exitCode: number
 ): object => ({
-  configuration: { source: label, settings },
+  configuration: { source: label, settings, notes },
   ...Object.fromEntries(local.map((stage) => [stage.stage, stageJson(stage)])),
   servers: reports.map((report) => ({
     server: report.server,
