@@ -4,7 +4,9 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { options } from "../../internal/config/keys.ts"
+import { resolveCredentials } from "../../internal/wire/credentials.ts"
 import { readJsonFile } from "../../internal/wire/jsonFile.ts"
 import { warnOfMode } from "../../internal/wire/secretFile.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
@@ -234,6 +236,32 @@ const find = (given: ConnectionOptions, overlays: ReadonlyArray<Overlay>): Loadi
     )
   })
 
+/** The secrets of a configuration, wherever they are in it. */
+const redactedIn = (value: unknown): ReadonlyArray<string> =>
+  Redacted.isRedacted(value)
+    ? [Redacted.value(value)].filter((each) => typeof each === "string")
+    : typeof value === "object" && value !== null
+    ? Object.values(value).flatMap(redactedIn)
+    : []
+
+/** A shorter part of a URL's query is no access token. */
+const shortestInQuery = 8
+
+const inQueries = ({ servers }: NatsConfig.NatsConfig): ReadonlyArray<string> =>
+  servers.flatMap(({ path }) => path.split("?").slice(1).join("?").split(/[&=]/)).filter((part) =>
+    part.length >= shortestInQuery
+  )
+
+/** Keeps the secrets of a configuration, and those of the files that it names, out of whatever is shown from here on. */
+const guard = (config: NatsConfig.NatsConfig): Effect.Effect<void> => {
+  Output.guard([...redactedIn(config), ...inQueries(config)])
+  return Effect.match(resolveCredentials(config.auth, config.connectTimeout), {
+    // Whoever needs them is told.
+    onFailure: () => {},
+    onSuccess: (credentials) => Output.guard(redactedIn(credentials))
+  })
+}
+
 /**
  * The configuration of a command. `--config` and `--context` (or `NATS_CONTEXT`) name one; else the variables `NATS_*` are
  * it where any is set, else the selected context of the `nats` tool, else the defaults. Options go on top; `--server`
@@ -244,7 +272,7 @@ export const load = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig
   Effect.gen(function*() {
     const overlays = overlaysOf(given)
     if (overlays instanceof UsageError) return yield* overlays
-    const source = yield* find(given, overlays)
+    const source = yield* Effect.tap(find(given, overlays), ({ config }) => guard(config))
     for (const note of source.notes) {
       yield* Output.aside(`${Output.styled("warn", "note", process.stderr)}: ${note}.`)
     }

@@ -4,14 +4,14 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConnectError } from "../../../ConnectError.ts"
-import * as NatsClient from "../../../NatsClient.ts"
+import type { NatsClient } from "../../../NatsClient.ts"
 import type { NatsConfigError } from "../../../NatsConfig.ts"
+import { connect, sayConfiguration } from "../connecting.ts"
 import type { UsageError } from "../failure.ts"
-import * as Output from "../output.ts"
 import { type ConnectionOptions, load, type Source } from "../source.ts"
 
 export interface Connected {
-  readonly nats: NatsClient.NatsClient
+  readonly nats: NatsClient
   readonly source: Source
 }
 
@@ -21,8 +21,8 @@ export const connected = (
 ): Effect.Effect<Connected, ConnectError | NatsConfigError | UsageError, Scope.Scope> =>
   Effect.gen(function*() {
     const source = yield* load(options)
-    yield* Output.aside(`Configuration: ${Output.shown(source.label)}`)
-    const nats = yield* NatsClient.make({ ...source.config, banner: false, logStatus: true })
+    yield* sayConfiguration(source)
+    const nats = yield* connect({ ...source, config: { ...source.config, logStatus: true } })
     return { nats, source }
   })
 
