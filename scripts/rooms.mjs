@@ -52,7 +52,6 @@ const doors = {
   "wire/secretFilter.ts": "the secrets of a client, kept out of what others say",
   "wire/version.ts": "the version of this package",
   "wire/jsonFile.ts": "JSON files, and what is wrong with one",
-  "wire/secretFilter.ts": "whether a text of others repeats a secret of the client",
   "wire/secretFile.ts": "files with secrets, and who else can read them",
   "config/keys.ts": "every option, with its variable",
   "config/record.ts": "the known name that an unknown one was meant to be",

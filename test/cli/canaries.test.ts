@@ -24,7 +24,8 @@ const commands: ReadonlyArray<ReadonlyArray<string>> = [
   ["service", "info", "orders"],
   ["service", "stats"],
   ["service", "top", "--count", "1"],
-  ["sub", "orders.>", "--count", "1"],
+  ["sub", "orders.>", "--count", "1", "--timeout", "2 seconds"],
+  ["whoami"],
   ["pub", "orders.created", "{}"],
   ["request", "orders.get", "{}"]
 ]

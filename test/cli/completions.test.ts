@@ -27,7 +27,9 @@ describe("completions", () => {
         assert.includeMembers([...commands], ["check", "whoami", "creds"])
         for (const command of commands) {
           assert.include(stdout, command)
-          for (const option of listed((yield* run([command, "--help"])).stdout, "FLAGS")) {
+          const options = listed((yield* run([command, "--help"])).stdout, "FLAGS")
+          if (command === "check") assert.includeMembers([...options], ["--server", "--creds", "--json"])
+          for (const option of options) {
             // Fish has them without dashes.
             assert.include(stdout, option.replace(/^--/, ""), `${command} ${option}`)
           }

@@ -302,6 +302,9 @@ describe("the source of a configuration", () => {
           assert.deepStrictEqual(found.notes, note === undefined ? [] : [note])
           assert.strictEqual(found.stderr, note === undefined ? "" : `note: ${note}.\n`)
         }
+        const failing = yield* whoami(home, ["--config", "missing.json"], { NATS_URL: nowhere })
+        assert.strictEqual(failing.code, 2)
+        assert.match(failing.stderr, /^note: NATS_URL is set, and not read, as --config is given\.\nNatsConfigError: /)
         const none = yield* homeWith({})
         const { code, stdout } = yield* whoami(none, ["--connect-timeout", "1 second"], { NATS_URL: nowhere })
         assert.strictEqual(code, 3)

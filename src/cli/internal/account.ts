@@ -91,9 +91,9 @@ export const userInfo = (
     const { account, account_name, expires, permissions, user, user_name } = answer.value.data
     return Effect.succeed({
       user: open(user) ?? "",
-      account: open(account) ?? "",
+      account,
       userName: besides(open(user_name), user),
-      accountName: besides(open(account_name), account),
+      accountName: besides(account_name, account),
       publish: rightsOf(permissions?.publish),
       subscribe: rightsOf(permissions?.subscribe),
       responses: permissions?.responses ?? undefined,

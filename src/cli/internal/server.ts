@@ -100,8 +100,7 @@ export const server = Command.make(
   })
 ).pipe(
   Command.withDescription(
-    "Prints the path of a nats-server for tests and CI, and fetches one into the user's cache where there is none. Nothing " +
-      "needs root"
+    "Prints the path of a nats-server for tests and CI, fetched into the user's cache where there is none; needs no root"
   ),
   Command.withExamples([
     {

@@ -53,8 +53,7 @@ const isSet = (name: string): boolean => (process.env[name] ?? "") !== ""
 /** Those that are set, of the variables that a configuration is read from. */
 const setVariables = (): ReadonlyArray<string> => optionNames.map(variable).filter(isSet)
 
-const areSet = (names: ReadonlyArray<string>, why: string): string =>
-  `${names.join(", ")} ${names.length === 1 ? "is" : "are"} set, and not read, as ${why}`
+const areSet = (names: ReadonlyArray<string>): string => `${names.join(", ")} ${names.length === 1 ? "is" : "are"} set`
 
 const withOptions = (label: string, overlays: ReadonlyArray<Overlay>): string =>
   [...(label === "" ? [] : [label]), ...overlays.map(({ flag }) => flag)].join(", ")
@@ -84,7 +83,7 @@ const environmentWith = (overlays: ReadonlyArray<Overlay>): Record<string, strin
   return env
 }
 
-const fromEnvironment = (overlays: ReadonlyArray<Overlay>, notes: ReadonlyArray<string> = []): Loading => {
+const fromEnvironment = (overlays: ReadonlyArray<Overlay>): Loading => {
   const env = environmentWith(overlays)
   const given = setVariables().filter((name) =>
     env[name] !== undefined && !overlays.some(({ option }) => variable(option) === name)
@@ -106,7 +105,7 @@ const fromEnvironment = (overlays: ReadonlyArray<Overlay>, notes: ReadonlyArray<
       label: label === "" ? "the defaults: nothing else is set" : label,
       config,
       settings: settingsOf(config, raw, from),
-      notes: [...notes, ...userInfoNotes(process.env["NATS_URL"] ?? "", "NATS_URL", overlays)],
+      notes: userInfoNotes(process.env["NATS_URL"] ?? "", "NATS_URL", overlays),
       jetStream: {}
     }))
   )
@@ -158,8 +157,7 @@ const fromObject = (
 const fromContext = (
   name: string,
   label: string,
-  overlays: ReadonlyArray<Overlay>,
-  notes: ReadonlyArray<string>
+  overlays: ReadonlyArray<Overlay>
 ): Loading =>
   Effect.flatMap(readContext(name), (context) => {
     const full = `${label} (${context.file})`
@@ -180,16 +178,16 @@ const fromContext = (
       label: full,
       keyOf: (option) => context.keys.get(option) ?? option,
       what: "context",
-      notes: [...notes, ...(replacesAuth(overlays) ? [] : context.notes)]
+      notes: replacesAuth(overlays) ? [] : context.notes
     }, overlays)
   })
 
-const fromFile = (file: string, overlays: ReadonlyArray<Overlay>, notes: ReadonlyArray<string>): Loading =>
+const fromFile = (file: string, overlays: ReadonlyArray<Overlay>): Loading =>
   readJsonFile(file, { option: "--config", timeout: Duration.seconds(5) }).pipe(
     Effect.mapError((problem) => new NatsConfig.NatsConfigError({ source: file, problems: [{ path: "", problem }] })),
     Effect.flatMap(({ mode, value }) =>
       fromObject(
-        { file, mode, value, label: file, keyOf: () => undefined, what: "configuration", notes, jetStream: {} },
+        { file, mode, value, label: file, keyOf: () => undefined, what: "configuration", notes: [], jetStream: {} },
         overlays
       )
     )
@@ -209,31 +207,47 @@ const notRead = (why: string): Effect.Effect<ReadonlyArray<string>> =>
     })
   )
 
-const find = (given: ConnectionOptions, overlays: ReadonlyArray<Overlay>): Loading =>
-  Effect.suspend(() => {
+interface Found {
+  /** What is set elsewhere. */
+  readonly notes: ReadonlyArray<string>
+  readonly loading: Loading
+}
+
+const find = (
+  given: ConnectionOptions,
+  overlays: ReadonlyArray<Overlay>
+): Effect.Effect<Found, NatsConfig.NatsConfigError> =>
+  Effect.gen(function*() {
     const set = setVariables()
     const named = process.env["NATS_CONTEXT"] ?? ""
     const all = named === "" ? set : ["NATS_CONTEXT", ...set]
     const unread = (names: ReadonlyArray<string>, why: string): ReadonlyArray<string> =>
-      names.length === 0 ? [] : [areSet(names, why)]
-    if (given.config !== undefined) return fromFile(given.config, overlays, unread(all, "--config is given"))
+      names.length === 0 ? [] : [`${areSet(names)}, and not read, as ${why}`]
+    if (given.config !== undefined) {
+      return { notes: unread(all, "--config is given"), loading: fromFile(given.config, overlays) }
+    }
     if (given.context !== undefined) {
-      return fromContext(given.context, `context ${given.context}`, overlays, unread(all, "--context is given"))
+      const loading = fromContext(given.context, `context ${given.context}`, overlays)
+      return { notes: unread(all, "--context is given"), loading }
     }
-    if (named !== "") return fromContext(named, `NATS_CONTEXT ${named}`, overlays, unread(set, "NATS_CONTEXT is set"))
+    if (named !== "") {
+      const loading = fromContext(named, `NATS_CONTEXT ${named}`, overlays)
+      return { notes: unread(set, "NATS_CONTEXT is set"), loading }
+    }
     if (set.length > 0 || given.servers.length > 0) {
-      return Effect.flatMap(
-        notRead(set.length > 0 ? `${set.join(", ")} ${set.length === 1 ? "is" : "are"} set` : "--server is given"),
-        (notes) => fromEnvironment(overlays, notes)
-      )
+      const notes = yield* notRead(set.length > 0 ? areSet(set) : "--server is given")
+      return { notes, loading: fromEnvironment(overlays) }
     }
-    return Effect.flatMap(
-      selectedContext,
-      (selected) =>
-        selected === undefined
-          ? fromEnvironment(overlays)
-          : fromContext(selected, `selected context ${selected}`, overlays, [])
-    )
+    const selected = yield* selectedContext
+    const loading = selected === undefined
+      ? fromEnvironment(overlays)
+      : fromContext(selected, `selected context ${selected}`, overlays)
+    return { notes: [], loading }
+  })
+
+const tell = (notes: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(notes, (note) => Output.aside(`${Output.styled("warn", "note", process.stderr)}: ${note}.`), {
+    discard: true
   })
 
 /** The secrets of a configuration, wherever they are in it. */
@@ -272,9 +286,11 @@ export const load = (given: ConnectionOptions): Effect.Effect<Source, NatsConfig
   Effect.gen(function*() {
     const overlays = overlaysOf(given)
     if (overlays instanceof UsageError) return yield* overlays
-    const source = yield* Effect.tap(find(given, overlays), ({ config }) => guard(config))
-    for (const note of source.notes) {
-      yield* Output.aside(`${Output.styled("warn", "note", process.stderr)}: ${note}.`)
-    }
-    return source
+    const { loading, notes } = yield* find(given, overlays)
+    // Before anything fails: it may be why.
+    yield* tell(notes)
+    const source = yield* loading
+    yield* guard(source.config)
+    yield* tell(source.notes)
+    return { ...source, notes: [...notes, ...source.notes] }
   })

@@ -68,8 +68,8 @@ const noSuch = (name: string): Effect.Effect<string> =>
 export const fileOf = (name: string): Effect.Effect<string, NatsConfigError> =>
   Effect.gen(function*() {
     if (name.endsWith(".json") && (yield* exists(name))) return name
-    // A name is shown by its label, and what is none may be anything.
-    if (name === "" || name.includes("..") || /[\\/]/.test(name)) {
+    // A name is shown, and what is none may be anything.
+    if (!/^[\w.@+-]{1,64}$/.test(name) || name.includes("..")) {
       return yield* contextError("--context", "is no name of a context: it is one word, as `nats context ls` shows it")
     }
     const file = path.join(directory(), "context", `${name}.json`)
