@@ -152,19 +152,31 @@ const repeated = (
   secret: string
 ): ReadonlyArray<string> => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]
 
+/** And gives whoever subscribes to orders the one message that it waits for. */
+const withMessage = (play: Stranger.Play): Stranger.Play => {
+  let given = false
+  return (socket, received) => {
+    play(socket, received)
+    const sid = /\nSUB orders\S* (\d+)\r\n/.exec(received)?.[1]
+    if (sid === undefined || given) return
+    given = true
+    socket.write(`MSG orders.created ${sid} 2\r\nhi\r\n`)
+  }
+}
+
 const words = (text: string): ReadonlyArray<readonly [place: string, play: Stranger.Play]> => [
   ["-ERR in place of INFO", Stranger.atOnce(`-ERR '${text}'\r\n`)],
   ["words in place of INFO", Stranger.atOnce(`${text}\r\n`)],
   ["-ERR after CONNECT", Stranger.afterConnect(`-ERR 'Authorization Violation ${text}'\r\n`)],
   [
     "the fields of INFO",
-    Stranger.onceConnected("-ERR 'Stale Connection'\r\n", {
+    withMessage(Stranger.onceConnected("-ERR 'Stale Connection'\r\n", {
       server_name: text,
       version: text,
       cluster: text,
       domain: text,
       connect_urls: [text]
-    }, text)
+    }, text))
   ]
 ]
 
