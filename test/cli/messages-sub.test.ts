@@ -67,7 +67,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.match(stderr, /Subscribed to timed\n$/)
     }))
 
-  it.effect("shares the messages of a queue group, and what it had received is written at Ctrl-C", () =>
+  it.effect("shares the messages of a queue group", () =>
     Effect.gen(function*() {
       const nats = yield* otherSide()
       const args = ["shared", "--queue", "workers", "--raw"]
@@ -82,6 +82,23 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
       assert.isAbove(received[0].length, 0)
       assert.isAbove(received[1].length, 0)
       assert.deepStrictEqual(received.flat().toSorted(), sent.toSorted())
+    }))
+
+  it.effect("writes at Ctrl-C what the server has sent before it knew", () =>
+    Effect.gen(function*() {
+      const nats = yield* otherSide()
+      const sub = yield* subscribed(["left", "--raw"])
+      sub.process.kill("SIGSTOP")
+      // More than one read of a socket takes.
+      const padding = "x".repeat(1000)
+      const sent = Array.from({ length: 8000 }, (_, i) => `${i} ${padding}`)
+      yield* nats.publishAll(Stream.map(Stream.fromIterable(sent), (payload) => ({ subject: "left", payload })))
+      yield* nats.flush
+      sub.process.kill("SIGINT")
+      sub.process.kill("SIGCONT")
+      const { code, stdout } = yield* sub.finished
+      assert.strictEqual(code, 130)
+      assert.isTrue(stdout === sent.map((text) => `${text}\n`).join(""))
     }))
 
   it.effect(
