@@ -123,6 +123,23 @@ it.live("what the server does not allow is a PermissionsViolation of each comman
     assert.strictEqual(JSON.parse(stdout).error.tag, "PermissionsViolation")
   }).pipe(withServer({ users })))
 
+it.live("a user who is no longer there ends sub as one who is refused", () =>
+  Effect.gen(function*() {
+    const { reload } = yield* server
+    const sub = yield* subscribed(["open"], {
+      env: { NATS_USER: "reader", NATS_PASSWORD: password, NATS_RECONNECT_REFUSAL_TIMEOUT: "1 second" }
+    })
+    yield* reload({ users: users.slice(1) })
+    const { code, stderr } = yield* sub.finished
+    assert.strictEqual(code, 6)
+    assert.match(stderr, /^warning: The connection to NATS was lost: /m)
+    assert.match(
+      stderr,
+      /^ConnectionClosed: The client has ended and does not dial again: .* refused a user and a password/m
+    )
+    assert.notInclude(stderr, password)
+  }).pipe(withServer({ users })))
+
 it.live("who reads too slowly gets what was kept within a bound, and a SlowConsumer", () =>
   Effect.gen(function*() {
     const { monitor } = yield* server

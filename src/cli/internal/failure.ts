@@ -74,7 +74,10 @@ export interface Failure {
 }
 
 /** The class of a failure. What has no class and a tag is one of an operation. */
-export const classOf = ({ _tag }: Failure): FailureClass => {
+export const classOf = (failure: Failure): FailureClass => {
+  const { _tag } = failure
+  // A client that has ended for good, as one whose user is no longer there: what it ended of.
+  if (_tag === "ConnectionClosed" && "reason" in failure && isFailure(failure.reason)) return classOf(failure.reason)
   // Names and headers are given on the command line, and are looked at before anything is dialled.
   if (_tag === "UsageError" || _tag === "InvalidSubject" || _tag === "InvalidHeader") return "configuration"
   if (_tag === "ServerUnavailable") return "other"

@@ -53,9 +53,10 @@ export class Publishing {
     return Effect.gen({ self: this }, function*() {
       yield* sessionOf(nats)
       const { reconnects } = yield* nats.stats
-      const stopped = yield* Effect.flip(nats.publishAll(Stream.fromIterable(messages.slice(0, -1)))).pipe(
-        Effect.catch(() => Effect.succeed(undefined))
-      )
+      const stopped = yield* Effect.match(nats.publishAll(Stream.fromIterable(messages.slice(0, -1))), {
+        onSuccess: () => undefined,
+        onFailure: (error) => error
+      })
       yield* stopped === undefined ? this.confirmed(messages[messages.length - 1]) : nats.flush
       const handed = stopped === undefined ? messages : messages.slice(0, stopped.published)
       if ((yield* nats.stats).reconnects !== reconnects) return yield* new DeliveryUnknown({ messages: handed.length })
