@@ -129,7 +129,7 @@ describe("the configuration is shown with where each value is from:", () => {
     Effect.gen(function*() {
       const env = { NATS_USER: "john", NATS_PASSWORD: canary, NATS_CONNECT_TIMEOUT: "3 seconds", NATS_NAME: "orders" }
       assert.deepStrictEqual(yield* shown(["--connect-timeout", "2 seconds"], env), {
-        source: "environment NATS_NAME, NATS_USER, NATS_PASSWORD, NATS_CONNECT_TIMEOUT, --server, --connect-timeout",
+        source: "environment NATS_NAME, NATS_USER, NATS_PASSWORD, --server, --connect-timeout",
         lines: [
           "servers nats://127.0.0.1:1 (--server)",
           "name orders (NATS_NAME)",
@@ -192,7 +192,7 @@ describe("the configuration is shown with where each value is from:", () => {
       const cases = [
         [{ token: canary }, "Token"],
         [{ creds }, `CredsFile ${creds}, key ${user.publicKey}, the seed fits, never expires`],
-        [{ nkey: seed }, `NKey, key ${user.publicKey}`],
+        [{ nkey: seed }, `CredsFile ${seed}, key ${user.publicKey}`],
         [{ user_jwt: user.jwt, user_seed: user.seed }, `Jwt, key ${user.publicKey}, the seed fits, never expires`],
         // A file of this home.
         [{ creds: "~/user.creds" }, `CredsFile ${creds}, key ${user.publicKey}, the seed fits, never expires`]
