@@ -35,15 +35,22 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
     Effect.gen(function*() {
       const nats = yield* otherSide()
       const sub = yield* subscribed(["json.*", "--count", "3", "--json"])
-      yield* nats.publish("json.a", "é\n", { reply: "answers", headers: { Source: ["shop", "web"] } })
+      yield* nats.publish("json.a", "é\n\u009b2J", { reply: "answers", headers: { Source: ["shop", "web"] } })
       yield* nats.publish("json.b", binary)
       yield* nats.publish("json.c")
       const { code, stdout } = yield* sub.finished
       assert.strictEqual(code, 0)
+      assert.notInclude(stdout, "\u009b")
       const lines = stdout.trimEnd().split("\n").map((line): Record<string, unknown> => JSON.parse(line))
       for (const { at } of lines) assert.match(String(at), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
       assert.deepStrictEqual(lines.map((line) => Object.assign(line, { at: undefined })), [
-        { subject: "json.a", reply: "answers", headers: { Source: ["shop", "web"] }, payload: "é\n", at: undefined },
+        {
+          subject: "json.a",
+          reply: "answers",
+          headers: { Source: ["shop", "web"] },
+          payload: "é\n\u009b2J",
+          at: undefined
+        },
         { subject: "json.b", payloadBase64: Buffer.from(binary).toString("base64"), at: undefined },
         { subject: "json.c", payload: "", at: undefined }
       ])

@@ -76,9 +76,12 @@ const unsafe = /[\u007f-\u009f\u2028\u2029\p{Bidi_Control}]/gu
 
 const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
+/** A text that is JSON, in which nothing moves a cursor. It has the same value. */
+export const safeJson = (text: string): string => text.replace(unsafe, escaped)
+
 /** A value for programs: one document, or with `compact` one line of many. */
 export const json = (value: unknown, compact = false): Effect.Effect<void> =>
-  line(JSON.stringify(guarded(value), undefined, compact ? undefined : 2).replace(unsafe, escaped))
+  line(safeJson(JSON.stringify(guarded(value), undefined, compact ? undefined : 2)))
 
 const guardedText = (text: string): string => repeatsSecret(text) ? withheld : text
 

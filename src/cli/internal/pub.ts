@@ -68,7 +68,7 @@ const ackText = ({ duplicate, sequence, stream }: JetStream.PubAck): string =>
     : `Stored in stream ${Output.shown(stream)} as ${sequence}\n`
 
 const ackJson = ({ domain, duplicate, sequence, stream }: JetStream.PubAck): string =>
-  `${JSON.stringify({ stream, sequence, duplicate, ...(domain === undefined ? {} : { domain }) })}\n`
+  `${Output.safeJson(JSON.stringify({ stream, sequence, duplicate, ...(domain === undefined ? {} : { domain }) }))}\n`
 
 /** Prints each acknowledgement. */
 const toJetStream = Effect.fnUntraced(

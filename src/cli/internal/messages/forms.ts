@@ -63,16 +63,15 @@ const plainForm: Form = ({ data }) => `${payloadText(data)}\n`
 export const jsonForm: Form = (message) => {
   const { data, description, headers, reply, status, subject } = message
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-  return `${
-    JSON.stringify({
-      subject,
-      ...(reply === undefined ? {} : { reply }),
-      ...(status === undefined ? {} : { status, description }),
-      ...(Object.keys(headers).length === 0 ? {} : { headers }),
-      ...(isUtf8(data) ? { payload: bytes.toString("utf8") } : { payloadBase64: bytes.toString("base64") }),
-      at: new Date().toISOString()
-    })
-  }\n`
+  const json = JSON.stringify({
+    subject,
+    ...(reply === undefined ? {} : { reply }),
+    ...(status === undefined ? {} : { status, description }),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    ...(isUtf8(data) ? { payload: bytes.toString("utf8") } : { payloadBase64: bytes.toString("base64") }),
+    at: new Date().toISOString()
+  })
+  return `${Output.safeJson(json)}\n`
 }
 
 export interface FormOptions {
