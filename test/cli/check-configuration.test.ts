@@ -110,8 +110,8 @@ describe("each problem is told at once, where it was set:", () => {
   it.live("a file or a context that is not there, or is none", () =>
     Effect.gen(function*() {
       const { env } = yield* contextOf({ nsc: "nsc://a/b/c" })
-      begins((yield* problemsOf(["--context", "other"], env)).problems, [": cannot be read: there is no such file"])
-      begins((yield* problemsOf(["--context", "../lab"], env)).problems, [": has no name of a context"])
+      begins((yield* problemsOf(["--context", "other"], env)).problems, [": is not there"])
+      begins((yield* problemsOf(["--context", "../lab"], env)).problems, [": is no name of a context"])
       begins((yield* problemsOf(["--context", "lab"], env)).problems, ["nsc: is read by the `nats` tool only"])
       begins((yield* problemsOf(["--config", "/no/such.json"], {})).problems, [": cannot be read"])
       begins((yield* problemsOf(["--config", yield* fileOf([canary])], {})).problems, [": must be"])
