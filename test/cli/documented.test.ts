@@ -6,10 +6,10 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsService } from "effect-nats/service"
-import { TestNatsServer } from "effect-nats/testing"
+import { TestNatsServer, TestOperator } from "effect-nats/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { run } from "../fixtures/command.ts"
+import { run, type Running, start } from "../fixtures/command.ts"
 import { directory } from "../fixtures/directory.ts"
 import { order, OrderNotFound, Orders } from "../fixtures/orders.ts"
 
@@ -47,6 +47,7 @@ interface Call {
   readonly input: string | undefined
 }
 
+// A command with `&` at its end runs beside the next ones, and `wait` shows what it prints from then on.
 /** `printf '…' | NAME=value npx effect-nats args`, as the page has them. */
 const callOf = (command: string): Call => {
   const piped = /^printf ('[^']*') \| (.*)$/.exec(command)
@@ -98,6 +99,12 @@ const world = Effect.gen(function*() {
       mode: 0o600
     }
   )
+  const operator = yield* TestOperator.make()
+  const account = yield* operator.account("SHOP")
+  const { creds } = yield* account.user("checkout", {
+    permissions: { publish: ["orders.>", "_INBOX.>"], subscribe: ["_INBOX.>"] }
+  })
+  fs.writeFileSync(path.join(cwd, "checkout.creds"), creds, { mode: 0o600 })
   return { cwd, port: server.port }
 })
 
@@ -107,6 +114,7 @@ it.live("docs/cli.md", () =>
     const commands = commandsOf(fs.readFileSync(page, "utf8"))
     assert.isAtLeast(commands.length, 5)
     const exported: Record<string, string> = {}
+    let background: Running | undefined
     const here = (text: string): string => text.replaceAll("127.0.0.1:4222", `127.0.0.1:${port}`)
     const there = (text: string): string => text.replaceAll(`127.0.0.1:${port}`, "127.0.0.1:4222")
     for (const { command, line, output } of commands) {
@@ -114,10 +122,26 @@ it.live("docs/cli.md", () =>
         Object.assign(exported, variablesOf(words(command).slice(1)))
         continue
       }
-      const { args, env, input } = callOf(command)
-      const all = { ...exported, ...env }
-      const given = Object.fromEntries(Object.entries(all).map(([name, value]) => [name, here(value)]))
-      const { code, stderr, stdout } = yield* run(args.map(here), { cwd, env: given, input })
+      let finished: { readonly code?: number | undefined; readonly stderr: string; readonly stdout: string }
+      if (command === "wait") {
+        if (background === undefined) return assert.fail("nothing runs in the background")
+        const before = { stderr: background.stderr().length, stdout: 0 }
+        const { code, stderr, stdout } = yield* background.finished
+        finished = { code, stderr: stderr.slice(before.stderr), stdout: stdout.slice(before.stdout) }
+      } else {
+        const { args, env, input } = callOf(command.replace(/ &$/, ""))
+        const all = { ...exported, ...env }
+        const given = Object.fromEntries(Object.entries(all).map(([name, value]) => [name, here(value)]))
+        const options = { cwd, env: given, input }
+        if (command.endsWith(" &")) {
+          background = yield* start(args.map(here), options)
+          yield* background.until((_, stderr) => stderr.includes("Subscribed to"))
+          finished = { code: 0, stderr: background.stderr(), stdout: "" }
+        } else {
+          finished = yield* run(args.map(here), options)
+        }
+      }
+      const { code, stderr, stdout } = finished
       // A terminal shows both; what a command says of itself comes first.
       const lines = withoutEnd(there(stderr + stdout).split("\n"))
       const shown = withoutEnd(output)
