@@ -5,10 +5,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { connectionIn } from "../../internal/operations/connectionOf.ts"
-import { withheld } from "../../internal/wire/secretFilter.ts"
 import type { NatsClient } from "../../NatsClient.ts"
 import type { RequestError } from "../../NatsError.ts"
+import { repeatsSecret } from "./output.ts"
 
 const Subjects = Schema.optionalKey(Schema.NullOr(Schema.Array(Schema.String)))
 
@@ -84,10 +83,9 @@ export const userInfo = (
   Effect.flatMap(client.request("$SYS.REQ.USER.INFO", undefined, { timeout }), (message) => {
     const answer = decode(message.text)
     if (Option.isNone(answer)) return Effect.fail(new NotUserInfo({}))
-    const filter = connectionIn(client)?.filter
     // Server 2.10 has the token for the user of one, and newer ones this word.
     const open = (text: string | undefined): string | undefined =>
-      text === "[REDACTED]" || (text !== undefined && filter?.shown(text, (whole) => whole) === withheld) ? "" : text
+      text === "[REDACTED]" || (text !== undefined && repeatsSecret(text)) ? "" : text
     const { account, account_name, expires, permissions, user, user_name } = answer.value.data
     return Effect.succeed({
       user: open(user) ?? "",

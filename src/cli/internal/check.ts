@@ -13,9 +13,11 @@ import { connectionFlags, jsonFlag } from "./flags.ts"
 import * as Output from "./output.ts"
 import { load } from "./source.ts"
 
+const hasFailed = ({ status }: Stage): boolean => status === "failed"
+
 /** The code of the first failure: stages come in the order in which they are met. */
 const exitCodeOf = (stages: ReadonlyArray<Stage>): number => {
-  const failed = stages.find(({ status }) => status === "failed")
+  const failed = stages.find(hasFailed)
   return failed === undefined ? 0 : failed.error === undefined ? exitCodes.other : exitCodes[classOf(failed.error)]
 }
 
@@ -28,16 +30,13 @@ export const check = Command.make(
       json ? Effect.void : Effect.forEach(lines, (text) => Output.line(text), { discard: true })
     yield* print(configurationLines(source))
     const credentials = yield* checkCredentials(source.config)
-    yield* print(stageLine(credentials.stage))
+    yield* print(stageLine(credentials))
     const tls = yield* checkTls(source.config)
-    const local = [credentials.stage, ...(tls.isDefault ? [] : [tls.stage])]
+    const local = tls === undefined ? [credentials] : [credentials, tls]
     yield* print(local.slice(1).flatMap(stageLine))
-    const proof = credentials.value === undefined || tls.value === undefined
-      ? undefined
-      : { credentials: credentials.value, tls: tls.value }
-    const reports = proof === undefined ? [] : yield* Effect.forEach(
+    const reports = local.some(hasFailed) ? [] : yield* Effect.forEach(
       source.config.servers,
-      (server) => Effect.tap(checkServer(source, proof, server), (report) => print(serverLines(report)))
+      (server) => Effect.tap(checkServer(source, server), (report) => print(serverLines(report)))
     )
     const exitCode = exitCodeOf([...local, ...reports.flatMap(({ stages }) => stages)])
     if (json) yield* Output.json(asJson(source, local, reports, exitCode))

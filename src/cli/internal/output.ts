@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { printable } from "../../internal/protocol/printable.ts"
 import { secretFinder } from "../../internal/protocol/secretFinder.ts"
+import { withheld } from "../../internal/wire/secretFilter.ts"
 
 export type Style = "good" | "bad" | "faint" | "strong" | "warn"
 
@@ -26,18 +27,18 @@ export const styled = (style: Style, text: string, stream: NodeJS.WriteStream = 
 /** Of a text that is not known to be short. */
 const longestText = 4096
 
-/** Stands in place of a text that repeats a secret. */
-const withheld = "withheld: it repeats a secret"
-
 let secrets: ReadonlyArray<string> = []
 
-let repeatsSecret: (text: string) => boolean = () => false
+let find: (text: string) => boolean = () => false
 
 /** From here on nothing is shown that repeats one of these, whoever says it. */
 export const guard = (more: ReadonlyArray<string>): void => {
   secrets = [...new Set([...secrets, ...more])]
-  repeatsSecret = secretFinder(secrets)
+  find = secretFinder(secrets)
 }
+
+/** Whether a text has too much of a guarded secret in it to be shown. */
+export const repeatsSecret = (text: string): boolean => find(text)
 
 /** A text from outside in one line, without what moves a cursor, and without a secret of this client. */
 export const shown = (text: string, max: number = longestText): string => {

@@ -9,6 +9,7 @@ import { options } from "../../internal/config/keys.ts"
 import { resolveCredentials } from "../../internal/wire/credentials.ts"
 import { readJsonFile } from "../../internal/wire/jsonFile.ts"
 import { warnOfMode } from "../../internal/wire/secretFile.ts"
+import { secretsInQuery } from "../../internal/wire/secretFilter.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
 import { type NatsContext, readContext } from "./context/readContext.ts"
 import { selectedContext } from "./context/stored.ts"
@@ -258,17 +259,9 @@ const redactedIn = (value: unknown): ReadonlyArray<string> =>
     ? Object.values(value).flatMap(redactedIn)
     : []
 
-/** A shorter part of a URL's query is no access token. */
-const shortestInQuery = 8
-
-const inQueries = ({ servers }: NatsConfig.NatsConfig): ReadonlyArray<string> =>
-  servers.flatMap(({ path }) => path.split("?").slice(1).join("?").split(/[&=]/)).filter((part) =>
-    part.length >= shortestInQuery
-  )
-
 /** Keeps the secrets of a configuration, and those of the files that it names, out of whatever is shown from here on. */
 const guard = (config: NatsConfig.NatsConfig): Effect.Effect<void> => {
-  Output.guard([...redactedIn(config), ...inQueries(config)])
+  Output.guard([config, config.servers.flatMap(secretsInQuery)].flatMap(redactedIn))
   return Effect.match(resolveCredentials(config.auth, config.connectTimeout), {
     // Whoever needs them is told.
     onFailure: () => {},

@@ -48,12 +48,16 @@ export interface DialSecrets {
   readonly server: ServerAddress
 }
 
+/** What may be an access token in the query of a WebSocket URL. */
+export const secretsInQuery = ({ path }: ServerAddress): ReadonlyArray<Redacted.Redacted> => {
+  const start = path.indexOf("?")
+  if (start < 0) return []
+  return path.slice(start + 1).split(/[&=]/).filter((part) => part.length >= shortestInQuery)
+    .map((part) => Redacted.make(part))
+}
+
 const secretsOf = ({ credentials, headers = {}, server, tls }: DialSecrets): ReadonlyArray<Redacted.Redacted> => {
   const { jwt, password, seed, token } = credentials
-  const start = server.path.indexOf("?")
-  const query = start < 0 ?
-    [] :
-    server.path.slice(start + 1).split(/[&=]/).filter((part) => part.length >= shortestInQuery)
   return [
     password,
     token,
@@ -62,7 +66,7 @@ const secretsOf = ({ credentials, headers = {}, server, tls }: DialSecrets): Rea
     tls.key,
     tls.passphrase,
     ...Object.values(headers),
-    ...query.map((part) => Redacted.make(part))
+    ...secretsInQuery(server)
   ].filter((each) => each !== undefined)
 }
 

@@ -6,7 +6,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { StaleConnection } from "../../../ConnectError.ts"
-import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
 import { type AccountInfo, make as makeJetStream } from "../../../jetstream/JetStream.ts"
 import * as NatsClient from "../../../NatsClient.ts"
 import { rightsText, userInfo } from "../account.ts"
@@ -38,7 +37,6 @@ export interface Asking {
   readonly client: NatsClient.NatsClient
   readonly source: Source
   readonly server: string
-  readonly filter: SecretFilter
   readonly budget: Budget
 }
 
@@ -71,7 +69,7 @@ class UserInfoNotTold extends Schema.TaggedError<UserInfoNotTold>()("UserInfoNot
   }
 }
 
-const account = ({ budget, client, filter }: Asking): Effect.Effect<Stage> =>
+const account = ({ budget, client }: Asking): Effect.Effect<Stage> =>
   timed(
     "account",
     Effect.flatMap(
@@ -82,7 +80,7 @@ const account = ({ budget, client, filter }: Asking): Effect.Effect<Stage> =>
       ),
       (told) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
-          const info = cleaned(filter, told)
+          const info = cleaned(told)
           const expires = info.expiresInMillis === undefined
             ? []
             : [`expires ${untilText(now + info.expiresInMillis, now)}`]
@@ -150,7 +148,7 @@ const jetStreamText = ({ api, domain, limits, ...usage }: AccountInfo): string =
   ].join(", ")
 }
 
-const jetStream = ({ budget, client, filter, source }: Asking): Effect.Effect<Stage> =>
+const jetStream = ({ budget, client, source }: Asking): Effect.Effect<Stage> =>
   timed(
     "jetstream",
     // Two requests: whether it is there, and what there is.
@@ -158,7 +156,7 @@ const jetStream = ({ budget, client, filter, source }: Asking): Effect.Effect<St
       Effect.provideService(NatsClient.NatsClient, client),
       Effect.flatMap((js) => js.account),
       Effect.map((told) => {
-        const info = cleaned(filter, told)
+        const info = cleaned(told)
         return { status: "ok" as const, text: jetStreamText(info), detail: info }
       })
     ),

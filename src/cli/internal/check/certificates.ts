@@ -3,9 +3,7 @@
  */
 import type { X509Certificate } from "node:crypto"
 import type { TlsPeers } from "../../../internal/wire/dialTracing.ts"
-import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
 import * as Output from "../output.ts"
-import { cleaned } from "./cleaning.ts"
 import { untilText } from "./times.ts"
 
 export interface CertificateFacts {
@@ -47,10 +45,9 @@ export const soonMillis = 14 * 86_400_000
 /** Both ends of a handshake, in lines for people and as values for programs. */
 export const peersText = (
   peers: TlsPeers,
-  filter: SecretFilter,
   now: number
 ): { readonly lines: ReadonlyArray<string>; readonly detail: object } => {
-  const chain = cleaned(filter, peers.chain.map(factsOf))
+  const chain = peers.chain.map(factsOf)
   const own = peers.own === undefined ? undefined : factsOf(peers.own)
   const lines = chain.map((facts, index) =>
     index === 0

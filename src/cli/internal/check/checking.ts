@@ -3,19 +3,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import { formatServer } from "../../../internal/protocol/serverAddress.ts"
-import type { Credentials } from "../../../internal/wire/credentials.ts"
 import { DialTracing } from "../../../internal/wire/dialTracing.ts"
-import { SecretFilter } from "../../../internal/wire/secretFilter.ts"
-import type { TlsMaterial } from "../../../internal/wire/tlsMaterial.ts"
-import * as NatsClient from "../../../NatsClient.ts"
 import type { NatsConfig, Server } from "../../../NatsConfig.ts"
-import * as NatsLayer from "../../../NatsLayer.ts"
+import { connect } from "../connecting.ts"
 import type { Source } from "../source.ts"
 import { ask, Budget } from "./asking.ts"
 import { dialStages } from "./dialStages.ts"
@@ -26,12 +20,6 @@ export interface ServerReport {
   readonly stages: ReadonlyArray<Stage>
   /** How long all of it took, in milliseconds. */
   readonly millis: number
-}
-
-/** What a client proves itself with, as it was found before any dial. */
-export interface Proof {
-  readonly credentials: Credentials
-  readonly tls: TlsMaterial
 }
 
 /** How long a client that asks nothing any more may take to leave. */
@@ -45,7 +33,6 @@ const configFor = (config: NatsConfig, server: Server): NatsConfig => ({
   reconnect: false,
   whileDisconnected: "fail",
   drainTimeout: leaving,
-  banner: false,
   logStatus: false
 })
 
@@ -65,13 +52,10 @@ const askedUntil = (recording: Recording, connected: number, { connectTimeout }:
 }
 
 /** Dials a server, asks it what it is asked, and leaves. Never fails: what fails is a stage of the report. */
-export const checkServer = (source: Source, proof: Proof, server: Server): Effect.Effect<ServerReport> =>
+export const checkServer = (source: Source, server: Server): Effect.Effect<ServerReport> =>
   Effect.gen(function*() {
     const recording = new Recording()
-    const filter = new SecretFilter()
-    filter.add({ ...proof, headers: source.config.webSocket?.headers, server })
-    const connected = Layer.build(NatsLayer.fromConfig(configFor(source.config, server))).pipe(
-      Effect.map((services) => Context.get(services, NatsClient.NatsClient)),
+    const connected = connect({ ...source, config: configFor(source.config, server) }).pipe(
       Effect.provideService(DialTracing, recording),
       Effect.exit
     )
@@ -79,14 +63,14 @@ export const checkServer = (source: Source, proof: Proof, server: Server): Effec
       const exit = yield* connected
       const ended = performance.now()
       const now = yield* Clock.currentTimeMillis
-      const dialled = { recording, server, filter, ended, now }
+      const dialled = { recording, server, ended, now }
       if (Exit.isFailure(exit)) {
         const error = Cause.findErrorOption(exit.cause)
         if (error._tag === "None") return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
         return dialStages({ ...dialled, error: error.value })
       }
       const budget = new Budget(askedUntil(recording, ended, source.config))
-      const asking = { client: exit.value, source, server: formatServer(server), filter, budget }
+      const asking = { client: exit.value, source, server: formatServer(server), budget }
       return [...dialStages({ ...dialled, error: undefined }), ...(yield* ask(asking))]
     }))
     return { server: formatServer(server), stages, millis: performance.now() - recording.began }

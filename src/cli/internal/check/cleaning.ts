@@ -1,9 +1,7 @@
 /**
- * What a server says of itself and of others, as it may be shown: printable, bounded, and without a secret of this client
- * that it sends back.
+ * What a server says of itself and of others, as it may be shown: printable, bounded, and without a secret.
  */
-import { printable } from "../../../internal/protocol/printable.ts"
-import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
+import * as Output from "../output.ts"
 
 /** Of one text. */
 const longestText = 512
@@ -13,10 +11,10 @@ const longestList = 256
 
 const deepest = 8
 
-/** The same value with every text in it cleaned, and every list cut. Makes a copy of plain values; keeps what has a class. */
-export const cleaned = <A>(filter: SecretFilter, value: A, depth = deepest): A => {
+/** The same plain value with every text in it as it may be shown, and every list cut. */
+export const cleaned = <A>(value: A): A => {
   const clean = (u: unknown, left: number): unknown => {
-    if (typeof u === "string") return filter.shown(u, (raw) => printable(raw, longestText))
+    if (typeof u === "string") return Output.shown(u, longestText)
     if (typeof u !== "object" || u === null) return u
     if (left === 0) return undefined
     if (Array.isArray(u)) return u.slice(0, longestList).map((each) => clean(each, left - 1))
@@ -24,5 +22,5 @@ export const cleaned = <A>(filter: SecretFilter, value: A, depth = deepest): A =
       Object.entries(u).slice(0, longestList).map(([key, field]) => [clean(key, left), clean(field, left - 1)])
     )
   }
-  return clean(value, depth) as A
+  return clean(value, deepest) as A
 }

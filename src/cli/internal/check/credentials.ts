@@ -25,21 +25,11 @@ export const keyOf = ({ jwt, seed }: Credentials): string | undefined => {
 /** A JWT that ends so soon is worth a word. */
 const soonMillis = 86_400_000
 
-/** What is found of a configuration before any dial: a stage, and what a dial uses unless it failed. */
-export interface Local<A> {
-  readonly stage: Stage
-  readonly value: A | undefined
-}
-
 /** The credentials of a configuration, without a server. */
-export const checkCredentials = (config: NatsConfig): Effect.Effect<Local<Credentials>> =>
+export const checkCredentials = (config: NatsConfig): Effect.Effect<Stage> =>
   Effect.matchEffect(resolveCredentials(config.auth, config.connectTimeout), {
-    onFailure: (error) => Effect.succeed({ stage: failedStage("credentials", error), value: undefined }),
-    onSuccess: (credentials) =>
-      Effect.map(Clock.currentTimeMillis, (now) => ({
-        stage: stageOf(credentials, config, now),
-        value: credentials
-      }))
+    onFailure: (error) => Effect.succeed(failedStage("credentials", error)),
+    onSuccess: (credentials) => Effect.map(Clock.currentTimeMillis, (now) => stageOf(credentials, config, now))
   })
 
 const stageOf = (credentials: Credentials, config: NatsConfig, now: number): Stage => {

@@ -3,7 +3,6 @@
  */
 import type { ConnectError, ConnectStage } from "../../../ConnectError.ts"
 import type { ServerInfo } from "../../../internal/protocol/info.ts"
-import type { SecretFilter } from "../../../internal/wire/secretFilter.ts"
 import type { Server } from "../../../NatsConfig.ts"
 import * as Output from "../output.ts"
 import { endingSoon, peersText } from "./certificates.ts"
@@ -14,7 +13,6 @@ import { bytesText } from "./times.ts"
 export interface Dialled {
   readonly recording: Recording
   readonly server: Server
-  readonly filter: SecretFilter
   /** When it was over, by the clock of the recording. */
   readonly ended: number
   /** In milliseconds since the epoch. */
@@ -115,10 +113,10 @@ const stageOf = (error: ConnectError, reached: StageName | undefined): StageName
   }
 }
 
-const withPeers = (stage: Stage, { filter, now, recording }: Dialled, address: string): Stage => {
+const withPeers = (stage: Stage, { now, recording }: Dialled, address: string): Stage => {
   const peers = recording.peers.get(address)
   if (stage.stage !== "tls" || peers === undefined) return stage
-  const { detail, lines } = peersText(peers, filter, now)
+  const { detail, lines } = peersText(peers, now)
   const soon = endingSoon(peers, now)
   return {
     ...stage,
@@ -131,7 +129,7 @@ const withPeers = (stage: Stage, { filter, now, recording }: Dialled, address: s
 
 /** The stages of a dial, as far as it came; the last one has its failure. */
 export const dialStages = (dialled: Dialled): ReadonlyArray<Stage> => {
-  const { ended, error, filter, recording } = dialled
+  const { ended, error, recording } = dialled
   const stages: Array<Stage> = []
   if (recording.lookedUpAt !== undefined) {
     stages.push({
@@ -144,7 +142,7 @@ export const dialStages = (dialled: Dialled): ReadonlyArray<Stage> => {
   }
   const address = recording.addressOf(error)
   if (address !== undefined) {
-    const info = cleaned(filter, recording.infos.get(address))
+    const info = cleaned(recording.infos.get(address))
     for (const { millis, stage } of recording.stagesOf(address, ended)) {
       if (stage === "lookup" || stage === "up") continue
       const made: Stage = { stage, status: "ok", millis, ...described(stage, address, dialled, info) }

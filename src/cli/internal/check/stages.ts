@@ -108,9 +108,8 @@ export class Recording implements DialTrace {
   }
 
   /**
-   * The stages that an address has come to, each with its time: up to the next one, the last one up to `end` or
-   * its failure. Of one that
-   * was dialled twice, those of the second time.
+   * The stages that an address has come to, each with its time: up to the next one, the last one up to `end` or its failure.
+   * Of one that was dialled twice, those of the second time.
    */
   stagesOf(address: string, end: number): ReadonlyArray<{ readonly stage: ConnectStage; readonly millis: number }> {
     const ended = this.failures.get(address)?.at ?? end

@@ -7,21 +7,20 @@ import { parseCertificates } from "../../../internal/identity/pem.ts"
 import { resolveTls, type TlsMaterial } from "../../../internal/wire/tlsMaterial.ts"
 import type { NatsConfig } from "../../../NatsConfig.ts"
 import { certificateText, factsOf, timesNotes } from "./certificates.ts"
-import type { Local } from "./credentials.ts"
 import { failedStage, type Stage } from "./stages.ts"
 
-/** The TLS settings of a configuration, without a server. There is nothing to say of the defaults. */
-export const checkTls = (config: NatsConfig): Effect.Effect<Local<TlsMaterial> & { readonly isDefault: boolean }> =>
+/** The TLS settings of a configuration, without a server; `undefined` for the defaults, of which there is nothing to say. */
+export const checkTls = (config: NatsConfig): Effect.Effect<Stage | undefined> =>
   Effect.matchEffect(resolveTls(config.tls, config.connectTimeout), {
-    onFailure: (error) => Effect.succeed({ stage: failedStage("tls", error), value: undefined, isDefault: false }),
+    onFailure: (error) => Effect.succeed(failedStage("tls", error)),
     onSuccess: (material) =>
-      Effect.map(Clock.currentTimeMillis, (now) => ({
-        stage: stageOf(material, now),
-        value: material,
-        isDefault: material.ca === undefined && material.cert === undefined && material.modeIsDefault === true &&
-          !material.dangerouslyDisableVerification
-      }))
+      isDefault(material)
+        ? Effect.undefined
+        : Effect.map(Clock.currentTimeMillis, (now) => stageOf(material, now))
   })
+
+const isDefault = ({ ca, cert, dangerouslyDisableVerification, modeIsDefault }: TlsMaterial): boolean =>
+  ca === undefined && cert === undefined && modeIsDefault === true && !dangerouslyDisableVerification
 
 // `resolveTls` has parsed them before.
 const certificatesOf = (pem: string | undefined) => {

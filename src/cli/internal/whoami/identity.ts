@@ -5,7 +5,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { AuthMethod } from "../../../ConnectError.ts"
-import { connectionIn } from "../../../internal/operations/connectionOf.ts"
 import type { ServerInfo } from "../../../internal/protocol/info.ts"
 import { type CredentialsError, resolveCredentials } from "../../../internal/wire/credentials.ts"
 import type { NatsClient } from "../../../NatsClient.ts"
@@ -52,22 +51,10 @@ export const localIdentity = (config: NatsConfig): Effect.Effect<Local, Credenti
     }
   })
 
-/** What a server calls itself, unless that repeats a secret that it was sent. */
-const openly = (client: NatsClient, info: ServerInfo): ServerInfo => {
-  const filter = connectionIn(client)?.filter
-  const open = (text: string): string => filter?.shown(text, (whole) => whole) ?? text
-  return {
-    ...info,
-    version: open(info.version),
-    ...(info.server_name === undefined ? {} : { server_name: open(info.server_name) }),
-    ...(info.cluster === undefined ? {} : { cluster: open(info.cluster) })
-  }
-}
-
 /** Asks the server. What it does not say, as one before 2.10 or one that the client may not ask, is no failure. */
 export const identify = (client: NatsClient, local: Local): Effect.Effect<Identity, FlushError | Failure> =>
   Effect.gen(function*() {
-    const server = openly(client, yield* client.serverInfo)
+    const server = yield* client.serverInfo
     const told = yield* Effect.catch(
       userInfo(client),
       (error): Effect.Effect<UserInfo | Failure, Failure> =>
