@@ -154,6 +154,17 @@ it.layer(Layer.fresh(TestNatsServer.layer()), { timeout: "30 seconds", excludeTe
         assert.notInclude(finished.stdout, "\u001b")
       }))
 
+    it.effect("times and counts are read as those of the other commands, before anything is dialled", () =>
+      Effect.gen(function*() {
+        const server = yield* onServer
+        assert.strictEqual((yield* run(["service", "list", "--timeout", "2s"], server)).code, 0)
+        for (const [option, value] of [["--interval", "50ms"], ["--count", "0"], ["--timeout", "Infinity"]]) {
+          const { code, stderr } = yield* run(["service", "top", option, value, "--server", "127.0.0.1:1"])
+          assert.strictEqual(code, 2, stderr)
+          assert.include(stderr, `${option} has a wrong value: expected a`)
+        }
+      }))
+
     it.effect("top goes on when the server is back", () =>
       Effect.gen(function*() {
         const { restart, url } = yield* TestNatsServer.TestNatsServer

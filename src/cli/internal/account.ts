@@ -107,3 +107,13 @@ export const rightsText = (rights: Rights | undefined): string => {
   const but = rights.deny.length === 0 ? "" : `, but not ${listed(rights.deny)}`
   return `${rights.allow.length === 0 ? "anything" : listed(rights.allow)}${but}`
 }
+
+/** How often a client may answer a request, and for how long. */
+export const responsesText = (
+  responses: { readonly max?: number | undefined; readonly ttlMillis?: number | undefined } | undefined
+): string | undefined => {
+  if (responses === undefined) return undefined
+  const { max = -1, ttlMillis = 0 } = responses
+  const times = max < 0 ? "any number of answers" : `${max === 0 ? 1 : max} ${max <= 1 ? "answer" : "answers"}`
+  return `${times} to a request${ttlMillis > 0 ? `, for ${ttlMillis / 1000} seconds` : ""}`
+}

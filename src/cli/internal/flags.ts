@@ -1,11 +1,12 @@
 /**
- * The options that every command has which connects.
+ * Options that several commands have: what they read, and those of a connection.
  */
 import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { ConnectionOptions } from "./source.ts"
 
-export const text = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
+export const textFlag = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
   Flag.String(name).pipe(
     Flag.withMetavar(metavar),
     Flag.withDescription(description),
@@ -13,11 +14,47 @@ export const text = (name: string, metavar: string, description: string): Flag.F
     Flag.map(Option.getOrUndefined)
   )
 
-export const jsonFlag: Flag.Flag<boolean> = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print JSON, for programs"),
-  Flag.withDefault(false),
-  Flag.withoutNegation
-)
+/** The longest time that a timer takes: 24 days. */
+const longestMillis = 2_147_483_647
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+const readTime = (text: string): Option.Option<Duration.Duration> => {
+  const short = /^(\d{1,16}(?:\.\d{1,16})?)(ms|s|m|h)?$/.exec(text)
+  const given = short === null
+    ? Duration.fromInput(text as Duration.Input)
+    : Option.some(Duration.millis(Number(short[1]) * units[short[2] ?? "ms"]))
+  return Option.filter(given, (duration) => {
+    const millis = Duration.toMillis(duration)
+    return millis >= 1 && millis <= longestMillis
+  })
+}
+
+/** A time, such as `2s` or `500 millis`. */
+export const timeFlag = (name: string, description: string): Flag.Flag<Duration.Duration | undefined> =>
+  Flag.String(name).pipe(
+    Flag.withMetavar("TIME"),
+    Flag.withDescription(description),
+    Flag.filterMap(readTime, () => "a time such as \"500ms\", \"2s\" or \"5 minutes\", at most 24 days"),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+const most = 999_999_999
+
+export const countFlag = (name: string, description: string): Flag.Flag<number | undefined> =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(description),
+    Flag.filter((count) => count >= 1 && count <= most, () => `a whole number from 1 to ${most}`),
+    Flag.optional,
+    Flag.map(Option.getOrUndefined)
+  )
+
+export const switchFlag = (name: string, description: string): Flag.Flag<boolean> =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false), Flag.withoutNegation)
+
+export const jsonFlag: Flag.Flag<boolean> = switchFlag("json", "Print JSON, for programs")
 
 /** Where the configuration comes from, and what is set on top of it. No secret is among them. */
 export const connectionFlags = {
@@ -27,13 +64,13 @@ export const connectionFlags = {
     Flag.withDescription("A server, or several separated by commas; without user info"),
     Flag.atLeast(0)
   ),
-  config: text("config", "FILE", "A configuration as a JSON file"),
-  context: text("context", "NAME", "A context of the nats tool"),
-  creds: text("creds", "FILE", "A credentials file"),
-  tlsCa: text("tls-ca", "FILE", "Certificates that the server's is verified with"),
-  tlsCert: text("tls-cert", "FILE", "The certificate of this client"),
-  tlsKey: text("tls-key", "FILE", "The key of this client's certificate"),
-  connectTimeout: text("connect-timeout", "TIME", "How long a whole dial may take, such as \"2 seconds\"")
+  config: textFlag("config", "FILE", "A configuration as a JSON file"),
+  context: textFlag("context", "NAME", "A context of the nats tool"),
+  creds: textFlag("creds", "FILE", "A credentials file"),
+  tlsCa: textFlag("tls-ca", "FILE", "Certificates that the server's is verified with"),
+  tlsCert: textFlag("tls-cert", "FILE", "The certificate of this client"),
+  tlsKey: textFlag("tls-key", "FILE", "The key of this client's certificate"),
+  connectTimeout: textFlag("connect-timeout", "TIME", "How long a whole dial may take, such as \"2 seconds\"")
 } as const
 
 export type { ConnectionOptions }

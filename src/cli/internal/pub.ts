@@ -9,19 +9,10 @@ import * as JetStream from "../../jetstream/JetStream.ts"
 import * as NatsClient from "../../NatsClient.ts"
 import { InvalidSubject } from "../../NatsError.ts"
 import * as Subject from "../../Subject.ts"
-import { connectionFlags, jsonFlag } from "./flags.ts"
+import { connectionFlags, countFlag, jsonFlag, switchFlag, textFlag } from "./flags.ts"
 import * as Logs from "./logs.ts"
 import { connected, counted } from "./messages/connected.ts"
-import {
-  countFlag,
-  headerFlag,
-  notTogether,
-  payloadArgument,
-  readHeaders,
-  subjectArgument,
-  switchFlag,
-  textFlag
-} from "./messages/options.ts"
+import { headerFlag, notTogether, payloadArgument, readHeaders, subjectArgument } from "./messages/options.ts"
 import { isFromStdin, readLines, readPayload } from "./messages/payload.ts"
 import { Publishing } from "./messages/publishing.ts"
 import * as Output from "./output.ts"

@@ -12,20 +12,11 @@ import { RequestTimedOut, type ServiceError } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { NatsMessage } from "../../NatsMessage.ts"
 import * as Subject from "../../Subject.ts"
-import { connectionFlags, jsonFlag } from "./flags.ts"
+import { connectionFlags, countFlag, jsonFlag, switchFlag, timeFlag } from "./flags.ts"
 import * as Logs from "./logs.ts"
 import { connected, counted } from "./messages/connected.ts"
 import { type Form, replyForm } from "./messages/forms.ts"
-import {
-  countFlag,
-  headerFlag,
-  notTogether,
-  payloadArgument,
-  readHeaders,
-  subjectArgument,
-  switchFlag,
-  timeFlag
-} from "./messages/options.ts"
+import { headerFlag, notTogether, payloadArgument, readHeaders, subjectArgument } from "./messages/options.ts"
 import { isFromStdin, readPayload } from "./messages/payload.ts"
 import { Printer } from "./messages/printing.ts"
 import * as Output from "./output.ts"

@@ -2,11 +2,10 @@
  * `effect-nats server`: a nats-server for tests and CI.
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { UsageError } from "./failure.ts"
-import { jsonFlag, text } from "./flags.ts"
+import { jsonFlag, switchFlag, textFlag } from "./flags.ts"
 import * as Output from "./output.ts"
 import type { Server } from "./server/caches.mjs"
 import { cachedServers, projectCache, userCache } from "./server/caches.mjs"
@@ -77,14 +76,10 @@ const provide = ({ from, sha256, version }: Options): Effect.Effect<Server, Usag
 export const server = Command.make(
   "server",
   {
-    version: text("version", "VERSION", "A series such as 2.15, or an exact version such as 2.15.1"),
-    list: Flag.Boolean("list").pipe(
-      Flag.withDescription("Show what is cached, and fetch nothing"),
-      Flag.withDefault(false),
-      Flag.withoutNegation
-    ),
-    from: text("from", "URL", "A file to take it from (https, http, file): a program, a .tar.gz or a .zip"),
-    sha256: text("sha256", "HEX", "The SHA-256 that the file of --from must have"),
+    version: textFlag("version", "VERSION", "A series such as 2.15, or an exact version such as 2.15.1"),
+    list: switchFlag("list", "Show what is cached, and fetch nothing"),
+    from: textFlag("from", "URL", "A file to take it from (https, http, file): a program, a .tar.gz or a .zip"),
+    sha256: textFlag("sha256", "HEX", "The SHA-256 that the file of --from must have"),
     json: jsonFlag
   },
   Effect.fn(function*({ json, ...options }) {

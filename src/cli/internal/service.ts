@@ -4,16 +4,24 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import { NatsClient } from "../../NatsClient.ts"
 import { connect, sayConfiguration } from "./connecting.ts"
-import { connectionFlags, type ConnectionOptions, jsonFlag } from "./flags.ts"
+import {
+  connectionFlags,
+  type ConnectionOptions,
+  countFlag,
+  jsonFlag,
+  switchFlag,
+  textFlag,
+  timeFlag
+} from "./flags.ts"
 import * as Output from "./output.ts"
 import { type Asked, infos, instances, NoSuchService, statistics } from "./service/discovering.ts"
 import { infoLines, listRows, statsLines } from "./service/report.ts"
-import { top as runTop } from "./service/top.ts"
+import { shortestInterval, top as runTop } from "./service/top.ts"
 import { load } from "./source.ts"
 
 const optionalName = Argument.String("name").pipe(
@@ -32,25 +40,21 @@ const id = Argument.String("id").pipe(
 
 const shared = {
   ...connectionFlags,
-  timeout: Flag.String("timeout").pipe(
-    Flag.withMetavar("TIME"),
-    Flag.withDescription("How long to listen for answers at most, such as \"2 seconds\""),
-    Flag.withSchema(Schema.DurationFromString),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  ),
-  prefix: Flag.String("prefix").pipe(
-    Flag.withMetavar("SUBJECT"),
-    Flag.withDescription("Where services of another account are imported, in place of $SRV"),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  ),
+  timeout: timeFlag("timeout", "How long to listen for answers at most; the default is 2 seconds"),
+  prefix: textFlag("prefix", "SUBJECT", "Where services of another account are imported, in place of $SRV"),
   json: jsonFlag
 } as const
 
 interface Given extends ConnectionOptions, Asked {
   readonly json: boolean
 }
+
+const connected = (given: Given) =>
+  Effect.gen(function*() {
+    const source = yield* load(given)
+    if (!given.json) yield* sayConfiguration(source)
+    return yield* connect(source)
+  })
 
 /** Connects, asks, and tells: as lines, or as JSON. */
 const asking = <A, E>(
@@ -59,9 +63,7 @@ const asking = <A, E>(
   lines: (found: ReadonlyArray<A>) => ReadonlyArray<string>
 ) =>
   Effect.scoped(Effect.gen(function*() {
-    const source = yield* load(given)
-    if (!given.json) yield* sayConfiguration(source)
-    const client = yield* connect(source)
+    const client = yield* connected(given)
     const found = yield* Effect.provideService(ask, NatsClient, client)
     if (given.json) return yield* Output.json(found)
     for (const text of lines(found)) yield* Output.line(text)
@@ -83,11 +85,7 @@ const list = Command.make(
   "list",
   {
     name: optionalName,
-    instances: Flag.Boolean("instances").pipe(
-      Flag.withDescription("A row for each instance"),
-      Flag.withDefault(false),
-      Flag.withoutNegation
-    ),
+    instances: switchFlag("instances", "A row for each instance"),
     ...shared
   },
   (given) => asking({ ...given, id: undefined }, instances(given), (found) => listRows(found, given.instances))
@@ -110,29 +108,18 @@ const top = Command.make(
   "top",
   {
     name: optionalName,
-    interval: Flag.String("interval").pipe(
-      Flag.withMetavar("TIME"),
-      Flag.withDescription("How often to ask, at least 100 milliseconds; default \"1 second\""),
-      Flag.withSchema(Schema.DurationFromString),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
+    interval: Flag.filter(
+      timeFlag("interval", "How often to ask, at least 100 milliseconds; the default is 1 second"),
+      (interval) => interval === undefined || Duration.isGreaterThanOrEqualTo(interval, shortestInterval),
+      () => "at least \"100ms\", as each table asks every service"
     ),
-    count: Flag.Int("count").pipe(
-      Flag.withAlias("n"),
-      Flag.withDescription("End after so many tables"),
-      Flag.optional,
-      Flag.map(Option.getOrUndefined)
-    ),
+    count: Flag.withAlias(countFlag("count", "End after so many tables"), "n"),
     ...shared
   },
-  Effect.fn(function*(given) {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const source = yield* load(given)
-      if (!given.json) yield* sayConfiguration(source)
-      const client = yield* connect(source)
-      yield* Effect.provideService(runTop(given), NatsClient, client)
-    }))
-  })
+  (given) =>
+    Effect.scoped(
+      Effect.flatMap(connected(given), (client) => Effect.provideService(runTop(given), NatsClient, client))
+    )
 ).pipe(
   Command.withDescription("Shows what services are doing, as a table that is drawn anew"),
   Command.withExamples([

@@ -34,3 +34,7 @@ export const bytesText = (bytes: number): string => {
   }
   return `${Number(value.toFixed(1))} ${names[unit]}`
 }
+
+/** A moment for programs. */
+export const isoText = (at: number | undefined): string | undefined =>
+  at === undefined ? undefined : new Date(at).toISOString()

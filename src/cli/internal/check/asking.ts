@@ -11,9 +11,9 @@ import * as NatsClient from "../../../NatsClient.ts"
 import { rightsText, userInfo } from "../account.ts"
 import * as Output from "../output.ts"
 import type { Source } from "../source.ts"
+import { bytesText, millisText, untilText } from "../times.ts"
 import { cleaned } from "./cleaning.ts"
 import { failedStage, type Stage, type StageError, type StageName } from "./stages.ts"
-import { bytesText, millisText, untilText } from "./times.ts"
 
 /** Until when questions may take, by the clock of `performance`, and for how long each at most, in milliseconds. */
 export class Budget {

@@ -4,7 +4,7 @@
 import type { X509Certificate } from "node:crypto"
 import type { TlsPeers } from "../../../internal/wire/dialTracing.ts"
 import * as Output from "../output.ts"
-import { untilText } from "./times.ts"
+import { untilText } from "../times.ts"
 
 export interface CertificateFacts {
   readonly subject: string

@@ -9,8 +9,8 @@ import { decodeUserSeed, userKey } from "../../../internal/identity/nkey.ts"
 import { type Credentials, resolveCredentials } from "../../../internal/wire/credentials.ts"
 import type { NatsConfig } from "../../../NatsConfig.ts"
 import * as Output from "../output.ts"
+import { isoText, untilText } from "../times.ts"
 import { failedStage, type Stage } from "./stages.ts"
-import { untilText } from "./times.ts"
 
 /** The public key that they prove. */
 export const keyOf = ({ jwt, seed }: Credentials): string | undefined => {
@@ -61,11 +61,8 @@ const stageOf = (credentials: Credentials, config: NatsConfig, now: number): Sta
       user: user === undefined ? undefined : Output.shown(user, 1024),
       key,
       seedFits: jwt !== undefined && seed !== undefined ? true : undefined,
-      expiresAt: isoOf(expiresAt),
-      notBefore: isoOf(notBefore)
+      expiresAt: isoText(expiresAt),
+      notBefore: isoText(notBefore)
     }
   }
 }
-
-const isoOf = (millis: number | undefined): string | undefined =>
-  millis === undefined ? undefined : new Date(millis).toISOString()

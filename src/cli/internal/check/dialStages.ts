@@ -5,10 +5,10 @@ import type { ConnectError, ConnectStage } from "../../../ConnectError.ts"
 import type { ServerInfo } from "../../../internal/protocol/info.ts"
 import type { Server } from "../../../NatsConfig.ts"
 import * as Output from "../output.ts"
+import { bytesText } from "../times.ts"
 import { endingSoon, peersText } from "./certificates.ts"
 import { cleaned } from "./cleaning.ts"
 import { failedStage, type Recording, type Stage, type StageName } from "./stages.ts"
-import { bytesText } from "./times.ts"
 
 export interface Dialled {
   readonly recording: Recording

@@ -4,9 +4,9 @@
 import { exitCodes, type FailureClass } from "../failure.ts"
 import * as Output from "../output.ts"
 import type { Source } from "../source.ts"
+import { millisText } from "../times.ts"
 import type { ServerReport } from "./checking.ts"
 import type { Stage, StageError, StageName } from "./stages.ts"
-import { millisText } from "./times.ts"
 
 const titles: Readonly<Record<StageName, string>> = {
   credentials: "credentials",

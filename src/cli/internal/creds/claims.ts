@@ -4,11 +4,7 @@
  * Everything in it is read as what it is where it is that, and left out where it is not: a server reads it again.
  */
 import { decodePublicKey } from "../../../internal/identity/nkey.ts"
-
-export interface Rights {
-  readonly allow: ReadonlyArray<string>
-  readonly deny: ReadonlyArray<string>
-}
+import type { Rights } from "../account.ts"
 
 /** What the JWT of a user allows. */
 export interface UserClaims {

@@ -1,10 +1,10 @@
 /**
  * How an inspection is told.
  */
-import { rightsText } from "../account.ts"
-import { bytesText, untilText } from "../check/times.ts"
+import { responsesText, rightsText } from "../account.ts"
 import { exitCodes } from "../failure.ts"
 import * as Output from "../output.ts"
+import { bytesText, isoText, untilText } from "../times.ts"
 import type { Claims, UserClaims } from "./claims.ts"
 import type { Inspection } from "./inspecting.ts"
 
@@ -17,16 +17,6 @@ const shownOr = (text: string | undefined): string | undefined =>
 
 const list = (texts: ReadonlyArray<string>): string | undefined =>
   texts.length === 0 ? undefined : Output.shown(texts.join(", "), longest)
-
-/** How often a client may answer a request, and for how long. */
-export const responsesText = (
-  responses: { readonly max?: number | undefined; readonly ttlMillis?: number | undefined } | undefined
-): string | undefined => {
-  if (responses === undefined) return undefined
-  const { max = -1, ttlMillis = 0 } = responses
-  const times = max < 0 ? "any number of answers" : `${max === 0 ? 1 : max} ${max <= 1 ? "answer" : "answers"}`
-  return `${times} to a request${ttlMillis > 0 ? `, for ${ttlMillis / 1000} seconds` : ""}`
-}
 
 const issuerText = ({ issuer, issuerAccount, kind }: Claims): string | undefined => {
   if (issuer === undefined) return undefined
@@ -112,9 +102,6 @@ export const inspectionLines = (
   ]
 }
 
-const iso = (millis: number | undefined): string | undefined =>
-  millis === undefined ? undefined : new Date(millis).toISOString()
-
 export const inspectionJson = (
   source: string,
   { claims, notes, problems, seed, seedKey, what }: Inspection
@@ -133,9 +120,9 @@ export const inspectionJson = (
       account: claims.kind === "user" ? claims.issuerAccount ?? claims.issuer : undefined,
       issuer: claims.issuer,
       intact: claims.intact,
-      issuedAt: iso(claims.issuedAt),
-      notBefore: iso(claims.notBefore),
-      expiresAt: iso(claims.expiresAt),
+      issuedAt: isoText(claims.issuedAt),
+      notBefore: isoText(claims.notBefore),
+      expiresAt: isoText(claims.expiresAt),
       tags: claims.tags,
       ...(claims.user === undefined ? {} : { user: claims.user })
     }

@@ -3,60 +3,11 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { InvalidHeader } from "../../../NatsError.ts"
 import * as NatsHeaders from "../../../NatsHeaders.ts"
 import { UsageError } from "../failure.ts"
-
-/** The longest time that a timer takes: 24 days. */
-const longestMillis = 2_147_483_647
-
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-
-const readTime = (text: string): Option.Option<Duration.Duration> => {
-  const short = /^(\d{1,16}(?:\.\d{1,16})?)(ms|s|m|h)?$/.exec(text)
-  const given = short === null
-    ? Duration.fromInput(text as Duration.Input)
-    : Option.some(Duration.millis(Number(short[1]) * units[short[2] ?? "ms"]))
-  return Option.filter(given, (duration) => {
-    const millis = Duration.toMillis(duration)
-    return millis >= 1 && millis <= longestMillis
-  })
-}
-
-/** A time, such as `2s` or `500 millis`. */
-export const timeFlag = (name: string, description: string): Flag.Flag<Duration.Duration | undefined> =>
-  Flag.String(name).pipe(
-    Flag.withMetavar("TIME"),
-    Flag.withDescription(description),
-    Flag.filterMap(readTime, () => "a time such as \"500ms\", \"2s\" or \"5 minutes\", at most 24 days"),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  )
-
-const most = 999_999_999
-
-export const countFlag = (name: string, description: string): Flag.Flag<number | undefined> =>
-  Flag.Int(name).pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription(description),
-    Flag.filter((count) => count >= 1 && count <= most, () => `a whole number from 1 to ${most}`),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  )
-
-export const switchFlag = (name: string, description: string): Flag.Flag<boolean> =>
-  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false), Flag.withoutNegation)
-
-export const textFlag = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
-  Flag.String(name).pipe(
-    Flag.withMetavar(metavar),
-    Flag.withDescription(description),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
-  )
 
 export const headerFlag: Flag.Flag<ReadonlyArray<string>> = Flag.String("header").pipe(
   Flag.withAlias("H"),

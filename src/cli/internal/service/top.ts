@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as NatsClient from "../../../NatsClient.ts"
 import type { DiscoveryError } from "../../../service/ServiceDiscovery.ts"
-import { UsageError } from "../failure.ts"
 import * as Output from "../output.ts"
 import { type Asked, statistics } from "./discovering.ts"
 import { type Rate, ratesOf, type Snapshot } from "./rates.ts"
@@ -22,7 +21,8 @@ export interface TopOptions extends Asked {
 
 const defaultInterval = Duration.seconds(1)
 
-const shortestInterval = Duration.millis(100)
+/** Each table asks every service. */
+export const shortestInterval = Duration.millis(100)
 
 /** The longest silence after an answer that still belongs to the same table. */
 const longestStall = Duration.millis(300)
@@ -63,19 +63,11 @@ export const topLines = (title: string, rates: ReadonlyArray<Rate>, { columns, r
 /** Where it is no terminal, a table has all rows. */
 const unbounded: Size = { columns: 1000, rows: 1003 }
 
-const checked = ({ count, interval }: TopOptions): Effect.Effect<void, UsageError> =>
-  count !== undefined && count < 1
-    ? Effect.fail(new UsageError({ problem: "--count is a number of tables: at least 1." }))
-    : interval !== undefined && Duration.toMillis(interval) < Duration.toMillis(shortestInterval)
-    ? Effect.fail(new UsageError({ problem: "--interval is at least \"100 millis\": each table asks every service." }))
-    : Effect.void
-
 /** Draws table after table. Ends after `count` of them, or when the client does. */
 export const top = (
   options: TopOptions
-): Effect.Effect<void, DiscoveryError | UsageError, NatsClient.NatsClient | Scope.Scope> =>
+): Effect.Effect<void, DiscoveryError, NatsClient.NatsClient | Scope.Scope> =>
   Effect.gen(function*() {
-    yield* checked(options)
     const { count = Infinity, interval = defaultInterval, json } = options
     const client = yield* NatsClient.NatsClient
     const onScreen = !json && isTerminal()

@@ -1,12 +1,11 @@
 /**
  * How it is told who a client is.
  */
-import { rightsText, type UserInfo } from "../account.ts"
-import { untilText } from "../check/times.ts"
-import { responsesText } from "../creds/report.ts"
+import { responsesText, rightsText, type UserInfo } from "../account.ts"
 import type { Failure } from "../failure.ts"
 import * as Output from "../output.ts"
 import type { Source } from "../source.ts"
+import { isoText, untilText } from "../times.ts"
 import type { Identity } from "./identity.ts"
 
 const longest = 1024
@@ -99,7 +98,7 @@ export const identityJson = (
     accountName: said?.accountName,
     method: local.method,
     key: local.key,
-    expiresAt: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+    expiresAt: isoText(expiresAt),
     ...(said === undefined
       ? {}
       : { permissions: { publish: said.publish, subscribe: said.subscribe, responses: said.responses } }),
