@@ -4,7 +4,7 @@ import { TestCertificates, TestFakeServer, TestNatsServer } from "effect-nats/te
 import * as Effect from "effect/Effect"
 import { exitCodes } from "../../src/cli/internal/failure.ts"
 import { check, failureOf, stageIn } from "../fixtures/checking.ts"
-import { run, start } from "../fixtures/command.ts"
+import { names, run, start } from "../fixtures/command.ts"
 import { until } from "../fixtures/following.ts"
 import { isAtLeast } from "../fixtures/serverVersion.ts"
 
@@ -134,13 +134,7 @@ describe("every server of the list is checked", () => {
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
       // The loopback network has more addresses than one, and the server listens at one of them.
-      const names =
-        "const dns = process.getBuiltinModule('node:dns'); dns.lookup = (_, o, done) => setImmediate(() => " +
-        "done(null, [{ address: '127.0.0.9', family: 4 }, { address: '127.0.0.1', family: 4 }]))"
-      const env = {
-        NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(names)}`,
-        NATS_URL: `nats.test:${server.port}`
-      }
+      const env = { NATS_URL: `nats.test:${server.port}`, ...names("127.0.0.9", "127.0.0.1") }
       const checked = yield* check(env)
       assert.strictEqual(checked.code, 0, checked.output)
       assert.deepStrictEqual(stageIn(checked, "lookup").detail.addresses, ["127.0.0.9", "127.0.0.1"])
@@ -311,7 +305,7 @@ describe("the lines for people", () => {
         users: [{ user: "john", password: "p", permissions: { publish: [...subjects, "$SYS.REQ.USER.INFO"] } }]
       })
       const name = "a-very-long-name-of-a-server.".repeat(6)
-      const env = { NATS_URL: `${server.url},nats://${name}invalid`, NATS_USER: "john", NATS_PASSWORD: "p" }
+      const env = { NATS_URL: `${server.url},nats://${name}invalid`, NATS_USER: "john", NATS_PASSWORD: "p", ...names() }
       const { stdout } = yield* run(["check"], { env })
       for (const line of stdout.split("\n")) {
         if (line.length > 120) assert.include(line, name)

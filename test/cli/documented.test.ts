@@ -152,4 +152,4 @@ it.live("docs/cli.md", () =>
       }
       assert.strictEqual(lines.length, shown.length, at)
     }
-  }).pipe(Effect.scoped, Effect.provide(Layer.empty)), 60_000)
+  }).pipe(Effect.scoped, Effect.provide(Layer.empty)), 240_000)

@@ -100,7 +100,7 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
         const { code, stderr } = yield* pub.finished
         assert.strictEqual(code, 0)
         assert.include(stderr, `Published ${lines} messages`)
-      }), 60_000)
+      }), 240_000)
 
     it.effect("tells programs how many it has published", () =>
       Effect.gen(function*() {

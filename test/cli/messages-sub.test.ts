@@ -8,7 +8,10 @@ import { eventually, mostMemory, otherSide, running, subscribed, untilSubscribed
 /** Neither UTF-8 nor free of what ends a line. */
 const binary = Uint8Array.of(0xff, 0x00, 0x41, 0x0a, 0xc3)
 
-it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: true })("sub", (it) => {
+/** A server that waits for a reader that stands still, longer than a busy machine needs. */
+const patient = TestNatsServer.layer({ config: "write_deadline: \"60s\"" })
+
+it.layer(patient, { timeout: "30 seconds", excludeTestServices: true })("sub", (it) => {
   it.effect("prints a line for each message and its payload below it, where nothing moves a cursor", () =>
     Effect.gen(function*() {
       const nats = yield* otherSide()
@@ -146,7 +149,7 @@ it.layer(TestNatsServer.layer(), { timeout: "30 seconds", excludeTestServices: t
         sub.process.kill("SIGTERM")
         assert.strictEqual((yield* sub.finished).code, 143)
       }),
-    60_000
+    240_000
   )
 
   it.effect("has handed over all of its output when it ends, however late it is read", () =>

@@ -142,7 +142,8 @@ console.log(JSON.stringify([binary, server?.path ?? "none"]))`,
     on
   )
 
-describe("a server on a machine", () => {
+// Each looks with a process of its own, several times.
+describe("a server on a machine", { timeout: 120_000 }, () => {
   it.live("is that of NATS_SERVER, of the project, of the user, of PATH: in this order, for command and test kit", () =>
     Effect.gen(function*() {
       const on = yield* machine

@@ -30,6 +30,7 @@ const answering = (subject: string, text: string) =>
   Effect.gen(function*() {
     const nats = yield* connect
     const { stream } = yield* nats.subscription(subject)
+    yield* nats.flush
     yield* Effect.forkScoped(Stream.runForEach(stream, (message) => message.respond(text)))
   })
 
@@ -83,17 +84,27 @@ it.layer(Layer.fresh(TestNatsServer.layer()), { timeout: "30 seconds", excludeTe
         yield* serve("orders")
         yield* serve("orders", { version: "2.0.0" })
         yield* serve("billing")
-        const { code, stdout } = yield* run(["service", "list"], server)
+        const rowsOf = (stdout: string): ReadonlyArray<ReadonlyArray<string>> =>
+          stdout.trim().split("\n").map((line) => line.split(/ +/))
+        /** Asks again where a service of this busy process has answered later than is waited for. */
+        const listed = (args: ReadonlyArray<string>, hasAll: (stdout: string) => boolean) =>
+          Effect.repeat(run(["service", "list", ...args], server), {
+            until: ({ code, stdout }) => code !== 0 || hasAll(stdout)
+          })
+        const { code, stdout } = yield* listed(
+          [],
+          (stdout) => rowsOf(stdout).slice(1).reduce((sum, row) => sum + Number(row[2]), 0) >= 4
+        )
         assert.strictEqual(code, 0)
-        assert.deepStrictEqual(stdout.trim().split("\n").map((line) => line.split(/ +/)), [
+        assert.deepStrictEqual(rowsOf(stdout), [
           ["NAME", "VERSION", "INSTANCES"],
           ["billing", "1.2.0", "1"],
           ["orders", "1.2.0", "2"],
           ["orders", "2.0.0", "1"]
         ])
-        const each = yield* run(["service", "list", "orders", "--instances"], server)
-        assert.lengthOf(each.stdout.trim().split("\n"), 4)
-        const json = JSON.parse((yield* run(["service", "list", "--json"], server)).stdout)
+        const each = yield* listed(["orders", "--instances"], (stdout) => rowsOf(stdout).length >= 4)
+        assert.lengthOf(rowsOf(each.stdout), 4)
+        const json = JSON.parse((yield* listed(["--json"], (stdout) => JSON.parse(stdout).length >= 4)).stdout)
         assert.deepStrictEqual(json.map(({ name }: { readonly name: string }) => name), [
           "billing",
           "orders",
@@ -135,17 +146,18 @@ it.layer(Layer.fresh(TestNatsServer.layer()), { timeout: "30 seconds", excludeTe
           "--interval",
           "200 millis",
           "--count",
-          "3",
+          "5",
           "--json"
         ], server)
         assert.strictEqual(code, 0)
         const tables = stdout.trim().split("\n").map((line) => JSON.parse(line))
-        assert.lengthOf(tables, 3)
+        assert.lengthOf(tables, 5)
         const rates = tables.map(({ services }) =>
           services.find(({ endpoint }: { readonly endpoint: string }) => endpoint === "ping")
         )
         assert.strictEqual(rates[0].requestsPerSecond, 0)
-        assert.isAbove(rates[2].requestsPerSecond, 0)
+        // Between two of them a busy machine may do nothing.
+        assert.isTrue(rates.slice(1).some(({ requestsPerSecond }) => requestsPerSecond > 0))
         const running = yield* start(["service", "top", "busy", "--interval", "200 millis"], server)
         yield* running.until((text) => text.split("REQ/S").length > 2)
         running.process.kill("SIGINT")
