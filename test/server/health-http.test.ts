@@ -50,6 +50,9 @@ const running = Effect.fnUntraced(function*<A, E>(
   return { ...http, building, close: Scope.close(scope, Exit.void) }
 })
 
+/** Probes that wait longer for a server than a busy machine needs. */
+const probes = () => NatsHealthHttp.layerServer({ timeout: "20 seconds" })
+
 const nothing = Layer.effectDiscard(NatsClient.NatsClient)
 
 it.live("are served while the client dials, and are ready when its server has come", () =>
@@ -58,7 +61,7 @@ it.live("are served while the client dials, and are ready when its server has co
     yield* server.kill
     const app = service.pipe(
       Layer.provide(NatsClient.layer({ servers: server.url, auth, reconnect })),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { building, get, isReady } = yield* running(app)
     yield* building
@@ -82,7 +85,7 @@ it.live("are served where the layer itself waits for the first server, and befor
     const app = nothing.pipe(
       Layer.provide(NatsClient.layer({ servers: server.url, reconnect: { ...reconnect, onFirstConnect: "wait" } })),
       Layer.provide(slow),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { building, get, isReady } = yield* running(app)
     const built = yield* Effect.forkScoped(building, { startImmediately: true })
@@ -120,7 +123,7 @@ it.live("are not ready from the first moment of a stop, and are served until the
       )))
     const app = Layer.mergeAll(Listener, Loop).pipe(
       Layer.provide(NatsClient.layer({ servers: server.url })),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { building, close, get, isReady } = yield* running(app)
     yield* building
@@ -154,7 +157,7 @@ it.live("are those of the whole of a launched program, from its start to its end
     ))
     const app = Slow.pipe(
       Layer.provideMerge(NatsClient.layer({ servers: server.url })),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { context, get, isReady } = yield* listening
     const program = yield* Effect.forkChild(Effect.provide(NatsLayer.launch(app), context), { startImmediately: true })
@@ -185,7 +188,7 @@ it.live("are not ready when a part of the program was lost, and live on", () =>
       const server = yield* TestNatsServer.make(user([]))
       const app = part.pipe(
         Layer.provide(NatsClient.layer({ servers: server.url, auth })),
-        Layer.provide(NatsHealthHttp.layerServer())
+        Layer.provide(probes())
       )
       const { building, get, isReady } = yield* running(app)
       yield* building
@@ -211,7 +214,7 @@ it.live("say that a client has ended for good, why, and no secret", () =>
         reconnect: { ...reconnect, refusalTimeout: "1 millis" }
       })),
       Layer.provide(NatsLayer.Named<"second">()("second").layerFrom(NatsClient.layer({ servers: server.url, auth }))),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { building, fetched, get } = yield* running(app)
     yield* building
@@ -282,7 +285,7 @@ it.live("answer HEAD as GET, without a body, and nothing else", () =>
     const server = yield* TestNatsServer.make()
     const app = nothing.pipe(
       Layer.provide(NatsClient.layer({ servers: server.url, reconnect })),
-      Layer.provide(NatsHealthHttp.layerServer())
+      Layer.provide(probes())
     )
     const { building, fetched, isReady } = yield* running(app)
     yield* building
@@ -315,11 +318,11 @@ it.live("are those of all clients: of those that stand on them by themselves, of
       Billing.layerFrom(NatsClient.layer({ servers: other.url, reconnect: { ...reconnect, onFirstConnect: "fail" } }))
     )
     const routes = Layer.mergeAll(
-      NatsHealthHttp.layer({ clients: [Billing] }),
+      NatsHealthHttp.layer({ clients: [Billing], timeout: "20 seconds" }),
       HttpRouter.add("GET", "/mine", HttpServerResponse.text("mine"))
     )
     const programs = {
-      under: nothing.pipe(Layer.provide(clients), Layer.provide(NatsHealthHttp.layerServer())),
+      under: nothing.pipe(Layer.provide(clients), Layer.provide(probes())),
       beside: HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(Layer.provide(clients))
     }
     for (const [name, app] of Object.entries(programs)) {
@@ -351,7 +354,7 @@ it.live("say what to do where there is no client, and forget one that has gone",
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
     const { context, get, isReady } = yield* listening
-    const probes = yield* Effect.provide(Layer.build(NatsHealthHttp.layerServer()), context)
+    const health = yield* Effect.provide(Layer.build(probes()), context)
     const { body } = yield* get("/readyz")
     assert.deepStrictEqual(body, {
       live: true,
@@ -360,10 +363,10 @@ it.live("say what to do where there is no client, and forget one that has gone",
       reason: "there is no client yet: clients are to stand on the layer of NatsHealthHttp, or to be named in `clients`"
     })
     // Only what a layer makes is asked.
-    yield* Effect.provide(NatsClient.make({ servers: server.url }), probes)
+    yield* Effect.provide(NatsClient.make({ servers: server.url }), health)
     assert.isFalse(yield* isReady)
     const scope = yield* Scope.make()
-    yield* Layer.build(NatsClient.layer({ servers: server.url })).pipe(Effect.provide(probes), Scope.provide(scope))
+    yield* Layer.build(NatsClient.layer({ servers: server.url })).pipe(Effect.provide(health), Scope.provide(scope))
     assert.isTrue(yield* isReady)
     yield* Scope.close(scope, Exit.void)
     assert.deepStrictEqual(yield* get("/readyz"), {
@@ -376,14 +379,17 @@ it.live("are the same on two ports of one program, and ask a client once that is
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
     const [below, above, beside] = yield* Effect.all([listening, listening, listening])
-    const first = yield* Effect.provide(Layer.build(NatsHealthHttp.layerServer()), below.context)
+    const first = yield* Effect.provide(Layer.build(probes()), below.context)
     const second = Context.merge(
       first,
-      yield* Effect.provide(Layer.build(NatsHealthHttp.layerServer()), Context.merge(first, above.context))
+      yield* Effect.provide(Layer.build(probes()), Context.merge(first, above.context))
     )
     const client = yield* Effect.provide(Layer.build(NatsClient.layer({ servers: server.url })), second)
     const all = Context.mergeAll(second, client, beside.context)
-    yield* Effect.provide(Layer.build(NatsHealthHttp.layerServer({ clients: [NatsClient.NatsClient] })), all)
+    yield* Effect.provide(
+      Layer.build(NatsHealthHttp.layerServer({ clients: [NatsClient.NatsClient], timeout: "20 seconds" })),
+      all
+    )
     for (const { get } of [below, above, beside]) {
       assert.deepStrictEqual(yield* get("/readyz"), { status: 200, body: ok })
     }

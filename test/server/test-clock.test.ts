@@ -15,7 +15,7 @@ describe("a client of TestNatsServer.layerClient, under a test clock", () => {
       yield* nats.publish("a", "b")
       yield* nats.flush
       yield* NatsListener.make("q", NatsListener.replying(() => Effect.succeed("x")))
-      assert.strictEqual((yield* nats.request("q", "", { timeout: "1 second" })).text, "x")
+      assert.strictEqual((yield* nats.request("q", "", { timeout: "20 seconds" })).text, "x")
     }).pipe(withClient))
 
   it.effect("lets a request time out", () =>
@@ -62,7 +62,7 @@ describe("a client of TestNatsServer.layerClient, under a test clock", () => {
       yield* until(Effect.map(nats.state, ({ _tag }) => _tag !== "Connected"))
       yield* server.resume
       yield* Fiber.join(asked)
-    }).pipe(Effect.provide(TestNatsServer.layerClient({}, { connectTimeout: "500 millis" }))))
+    }).pipe(Effect.provide(TestNatsServer.layerClient({}, { connectTimeout: "3 seconds" }))))
 
   it.effect("stops what does not end: a listener, and the client", () =>
     Effect.gen(function*() {
