@@ -1,6 +1,6 @@
 /** What `check` tells of a server that can be reached: certificates, addresses, rights, JetStream; and of several. */
 import { assert, describe, it } from "@effect/vitest"
-import { TestCertificates, TestFakeServer, TestNatsServer } from "effect-nats/testing"
+import { TestCertificates, TestFakeServer, TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
 import { exitCodes } from "../../src/cli/internal/failure.ts"
 import { check, failureOf, stageIn } from "../fixtures/checking.ts"
@@ -213,9 +213,22 @@ describe("what a client may do there", () => {
   it.live("is asked ten times how far away the server is", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({})
-      const { detail } = stageIn(yield* check({ NATS_URL: server.url }), "rtt")
-      assert.strictEqual(detail.count, 10)
-      assert.isTrue(0 < detail.min && detail.min <= detail.median && detail.median <= detail.max)
+      const asked = Effect.map(check({ NATS_URL: server.url }), (checked) => stageIn(checked, "rtt").detail)
+      // A busy machine has no time for ten.
+      const { max, median, min } = yield* Effect.repeat(asked, { until: ({ count }) => count === 10 })
+      assert.isTrue(0 < min && min <= median && median <= max)
+    }))
+
+  it.live("is asked less often where the server is far away, which is no failure", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({})
+      const proxy = yield* TestNatsProxy.make({ port: server.port })
+      yield* proxy.delay("400 millis", "toClient")
+      const checked = yield* check({ NATS_URL: proxy.url, NATS_CONNECT_TIMEOUT: "20 seconds" })
+      assert.strictEqual(checked.code, 0, checked.output)
+      const { count, max, median, min } = stageIn(checked, "rtt").detail
+      assert.isTrue(1 <= count && count < 10, String(count))
+      assert.isTrue(400 <= min && min <= median && median <= max)
     }))
 
   it.live("JetStream and its limits, or that there is none", () =>
