@@ -6,7 +6,7 @@
  * Prints:
  *   it runs: pens 12, ready
  *   the user loses the right to listen to stock.counted
- *   the program ends with its listener "stock.counted": This user may not subscribe to "stock.counted" in queue group "stock": …
+ *   the program ends: The listener "stock.counted" has ended: This user may not subscribe to "stock.counted" in queue group "stock": …
  *   the user has it again, and the program is started without `launch`
  *   it runs: pens 12, ready
  *   …A listener has ended…
@@ -66,7 +66,7 @@ const program = Effect.gen(function*() {
   yield* Fiber.join(launched).pipe(
     Effect.catchTag(
       "BackgroundEnded",
-      ({ message, part }) => Console.log(`the program ends with its ${part.kind} "${part.name}": ${message}`)
+      ({ message }) => Console.log(`the program ends: ${message}`)
     )
   )
 

@@ -23,6 +23,7 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import { ConnectError } from "./ConnectError.ts"
 import { noName } from "./internal/protocol/headers.ts"
 import { keptBody, keptHeaders } from "./internal/protocol/keptReply.ts"
+import { describePart } from "./internal/protocol/partName.ts"
 import { printable } from "./internal/protocol/printable.ts"
 import { allShowingFields, quoted, shownName, shownProblem } from "./internal/protocol/shown.ts"
 import type { NatsHeaders } from "./NatsHeaders.ts"
@@ -500,7 +501,8 @@ export interface ConsumerEnd extends Error {
 
 /**
  * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, an rpc
- * server, a recorder, what handles a consumer, or the client itself. Raised by `NatsLayer.launch`. Its message is that of the reason.
+ * server, a recorder, what handles a consumer, or the client itself. Raised by `NatsLayer.launch`. Its message names the part,
+ * and then has that of the reason.
  *
  * @category errors
  * @since 0.2.0
@@ -523,7 +525,8 @@ export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundE
   })
 }) {
   override get message(): string {
-    return printable(this.reason.message, longestReason)
+    const [first, ...others] = describePart(this.part)
+    return `${first.toUpperCase()}${others.join("")} has ended: ${printable(this.reason.message, longestReason)}`
   }
   override get cause(): unknown {
     return this.reason

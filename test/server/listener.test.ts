@@ -309,7 +309,7 @@ it.live("what ends one listener ends a launched program with its cause, and is l
       assert.instanceOf(error, NatsError.BackgroundEnded)
       assert.deepStrictEqual(error.part, { kind: "listener", name: "b" })
       assert.deepInclude(error.reason, { _tag: "PermissionsViolation", subject: "b" })
-      assert.strictEqual(error.message, error.reason.message)
+      assert.strictEqual(error.message, `The listener "b" has ended: ${error.reason.message}`)
       assert.strictEqual(error.cause, error.reason)
     }
   }))

@@ -45,7 +45,7 @@ const failures = [
   ["ConnectionRefused as a defect", "Nothing listens at nats://127.0.0.1:1: start the server", 3],
   ["NatsConfigError", "server: this key is not known", 1],
   ["TlsConfigInvalid", "tls.caFile (/nowhere/ca.pem) is unusable: there is no such file", 3],
-  ["BackgroundEnded", "closed", 3],
+  ["BackgroundEnded", "The client \"nats://127.0.0.1:", 3],
   ["RequestTimedOut", "\"silent\"", 1],
   ["JetStreamNotEnabled", "This account has no JetStream", 1],
   ["InvalidService", "no name", 1]

@@ -2,12 +2,9 @@
  * The parts of a program that run on a connection until they are stopped: listeners, responders, services, rpc servers,
  * recorders, what handles a consumer. The client itself is one where its end is told.
  */
+import type { PartName } from "../protocol/partName.ts"
 
-/** What a part is, and the subject or name that it goes by. */
-export interface PartName {
-  readonly kind: "client" | "listener" | "responder" | "service" | "rpcServer" | "recorder" | "consumer"
-  readonly name: string
-}
+export type { PartName } from "../protocol/partName.ts"
 
 /** A part and how it does, for health. */
 export interface Part extends PartName {

@@ -6,10 +6,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Part, PartName } from "../connection/parts.ts"
+import { describePart, wordsFor } from "../protocol/partName.ts"
 import { printable } from "../protocol/printable.ts"
-import { quoted, shownName } from "../protocol/shown.ts"
+import { shownName } from "../protocol/shown.ts"
 
 export type { Part, PartName } from "../connection/parts.ts"
+export { describePart } from "../protocol/partName.ts"
 
 /** Takes the end of a part. */
 export type Report = (part: PartName, cause: Cause.Cause<unknown>) => void
@@ -19,10 +21,6 @@ export const Background: Context.Reference<Report | undefined> = Context.Referen
   "effect-nats/internal/Background",
   { defaultValue: () => undefined }
 )
-
-const wordsFor = ({ kind }: PartName): string => kind === "rpcServer" ? "rpc server" : kind
-
-export const describePart = (part: PartName): string => `the ${wordsFor(part)} ${quoted(part.name)}`
 
 /** The end of a part that nobody else hears of. */
 export const logEnd = (part: PartName, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
