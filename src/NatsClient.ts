@@ -445,7 +445,7 @@ export const layer = <R = never>(
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Config.Wrap<NatsConfig.Input>
+  options: Config.Wrap<NatsConfig.Input> = {}
 ): Layer.Layer<NatsClient, ConnectError | NatsConfig.NatsConfigError | Config.ConfigError> =>
   Layer.effect(
     NatsClient,

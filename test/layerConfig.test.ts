@@ -1,6 +1,6 @@
 /** What a layer of variables says when they are missing or wrong. Nothing is dialled here. */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Layer, Schema } from "effect"
+import { Cause, Config, ConfigProvider, Effect, Exit, Layer, Schema } from "effect"
 import { NatsClient, NatsConfig } from "effect-nats"
 import { rendered } from "./fixtures/rendered.ts"
 
@@ -87,5 +87,30 @@ describe("NatsClient.layerConfig", () => {
       )
       assert.strictEqual(error._tag, "ConfigError")
       assert.include(error.message, "the vault is sealed")
+    }))
+
+  it.effect("judges values that came without types as `layer` does, and needs none", () =>
+    Effect.gen(function*() {
+      const untyped = NatsClient.layerConfig as (options?: unknown) => ReturnType<typeof NatsClient.layer<never>>
+      for (
+        const options of [
+          null,
+          "nats://127.0.0.1:1",
+          [],
+          { servers: ["http://127.0.0.1:1"] },
+          { servers: "nats://127.0.0.1:1", connectTimeout: "soon" },
+          { tls: "require" },
+          { auth: new Map([["user", "john"]]) }
+        ]
+      ) {
+        const error = yield* failure(untyped(options), {})
+        assert(error._tag === "NatsConfigError")
+        assert.strictEqual(error.message, (yield* failure(NatsClient.layer(options as never), {})).message)
+      }
+      // A port that no server has: what was given is taken.
+      assert.strictEqual((yield* failure(untyped({ servers: "nats://127.0.0.1:1" }), {}))._tag, "ConnectionRefused")
+      // The default address, where somebody may listen or not.
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(untyped())))
+      assert(Exit.isSuccess(exit) || !Cause.hasDies(exit.cause))
     }))
 })

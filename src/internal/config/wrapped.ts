@@ -26,7 +26,8 @@ export const readWrapped = (
     const provider = yield* ConfigProvider.ConfigProvider
     const problems: Array<VariableProblem> = []
     const read = (wrapped: Wrapped, option: ReadonlyArray<string>): Effect.Effect<unknown, Config.ConfigError> => {
-      if (!Config.isConfig(wrapped)) return readRecord(wrapped, option)
+      // What came without types, and is no record of them, is judged with the options.
+      if (!Config.isConfig(wrapped)) return isRecord(wrapped) ? readRecord(wrapped, option) : Effect.succeed(wrapped)
       return Effect.catch(wrapped.parse(provider), (error) => {
         if (error.cause._tag === "SourceError") return Effect.fail(error)
         return Effect.map(describe(provider, formatPath(option), error.cause.issue), (found) => {
@@ -46,6 +47,12 @@ export const readWrapped = (
     const options = yield* read(wrapped, [])
     return problems.length === 0 ? Result.succeed(options) : Result.fail(problems)
   })
+
+const isRecord = (value: unknown): boolean => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
+}
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
