@@ -10,6 +10,7 @@ import * as zlib from "node:zlib"
 import type { Cache, Server } from "../../src/cli/internal/server/caches.mjs"
 import type { FromAddress } from "../../src/cli/internal/server/fromAddress.ts"
 import { fromAddress } from "../../src/cli/internal/server/fromAddress.ts"
+import { run as runChild } from "../../src/cli/internal/server/process.mjs"
 import { ServerProblem } from "../../src/cli/internal/server/serverProblem.mjs"
 import { TestNatsServer } from "../../src/testing/index.ts"
 import { findBinary } from "../../src/testing/internal/serverBinary.ts"
@@ -278,6 +279,11 @@ describe("what came and is not taken", () => {
     ["a broken zip", zip(script()).subarray(0, 100), /\/file cannot be unpacked \(invalid zip data\)/],
     ["what does not run", Buffer.from("no program"), /\/file holds no nats-server that runs on this machine/],
     ["what is no server", Buffer.from("#!/bin/sh\necho 'nats: v2.15.1'\n"), /holds no nats-server that runs/],
+    [
+      "what never stops to speak",
+      Buffer.from("#!/bin/sh\nexec yes 'nats-server: v2.15.1'\n"),
+      /holds no nats-server that/
+    ],
     ["a version that leads elsewhere", script("2.15.1/../../../elsewhere"), /holds no nats-server that runs/],
     [
       "another version",
@@ -295,6 +301,13 @@ describe("what came and is not taken", () => {
         yield* refused({ from: `${url}file`, sha256: sha256(file), target, wanted }, "NotAServer", message)
       }).pipe(Effect.scoped))
   }
+
+  it.live("a program that leaves another one behind with its output keeps nobody", () =>
+    Effect.gen(function*() {
+      const { code, output } = yield* Effect.promise(() => runChild("/bin/sh", ["-c", "sleep 1000 & echo $!"]))
+      assert.strictEqual(code, 0)
+      process.kill(Number(output), "SIGKILL")
+    }))
 
   it.live("names in an archive lead nowhere", () =>
     Effect.gen(function*() {

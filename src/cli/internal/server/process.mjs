@@ -20,6 +20,12 @@ export const stopChildren = () => {
   for (const child of running) child.kill("SIGTERM")
 }
 
+/** What a command prints at most, in bytes. One that prints more is not what it is taken for, and is ended. */
+const longestOutput = 16 * 2 ** 20
+
+/** How long what a command has started may keep its output open once it has ended itself, in milliseconds. */
+const afterExit = 1000
+
 /**
  * Runs a command to its end, for at most `timeout` milliseconds where that is given. What it prints is shown if `show` is set,
  * and given back in any case.
@@ -32,6 +38,7 @@ export const stopChildren = () => {
 export const run = (command, args, { cwd, env, show = false, timeout = 0 } = {}) =>
   new Promise((resolve) => {
     let output = ""
+    let length = 0
     // npm is a script on Windows, which only a shell can start; a program's own path may have spaces, which a shell splits.
     const shell = process.platform === "win32" && !path.isAbsolute(command)
     const child = spawn(command, args, {
@@ -45,11 +52,20 @@ export const run = (command, args, { cwd, env, show = false, timeout = 0 } = {})
     running.add(child)
     /** @param {Buffer} chunk */
     const onData = (chunk) => {
+      length += chunk.length
+      if (length > longestOutput) return child.kill("SIGKILL")
       output += chunk
       if (show) process.stderr.write(chunk)
     }
     child.stdout.on("data", onData)
     child.stderr.on("data", onData)
+    child.on("exit", () => {
+      const leave = setTimeout(() => {
+        child.stdout.destroy()
+        child.stderr.destroy()
+      }, child.killed ? 0 : afterExit)
+      child.on("close", () => clearTimeout(leave))
+    })
     /** @type {(code: number, text: string) => void} */
     const end = (code, text) => {
       running.delete(child)
