@@ -112,6 +112,8 @@ describe("each problem is told at once, where it was set:", () => {
       const { env } = yield* contextOf({ nsc: "nsc://a/b/c" })
       begins((yield* problemsOf(["--context", "other"], env)).problems, [": is not there"])
       begins((yield* problemsOf(["--context", "../lab"], env)).problems, [": is no name of a context"])
+      const named = yield* problemsOf([], { ...env, NATS_CONTEXT: "../lab" })
+      assert.strictEqual(named.source, "NATS_CONTEXT")
       begins((yield* problemsOf(["--context", "lab"], env)).problems, ["nsc: is read by the `nats` tool only"])
       begins((yield* problemsOf(["--config", "/no/such.json"], {})).problems, [": cannot be read"])
       begins((yield* problemsOf(["--config", yield* fileOf([canary])], {})).problems, [": must be"])

@@ -17,6 +17,8 @@ describe("the command", () => {
       const nothing = yield* run([])
       assert.strictEqual(nothing.code, 0)
       assert.strictEqual(nothing.stdout, help.stdout)
+      assert.deepStrictEqual(yield* run(["help"]), help)
+      assert.deepStrictEqual(yield* run(["help", "service", "top"]), yield* run(["service", "top", "--help"]))
     }))
 
   it.live.each([
@@ -24,7 +26,14 @@ describe("the command", () => {
     [["check", "--jsn"], "--jsn is not an option of this command. Did you mean --json?"],
     [["check", "--server"], "--server"],
     [["check", "more"], "an argument too many"],
-    [["check", "--config", "a", "--context", "b"], "two sources"]
+    [["check", "--config", "a", "--context", "b"], "two sources"],
+    // An h among the letters is no call for help.
+    [["pub", "greet", "-hello"], "stands behind --"],
+    [["check", "-s127.0.0.1"], "stands apart from its value"],
+    [["service", "list", "--timeout", "soon"], "expected a time such as \"500ms\", \"2s\""],
+    [["service", "top", "--interval", "0"], "--interval has a wrong value: expected a time"],
+    [["service", "top", "--count", "0"], "--count has a wrong value: expected a whole number from 1"],
+    [["service", "top", "--count", "many"], "--count has a wrong value: expected a string representing"]
   ])("tells what is wrong with %j", ([args, problem]) =>
     Effect.gen(function*() {
       const { code, stderr, stdout } = yield* run(args as ReadonlyArray<string>)
@@ -51,6 +60,33 @@ describe("the command", () => {
         assert.notInclude(stdout + stderr, "s3cr3t")
         assert.match(more.length === 0 ? stderr : stdout, /\w{4}/)
       }
+    }))
+
+  it.live.each(["2s", "2000ms", "2 seconds", "2000"])("has one form of times: %s", (time) =>
+    Effect.gen(function*() {
+      const nowhere = ["--server", "127.0.0.1:1"]
+      for (
+        const args of [["check", "--connect-timeout"], ["service", "list", "--timeout"], ["sub", "a", "--timeout"]]
+      ) {
+        const { code, stderr, stdout } = yield* run([...args, time, ...nowhere])
+        assert.strictEqual(code, 3, stderr)
+        assert.include(stdout + stderr, "ConnectionRefused")
+      }
+    }))
+
+  it.live("says that stdout takes no more, as on a full disk", () =>
+    Effect.sync(() => {
+      if (!fs.existsSync("/dev/full")) return
+      const full = fs.openSync("/dev/full", "w")
+      for (const args of [["--help"], ["check", "--server", "127.0.0.1:1", "--json"]]) {
+        const { status, stderr } = spawnSync(process.execPath, [commandFile, ...args], {
+          encoding: "utf8",
+          stdio: ["ignore", full, "pipe"]
+        })
+        assert.strictEqual(stderr, "OutputLost: stdout cannot be written to (ENOSPC): it has not all of it.\n")
+        assert.strictEqual(status, 1)
+      }
+      fs.closeSync(full)
     }))
 
   it.live("is one file that needs nothing beside it, with the notices of what is inside", () =>

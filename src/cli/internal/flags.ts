@@ -2,8 +2,9 @@
  * Options that several commands have: what they read, and those of a connection.
  */
 import * as Flag from "effect/cli/Flag"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import { readTime } from "./amounts.ts"
 import type { ConnectionOptions } from "./source.ts"
 
 export const textFlag = (name: string, metavar: string, description: string): Flag.Flag<string | undefined> =>
@@ -13,22 +14,6 @@ export const textFlag = (name: string, metavar: string, description: string): Fl
     Flag.optional,
     Flag.map(Option.getOrUndefined)
   )
-
-/** The longest time that a timer takes: 24 days. */
-const longestMillis = 2_147_483_647
-
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-
-const readTime = (text: string): Option.Option<Duration.Duration> => {
-  const short = /^(\d{1,16}(?:\.\d{1,16})?)(ms|s|m|h)?$/.exec(text)
-  const given = short === null
-    ? Duration.fromInput(text as Duration.Input)
-    : Option.some(Duration.millis(Number(short[1]) * units[short[2] ?? "ms"]))
-  return Option.filter(given, (duration) => {
-    const millis = Duration.toMillis(duration)
-    return millis >= 1 && millis <= longestMillis
-  })
-}
 
 /** A time, such as `2s` or `500 millis`. */
 export const timeFlag = (name: string, description: string): Flag.Flag<Duration.Duration | undefined> =>
@@ -70,7 +55,7 @@ export const connectionFlags = {
   tlsCa: textFlag("tls-ca", "FILE", "Certificates that the server's is verified with"),
   tlsCert: textFlag("tls-cert", "FILE", "The certificate of this client"),
   tlsKey: textFlag("tls-key", "FILE", "The key of this client's certificate"),
-  connectTimeout: textFlag("connect-timeout", "TIME", "How long a whole dial may take, such as \"2 seconds\"")
+  connectTimeout: textFlag("connect-timeout", "TIME", "How long a whole dial may take, such as \"2s\" or \"2 seconds\"")
 } as const
 
 export type { ConnectionOptions }

@@ -4,6 +4,7 @@
 import type { options } from "../../internal/config/keys.ts"
 import { isContent } from "../../internal/identity/creds.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
+import { longForm } from "./amounts.ts"
 import { UsageError } from "./failure.ts"
 
 /** What the command line says of a connection. */
@@ -73,7 +74,8 @@ export const overlaysOf = (given: ConnectionOptions): ReadonlyArray<Overlay> | U
     )
   }
   return flags.flatMap(([key, flag, option]) => {
-    const value = key === "servers" ? given.servers.join(",") : given[key]
+    const text = key === "servers" ? given.servers.join(",") : given[key]
+    const value = key === "connectTimeout" && typeof text === "string" ? longForm(text.trim()) : text
     return typeof value !== "string" || value === "" ? [] : [{ flag, option, value }]
   })
 }

@@ -17,7 +17,7 @@ import { command } from "./command.ts"
 import { classOf, exitCodes, type Failure, isFailure, UsageError } from "./failure.ts"
 import * as Logs from "./logs.ts"
 import * as Output from "./output.ts"
-import { problemOf, secretOnCommandLine } from "./usage.ts"
+import { problemOf, rowOfLetters, secretOnCommandLine } from "./usage.ts"
 
 /** Exit codes of what a signal has ended, as shells have them. */
 const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
@@ -85,8 +85,10 @@ const layer = Layer.mergeAll(NodeServices.layer, Logs.warnings, presenter, built
 export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
   const end = args.indexOf("--")
   const asJson = (end < 0 ? args : args.slice(0, end)).includes("--json")
-  const secret = secretOnCommandLine(args)
-  if (secret !== undefined) return tell(secret, asJson)
+  const refused = secretOnCommandLine(args) ?? rowOfLetters(args)
+  if (refused !== undefined) return tell(refused, asJson)
+  // As many a command has it.
+  if (args[0] === "help") return run([...args.slice(1), "--help"])
   if (args.length === 1 && /^(?:--version|-v|version)$/.test(args[0])) return Effect.as(Output.line(version), 0)
   return Command.runWith(command, { version })(args).pipe(
     Effect.provide(layer),
@@ -123,7 +125,12 @@ export const main = (args: ReadonlyArray<string>): void => {
   let signal: keyof typeof signals | undefined
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (signal !== undefined) process.exit(signals[signal])
-    process.exit(error.code === "EPIPE" ? brokenPipe : exitCodes.other)
+    if (error.code === "EPIPE") process.exit(brokenPipe)
+    // What should have been read there is missing, as on a full disk.
+    process.stderr.write(
+      `OutputLost: stdout cannot be written to (${error.code ?? error.name}): it has not all of it.\n`
+    )
+    process.exit(exitCodes.other)
   })
   // Nobody reads what is said. What is done goes on.
   process.stderr.on("error", () => {})

@@ -12,7 +12,7 @@ import { warnOfMode } from "../../internal/wire/secretFile.ts"
 import { secretsInQuery } from "../../internal/wire/secretFilter.ts"
 import * as NatsConfig from "../../NatsConfig.ts"
 import { type NatsContext, readContext } from "./context/readContext.ts"
-import { selectedContext } from "./context/stored.ts"
+import { selectedContext, selectionFile } from "./context/stored.ts"
 import { UsageError } from "./failure.ts"
 import * as Output from "./output.ts"
 import {
@@ -157,10 +157,11 @@ const fromObject = (
 
 const fromContext = (
   name: string,
+  from: string,
   label: string,
   overlays: ReadonlyArray<Overlay>
 ): Loading =>
-  Effect.flatMap(readContext(name), (context) => {
+  Effect.flatMap(readContext(name, from), (context) => {
     const full = `${label} (${context.file})`
     const problems = context.problems.filter(({ option }) =>
       !(option.startsWith("auth.") ? replacesAuth(overlays) : overlays.some((each) => each.option === option))
@@ -228,11 +229,11 @@ const find = (
       return { notes: unread(all, "--config is given"), loading: fromFile(given.config, overlays) }
     }
     if (given.context !== undefined) {
-      const loading = fromContext(given.context, `context ${given.context}`, overlays)
+      const loading = fromContext(given.context, "--context", `context ${given.context}`, overlays)
       return { notes: unread(all, "--context is given"), loading }
     }
     if (named !== "") {
-      const loading = fromContext(named, `NATS_CONTEXT ${named}`, overlays)
+      const loading = fromContext(named, "NATS_CONTEXT", `NATS_CONTEXT ${named}`, overlays)
       return { notes: unread(set, "NATS_CONTEXT is set"), loading }
     }
     if (set.length > 0 || given.servers.length > 0) {
@@ -242,7 +243,7 @@ const find = (
     const selected = yield* selectedContext
     const loading = selected === undefined
       ? fromEnvironment(overlays)
-      : fromContext(selected, `selected context ${selected}`, overlays)
+      : fromContext(selected, selectionFile(), `selected context ${selected}`, overlays)
     return { notes: [], loading }
   })
 

@@ -30,6 +30,25 @@ const optionName = (option: string): string => {
   return /^--?[A-Za-z]+(?:-[A-Za-z]+)*$/.test(name) && name.length <= 32 ? name : "What begins with a dash"
 }
 
+/** The parser's words for what would be right, which begin in more than one way. */
+const expectation = (expected: string): string =>
+  shown(expected.replace(/^Schema validation failed: /, "").replace(/^Expected /, ""), 256)
+
+/** What an option can be, beside a single letter. A number is a value. */
+const cluster = /^-[^-\s\d.=][^=]/
+
+/** Refuses a row of single letters, as the parser takes it: where there is an `h` in it, it would show the help. */
+export const rowOfLetters = (args: ReadonlyArray<string>): UsageError | undefined => {
+  const end = args.indexOf("--")
+  return (end < 0 ? args : args.slice(0, end)).some((arg) => cluster.test(arg))
+    ? new UsageError({
+      problem:
+        "Something begins with a dash and is not an option: an argument that begins so stands behind --, and a " +
+        "letter such as -s stands apart from its value."
+    })
+    : undefined
+}
+
 /** One sentence for an error of the parser. */
 export const problemOf = (error: CliError.NonShowHelpErrors): string => {
   switch (error._tag) {
@@ -49,8 +68,8 @@ export const problemOf = (error: CliError.NonShowHelpErrors): string => {
       return "There is an argument too many: quote what has spaces in it."
     case "InvalidValue":
       return error.kind === "argument"
-        ? `${error.option.toUpperCase()} is not right: expected ${shown(error.expected, 256)}.`
-        : `--${error.option.replace(/^-+/, "")} has a wrong value: expected ${shown(error.expected, 256)}.`
+        ? `${error.option.toUpperCase()} is not right: expected ${expectation(error.expected)}.`
+        : `--${error.option.replace(/^-+/, "")} has a wrong value: expected ${expectation(error.expected)}.`
     default:
       return shown(error.message, 512)
   }

@@ -140,10 +140,10 @@ const word = (given: Given, key: string): string | undefined => {
 const isObject = (value: unknown): value is Given =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Reads a context. Fails where there is none of that name, or where it asks for what no client here does. */
-export const readContext = (name: string): Effect.Effect<NatsContext, NatsConfigError> =>
+/** Reads a context, whose name is `from` somewhere. Fails where there is none of that name, or where it asks for what no client here does. */
+export const readContext = (name: string, from: string): Effect.Effect<NatsContext, NatsConfigError> =>
   Effect.gen(function*() {
-    const file = yield* fileOf(name)
+    const file = yield* fileOf(name, from)
     const source = `context ${name} (${file})`
     const { mode, value } = yield* Effect.mapError(
       readJsonFile(file, { option: "context", timeout: Duration.seconds(5) }),

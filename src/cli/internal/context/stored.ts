@@ -20,9 +20,12 @@ export const contextError = (source: string, problem: string, at = ""): NatsConf
 const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "unknown"
 
+/** Has the name of the selected context. */
+export const selectionFile = (): string => path.join(directory(), "context.txt")
+
 /** The name of the selected context, if there is one. */
 export const selectedContext: Effect.Effect<string | undefined, NatsConfigError> = Effect.suspend(() => {
-  const file = path.join(directory(), "context.txt")
+  const file = selectionFile()
   return Effect.tryPromise({ try: () => fs.readFile(file, "utf8"), catch: codeOf }).pipe(
     Effect.map((text) => text.trim() === "" ? undefined : text.trim()),
     Effect.catch((code) =>
@@ -64,13 +67,13 @@ const noSuch = (name: string): Effect.Effect<string> =>
       } There ${known.length === 1 ? "is" : "are"} ${list}${more}`
   })
 
-/** The file of a context: by its name, or by its path, as the tool takes it, too. */
-export const fileOf = (name: string): Effect.Effect<string, NatsConfigError> =>
+/** The file of a context: by its name, which is `from` somewhere, or by its path, as the tool takes it, too. */
+export const fileOf = (name: string, from: string): Effect.Effect<string, NatsConfigError> =>
   Effect.gen(function*() {
     if (name.endsWith(".json") && (yield* exists(name))) return name
     // A name is shown, and what is none may be anything.
     if (!/^[\w.@+-]{1,64}$/.test(name) || name.includes("..")) {
-      return yield* contextError("--context", "is no name of a context: it is one word, as `nats context ls` shows it")
+      return yield* contextError(from, "is no name of a context: it is one word, as `nats context ls` shows it")
     }
     const file = path.join(directory(), "context", `${name}.json`)
     if (!(yield* exists(file))) return yield* contextError(`context ${name}`, yield* noSuch(name))

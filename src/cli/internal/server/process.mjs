@@ -53,7 +53,7 @@ export const run = (command, args, { cwd, env, show = false, timeout = 0 } = {})
     /** @param {Buffer} chunk */
     const onData = (chunk) => {
       length += chunk.length
-      if (length > longestOutput) return child.kill("SIGKILL")
+      if (length > longestOutput) return void child.kill("SIGKILL")
       output += chunk
       if (show) process.stderr.write(chunk)
     }

@@ -20,8 +20,8 @@ export interface Size {
   readonly rows: number
 }
 
-/** Whether a person looks. */
-export const isTerminal = (): boolean => process.stdout.isTTY === true
+/** Whether a person looks, on what can be drawn anew. */
+export const isTerminal = (): boolean => process.stdout.isTTY === true && process.env["TERM"] !== "dumb"
 
 /** A terminal that does not know its size says 0. */
 export const sizeOf = (): Size => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 })

@@ -67,7 +67,10 @@ export const identityLines = (
       [
         ...(address === undefined ? [] : [address]),
         `nats-server ${Output.shown(server.version, 64)}`,
-        ...(server.server_name === undefined ? [] : [`"${Output.shown(server.server_name, 128)}"`]),
+        // A server without a name of its own is called by its id.
+        ...(server.server_name === undefined || server.server_name === server.server_id
+          ? []
+          : [`"${Output.shown(server.server_name, 128)}"`]),
         ...(server.cluster === undefined ? [] : [`cluster ${Output.shown(server.cluster, 128)}`])
       ].join(", ")
     ],
