@@ -219,6 +219,11 @@ describe("check names why a server refuses", () => {
       refused("AuthorizationViolation", "connect", "a user and a password")
     ],
     [
+      "a wrong password that has a word of the message in it",
+      Effect.map(TestNatsServer.make({ users: [john] }), ({ url }) => asJohn(url, "wrongpassword")),
+      refused("AuthorizationViolation", "connect", "refused a user and a password")
+    ],
+    [
       "no credentials",
       Effect.map(TestNatsServer.make({ users: [john] }), ({ url }) => ({ NATS_URL: url })),
       refused("AuthorizationViolation", "connect", "none were sent")

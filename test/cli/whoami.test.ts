@@ -144,6 +144,20 @@ describe("whoami", () => {
       assert.match(text.stderr, /^ConnectionRefused: Nothing listens at/)
     }).pipe(Effect.scoped), 120_000)
 
+  it.live("says why, though the password has a word of that in it", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ users: [{ user: "john", password: "pass-of-john" }] })
+      const env = { NATS_URL: server.url, NATS_USER: "john", NATS_PASSWORD: "wrongpassword" }
+      for (const args of [["whoami"], ["whoami", "--json"], ["check"], ["check", "--json"]]) {
+        const { code, stderr, stdout } = yield* run(args, { env })
+        assert.strictEqual(code, 6)
+        const said = (stdout + stderr).replaceAll(/\s+/g, " ")
+        assert.include(said, "refused a user and a password: check `auth`")
+        assert.notInclude(said, "withheld")
+        assert.notInclude(said, "wrongpassword")
+      }
+    }).pipe(Effect.scoped))
+
   it.live("does not repeat a token, which server 2.10 has for the user", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ token: "t0ken-of-john" })

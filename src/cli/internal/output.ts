@@ -47,6 +47,38 @@ export const shown = (text: string, max: number = longestText): string => {
   return told !== text && repeatsSecret(told) ? withheld : told
 }
 
+/** Texts in which only words of this package can be a part of a secret. */
+const ownWords = new Set<string>()
+
+/** A text that is this package's own, such as the name of an option: JSON has it whatever a secret has in common with it. */
+export const own = (text: string): string => {
+  ownWords.add(text)
+  return text
+}
+
+/** Fields of failures whose texts are words of this package. */
+const ownFields: ReadonlyArray<string> = ["_tag", "method", "stage"]
+
+const deepestField = 8
+
+const isWithheld = (u: unknown, depth = deepestField): boolean => {
+  if (typeof u === "string") return shown(u) === withheld
+  if (typeof u !== "object" || u === null) return false
+  if (depth === 0 || (Object.hasOwn(u, "message") && "message" in u && isWithheld(u.message))) return true
+  return Object.entries(u).some(([name, field]) => !ownFields.includes(name) && isWithheld(field, depth - 1))
+}
+
+/**
+ * The message of a failure. A password such as `johnpassword` has a part in common with the words of a message, which is
+ * no reason to withhold these: what others have said is in the fields of the failure, and is looked for there.
+ */
+export const messageOf = (failure: { readonly _tag: string; readonly message: string }): string => {
+  if (isWithheld(failure)) return shown(failure.message)
+  const text = printable(failure.message, longestText)
+  ownWords.add(text).add(`${failure._tag}: ${text}`)
+  return text
+}
+
 const write = (stream: NodeJS.WriteStream, text: string | Uint8Array): Effect.Effect<void> =>
   Effect.callback((resume) => {
     // Waits for a reader that is slower, and for no one who has gone.
@@ -84,7 +116,7 @@ export const safeJson = (text: string): string => text.replace(unsafe, escaped)
 export const json = (value: unknown, compact = false): Effect.Effect<void> =>
   line(safeJson(JSON.stringify(guarded(value), undefined, compact ? undefined : 2)))
 
-const guardedText = (text: string): string => repeatsSecret(text) ? withheld : text
+const guardedText = (text: string): string => repeatsSecret(text) && !ownWords.has(text) ? withheld : text
 
 const guarded = (value: unknown): unknown => {
   if (typeof value === "string") return guardedText(value)

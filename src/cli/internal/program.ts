@@ -30,7 +30,7 @@ export const tell = (failure: Failure, asJson: boolean): Effect.Effect<number> =
   const failureClass = classOf(failure)
   const exitCode = exitCodes[failureClass]
   const tag = failure._tag
-  const text = Output.shown(failure.message)
+  const text = Output.messageOf(failure)
   const said = asJson
     ? Output.json({ error: { tag, class: failureClass, message: text, ...problemsOf(failure) }, exitCode }, true)
     : Output.aside(`${Output.styled("bad", tag, process.stderr)}: ${listed(failure) ?? text}`)

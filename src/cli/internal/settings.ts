@@ -4,7 +4,7 @@
 import { isContent } from "../../internal/identity/creds.ts"
 import { formatServer } from "../../internal/protocol/serverAddress.ts"
 import type { NatsConfig } from "../../NatsConfig.ts"
-import { shown } from "./output.ts"
+import { own, shown } from "./output.ts"
 import { hasUserInfo } from "./overlay.ts"
 
 export interface Setting {
@@ -59,7 +59,8 @@ export const settingsOf = (
       continue
     }
     settings.push({
-      path,
+      // One that is no option's would have been an error; a header is named by whoever sets it.
+      path: path.startsWith("webSocket.") ? path : own(path),
       value: isShown(path, text) ? shown(text, longestValue) : hidden,
       from: from.get(path) ?? "default"
     })

@@ -119,7 +119,7 @@ const fieldsOf = (error: StageError): object =>
 
 const errorJson = (error: StageError): object => ({
   tag: error._tag,
-  message: Output.shown(error.message),
+  message: Output.messageOf(error),
   ...(error.isRetryable === undefined ? {} : { retryable: error.isRetryable }),
   fields: fieldsOf(error)
 })

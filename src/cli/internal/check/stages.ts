@@ -40,7 +40,7 @@ export interface Stage {
   readonly error?: StageError | undefined
 }
 
-export const sentence = ({ _tag, message }: StageError): string => `${_tag}: ${Output.shown(message)}`
+export const sentence = (error: StageError): string => `${error._tag}: ${Output.messageOf(error)}`
 
 export const failedStage = (stage: StageName, error: StageError): Stage => ({
   stage,
