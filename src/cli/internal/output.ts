@@ -57,7 +57,7 @@ export const own = (text: string): string => {
 }
 
 /** Fields of failures whose texts are words of this package. */
-const ownFields: ReadonlyArray<string> = ["_tag", "method", "stage"]
+const ownFields: ReadonlySet<string> = new Set(["_tag", "method", "stage"])
 
 const deepestField = 8
 
@@ -65,7 +65,7 @@ const isWithheld = (u: unknown, depth = deepestField): boolean => {
   if (typeof u === "string") return shown(u) === withheld
   if (typeof u !== "object" || u === null) return false
   if (depth === 0 || (Object.hasOwn(u, "message") && "message" in u && isWithheld(u.message))) return true
-  return Object.entries(u).some(([name, field]) => !ownFields.includes(name) && isWithheld(field, depth - 1))
+  return Object.entries(u).some(([name, field]) => !ownFields.has(name) && isWithheld(field, depth - 1))
 }
 
 /**
