@@ -180,10 +180,12 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
         const error = yield* Effect.flip(within(JetStreamConsumer.process(target, () => Effect.void)))
         assert.strictEqual(error._tag, "ConsumerUnfit")
         assert.deepInclude(error, { field: "maxDeliver", actual: "5", needed: "-1" })
+        assert.include(error.message, "say `maxDeliver: \"unlimited\"` in its definition")
         assert.strictEqual((yield* info)["delivered"].consumer_seq, 0)
         const all = yield* withWork("ALL", 1, { consumer: { ack_policy: "all" } })
         const second = yield* Effect.flip(all.within(JetStreamConsumer.process(all.target, () => Effect.void)))
         assert.deepInclude(second, { _tag: "ConsumerUnfit", field: "ackPolicy", actual: "all" })
+        assert.include(second.message, "take another consumer")
       }))
 
     it.effect("says at once what is wrong with its target and its options", () =>

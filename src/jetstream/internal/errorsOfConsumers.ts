@@ -249,12 +249,15 @@ export class ConsumerUnfit extends TaggedError<ConsumerUnfit>()("ConsumerUnfit",
   needed: Schema.String
 }) {
   override get message(): string {
-    const why = this.field === "maxDeliver"
-      ? "the server would stop delivering a message without a word, before the dead letter has it"
-      : "each message is acknowledged for itself"
+    const [why, remedy] = this.field === "maxDeliver"
+      ? [
+        "the server would stop delivering a message without a word, before the dead letter has it",
+        `say \`maxDeliver: "unlimited"\` in its definition, and give the limit to \`process\` as \`maxDeliver\``
+      ]
+      : ["each message is acknowledged for itself", "take another consumer"]
     return `The consumer ${quoted(this.consumer)} of the stream ${quoted(this.stream)} has ${this.field} ${
       quoted(this.actual)
-    }, and \`process\` needs ${this.needed}, as ${why}: change the consumer.`
+    }, and \`process\` needs ${this.needed}, as ${why}: ${remedy}.`
   }
   get isRetryable(): boolean {
     return false
