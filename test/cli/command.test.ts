@@ -29,6 +29,7 @@ describe("the command", () => {
     [["check", "--config", "a", "--context", "b"], "two sources"],
     // An h among the letters is no call for help.
     [["pub", "greet", "-hello"], "stands behind --"],
+    [["pub", "greet", "-1h"], "stands behind --"],
     [["check", "-s127.0.0.1"], "stands apart from its value"],
     [["service", "list", "--timeout", "soon"], "expected a time such as \"500ms\", \"2s\""],
     [["service", "top", "--interval", "0"], "--interval has a wrong value: expected a time"],

@@ -34,8 +34,8 @@ const optionName = (option: string): string => {
 const expectation = (expected: string): string =>
   shown(expected.replace(/^Schema validation failed: /, "").replace(/^Expected /, ""), 256)
 
-/** What an option can be, beside a single letter. A number is a value. */
-const cluster = /^-[^-\s\d.=][^=]/
+/** More than a letter behind one dash, which is neither a number nor a letter with its value. */
+const cluster = /^-(?!-)(?!(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$)[^=][^=]/
 
 /** Refuses a row of single letters, as the parser takes it: where there is an `h` in it, it would show the help. */
 export const rowOfLetters = (args: ReadonlyArray<string>): UsageError | undefined => {
