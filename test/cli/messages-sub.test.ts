@@ -142,10 +142,10 @@ it.layer(patient, { timeout: "30 seconds", excludeTestServices: true })("sub", (
           )
         yield* megabytes(0, 8)
         const before = mostMemory(sub.process.pid)
-        yield* megabytes(8, 28)
+        yield* megabytes(8, 38)
         const after = mostMemory(sub.process.pid)
-        // 200 MB came through in between.
-        if (before !== undefined && after !== undefined) assert.isBelow(after - before, 100)
+        // 300 MB came through in between. What the allocator does not give back is within the bound.
+        if (before !== undefined && after !== undefined) assert.isBelow(after - before, 200)
         sub.process.kill("SIGTERM")
         assert.strictEqual((yield* sub.finished).code, 143)
       }),
