@@ -74,7 +74,7 @@ const reasonOf = (state: ConnectionState): string => {
 /**
  * What is known of a client without asking its server: costs nothing and answers at once. `ready` is then that of the
  * client alone: connected, and all that runs on it is there. For a probe that must not fail because a server is slow, as one
- * of liveness.
+ * of liveness. It never fails; `reason` tells why a client is not ready.
  *
  * @category checks
  * @since 0.2.0

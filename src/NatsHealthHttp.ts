@@ -60,6 +60,8 @@ import { NatsClient } from "./NatsClient.ts"
 import * as NatsHealth from "./NatsHealth.ts"
 
 /**
+ * What `layer` and `layerServer` take: where the probes are, how long one waits, and whom it asks besides.
+ *
  * @category options
  * @since 0.2.0
  */
@@ -83,6 +85,9 @@ export interface Options<Client extends Effect.Effect<NatsClient, never, unknown
  * Probes that come while the servers are asked wait for that answer: there is one round trip to each server at a time,
  * however many ask. Their requests are not logged.
  *
+ * Nothing of it fails: what is wrong with a client is an answer. At the end of the scope a check that still runs is
+ * interrupted; the routes are there for as long as their router is.
+ *
  * @category layers
  * @since 0.2.0
  */
@@ -92,7 +97,8 @@ export const layer = <Client extends Effect.Effect<NatsClient, never, unknown> =
   routes(options as Options<Asked<Effect.Services<Client>>>)
 
 /**
- * A server that has these routes alone, for a port of its own: see the example of the module.
+ * A server that has these routes alone, for a port of its own: see the example of the module. It stops with the scope,
+ * which is after all that stands on it has ended.
  *
  * @category layers
  * @since 0.2.0

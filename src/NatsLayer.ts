@@ -142,8 +142,8 @@ export const launch = <ROut, E, RIn>(
 export interface NamedClient<Self> {
   /**
    * A layer of this client, from any layer that gives a `NatsClient`: those of this module, `NatsClient.layer`,
-   * `layerConfig`. Fails as that one does. Where the configuration has no `name`, `NatsLayer.launch`, the log of its end and
-   * health call the client by the name of this service.
+   * `layerConfig`. Fails as that one does, and its client drains and closes as that one's when the scope closes. Where the
+   * configuration has no `name`, `NatsLayer.launch`, the log of its end and health call the client by the name of this service.
    */
   readonly layerFrom: <E, R>(client: Layer.Layer<NatsClient.NatsClient, E, R>) => Layer.Layer<Self, E, R>
   /**

@@ -44,7 +44,7 @@ const heading = (message: NatsMessage, index: number): string => {
  * A line with number and subject, and below it, behind two blanks, the headers where they are asked for and the payload. So
  * nothing in a payload looks like another message.
  */
-export const blockForm = (withHeaders: boolean): Form => (message, index) => {
+const blockForm = (withHeaders: boolean): Form => (message, index) => {
   const headers = withHeaders ? headerLines(message) : []
   const payload = message.data.length === 0 ? [] : payloadText(message.data).split("\n")
   const lines = [...headers, ...(headers.length > 0 && payload.length > 0 ? [""] : []), ...payload]
@@ -54,13 +54,13 @@ export const blockForm = (withHeaders: boolean): Form => (message, index) => {
 const lineBreak = Buffer.from("\n")
 
 /** The bytes of the payload, and a line break. */
-export const rawForm: Form = ({ data }) => Buffer.concat([data, lineBreak])
+const rawForm: Form = ({ data }) => Buffer.concat([data, lineBreak])
 
 /** The payload alone, as people can see it. */
 const plainForm: Form = ({ data }) => `${payloadText(data)}\n`
 
 /** One line of JSON. A payload that is no UTF-8 is in Base64. */
-export const jsonForm: Form = (message) => {
+const jsonForm: Form = (message) => {
   const { data, description, headers, reply, status, subject } = message
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   const json = JSON.stringify({
