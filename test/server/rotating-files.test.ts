@@ -98,15 +98,21 @@ describe("a certificate, its key and the authority", { timeout: 120_000 }, () =>
     }))
 })
 
+/** Two users of an account, and a volume with the credentials of the first. */
+const twoUsers = Effect.gen(function*() {
+  const operator = yield* TestOperator.make()
+  const account = yield* operator.account("shop")
+  const [first, second] = [yield* account.user("first"), yield* account.user("second")]
+  const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
+  const volume = path.join(yield* directory, "nats")
+  writeVolume(volume, mode, { "nats.creds": first.creds })
+  return { account, first, operator, second, server, volume }
+})
+
 describe("a creds file", { timeout: 120_000 }, () => {
   it.live("that is replaced before its user is revoked: one Disconnected, and the next session is the new user's", () =>
     Effect.gen(function*() {
-      const operator = yield* TestOperator.make()
-      const account = yield* operator.account("shop")
-      const [first, second] = [yield* account.user("first"), yield* account.user("second")]
-      const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
-      const volume = path.join(yield* directory, "nats")
-      writeVolume(volume, mode, { "nats.creds": first.creds })
+      const { account, first, operator, second, server, volume } = yield* twoUsers
       const nats = yield* NatsClient.make({
         servers: server.url,
         auth: { _tag: "CredsFile", path: `${volume}/nats.creds` },
@@ -124,12 +130,7 @@ describe("a creds file", { timeout: 120_000 }, () => {
 
   it.live("that is replaced only after its user was revoked: refused dials until then, and it comes back by itself", () =>
     Effect.gen(function*() {
-      const operator = yield* TestOperator.make()
-      const account = yield* operator.account("shop")
-      const [first, second] = [yield* account.user("first"), yield* account.user("second")]
-      const server = yield* TestNatsServer.make({ operator: operator.setup(account) })
-      const volume = path.join(yield* directory, "nats")
-      writeVolume(volume, mode, { "nats.creds": first.creds })
+      const { account, first, operator, second, server, volume } = yield* twoUsers
       const nats = yield* NatsClient.make({
         servers: server.url,
         auth: { _tag: "CredsFile", path: `${volume}/nats.creds` },

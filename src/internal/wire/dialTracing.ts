@@ -42,17 +42,14 @@ export const DialTracing: Context.Reference<DialTrace | undefined> = Context.Ref
 /** A chain ends in one that signed itself; one that is longer than this is cut. */
 const longestChain = 16
 
-const certificateOf = (raw: Buffer | undefined): X509Certificate | undefined =>
-  raw === undefined ? undefined : new (lazyCrypto().X509Certificate)(raw)
+const certificateOf = (raw: Buffer): X509Certificate => new (lazyCrypto().X509Certificate)(raw)
 
 const chainOf = (first: DetailedPeerCertificate | undefined): ReadonlyArray<X509Certificate> => {
   const chain: Array<X509Certificate> = []
   for (let next = first; next?.raw !== undefined && chain.length < longestChain; next = next.issuerCertificate) {
     const { fingerprint256 } = next
     if (chain.some((each) => each.fingerprint256 === fingerprint256)) break
-    const certificate = certificateOf(next.raw)
-    if (certificate === undefined) break
-    chain.push(certificate)
+    chain.push(certificateOf(next.raw))
   }
   return chain
 }
@@ -75,6 +72,9 @@ export const peersOf = (socket: TLSSocket): TlsPeers => {
     protocol: told(() => socket.getProtocol()) ?? undefined,
     cipher: told(() => socket.getCipher().name),
     chain: told(() => chainOf(socket.getPeerCertificate(true))) ?? [],
-    own: told(() => certificateOf((socket.getCertificate() as Partial<DetailedPeerCertificate> | null)?.raw))
+    own: told(() => {
+      const own = socket.getCertificate() as Partial<DetailedPeerCertificate> | null
+      return own?.raw === undefined ? undefined : certificateOf(own.raw)
+    })
   }
 }
