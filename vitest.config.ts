@@ -19,7 +19,10 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-nats$/, replacement: src("index.ts") },
-      { find: /^effect-nats\/(service|jetstream|compat|testing)$/, replacement: src("$1/index.ts") },
+      {
+        find: /^effect-nats\/(service|jetstream|persistence|cluster|compat|testing)$/,
+        replacement: src("$1/index.ts")
+      },
       { find: /^effect-nats\/(.+)$/, replacement: src("$1.ts") }
     ]
   }

@@ -75,6 +75,19 @@ const doors = {
   "protocol/shown.ts": "names and texts from outside, as messages show them, and errors that show their texts so"
 }
 
+/** The doors of other rooms' `internal`: what a room above may import of it. */
+const roomDoors = {
+  jetstream: {
+    "api.ts": "requests to the API of JetStream",
+    "level.ts": "what the server at hand can do",
+    "withApi.ts": "JetStream of the context"
+  },
+  persistence: {
+    "effectVersion.ts": "the effect that stores were built for",
+    "opening.ts": "streams and buckets made or compared when a layer is built"
+  }
+}
+
 /** Core from the top down: root modules, and the rooms of `src/internal` with a slash. */
 const order = [
   "index",
@@ -250,7 +263,10 @@ const ofRoom = (from, to, target) => {
     return `is in the room "${to}", and "${from}" may import ${rooms[from].join(", ")} only`
   }
   const [first, ...rest] = inside(target).split("/")
-  if (to !== core) return rest[0] === "internal" ? `is internal to the room "${to}"` : undefined
+  if (to !== core) {
+    const isClosed = rest[0] === "internal" && roomDoors[to]?.[rest.slice(1).join("/")] === undefined
+    return isClosed ? `is internal to the room "${to}"` : undefined
+  }
   return first !== "internal" || isIn(Object.keys(doors), rest.join("/")) ? undefined : "is no door of internal"
 }
 

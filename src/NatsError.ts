@@ -509,7 +509,17 @@ export interface ConsumerEnd extends Error {
  */
 export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundEnded", {
   part: Schema.Struct({
-    kind: Schema.Literals(["client", "listener", "responder", "service", "rpcServer", "recorder", "consumer"]),
+    kind: Schema.Literals([
+      "client",
+      "listener",
+      "responder",
+      "service",
+      "rpcServer",
+      "recorder",
+      "consumer",
+      "store",
+      "runner"
+    ]),
     /** Its subjects, its file, its name; of a client without a name its servers. */
     name: Schema.String
   }),

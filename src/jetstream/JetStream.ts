@@ -43,6 +43,7 @@ import { publishAll, sink } from "./internal/publishAll.ts"
 import type {
   BatchAck,
   BatchOptions,
+  Expectation,
   OutgoingMessage,
   PubAck,
   PublishAllOptions,
@@ -184,7 +185,10 @@ export interface JetStream {
   publish<const S extends string>(
     subject: Checked<S>,
     payload: string | Uint8Array | undefined,
-    options: PublishOptions & { readonly ttl?: undefined }
+    options: PublishOptions & {
+      readonly ttl?: undefined
+      readonly expect?: (Expectation & { readonly forSubject?: undefined }) | undefined
+    }
   ): Effect.Effect<PubAck, PublishError | ExpectationError>
   publish<const S extends string>(
     subject: Checked<S>,

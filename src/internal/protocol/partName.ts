@@ -5,7 +5,16 @@ import { quoted } from "./shown.ts"
 
 /** What a part is, and the subject or name that it goes by. */
 export interface PartName {
-  readonly kind: "client" | "listener" | "responder" | "service" | "rpcServer" | "recorder" | "consumer"
+  readonly kind:
+    | "client"
+    | "listener"
+    | "responder"
+    | "service"
+    | "rpcServer"
+    | "recorder"
+    | "consumer"
+    | "store"
+    | "runner"
   readonly name: string
 }
 

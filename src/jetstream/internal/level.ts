@@ -13,6 +13,8 @@ const features = {
   ttl: { level: 1, needs: "2.11" },
   /** A message in place of the last one of a subject that expired. */
   deleteMarkers: { level: 1, needs: "2.11" },
+  /** An expectation about another subject than the message's own. */
+  expectedSubject: { level: 1, needs: "2.11" },
   pause: { level: 1, needs: "2.11" },
   priorityGroups: { level: 1, needs: "2.11" },
   unpin: { level: 1, needs: "2.11" },

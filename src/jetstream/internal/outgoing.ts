@@ -6,10 +6,11 @@ import type * as Tracer from "effect/Tracer"
 import { checkSubject, headerBlock, payloadProblem } from "../../internal/operations/sending.ts"
 import { joinHeaders } from "../../internal/protocol/headers.ts"
 import { invalidSubject } from "../../internal/subject/invalid.ts"
-import { subjectProblem } from "../../internal/subject/rules.ts"
+import { patternProblem, subjectProblem } from "../../internal/subject/rules.ts"
 import { withTrace } from "../../internal/telemetry/traceContext.ts"
 import { InvalidHeader, type InvalidPayload, type InvalidSubject } from "../../NatsError.ts"
 import type { Input } from "../../NatsHeaders.ts"
+import type { Feature } from "./level.ts"
 import { invalidName } from "./names.ts"
 import type { Expectation, MessageOptions, OutgoingMessage } from "./publishTypes.ts"
 
@@ -18,6 +19,7 @@ export const ttlHeader = "Nats-TTL"
 const expectedStreamHeader = "Nats-Expected-Stream"
 const expectedLastSequenceHeader = "Nats-Expected-Last-Sequence"
 const expectedLastSubjectSequenceHeader = "Nats-Expected-Last-Subject-Sequence"
+const expectedSubjectHeader = "Nats-Expected-Last-Subject-Sequence-Subject"
 const expectedLastMsgIdHeader = "Nats-Expected-Last-Msg-Id"
 
 /** A message whose parts have been checked, and what is asked of its stream. */
@@ -29,7 +31,8 @@ export interface Outgoing {
   readonly payload: string | Uint8Array
   readonly msgId: string | undefined
   readonly expect: Expectation | undefined
-  readonly needsTtl: boolean
+  /** What the server must have for it. */
+  readonly needs: Feature | undefined
 }
 
 /** What can be wrong with a message before anybody is asked. */
@@ -58,8 +61,11 @@ export const ttlText = (ttl: Duration.Input | "never"): string | InvalidHeader =
     : `${(nanos + nanosPerSecond - 1n) / nanosPerSecond}s`
 }
 
+const forSubjectProblem = (pattern: string, sequence: number | undefined): string | undefined =>
+  sequence === undefined ? "it says nothing without `lastSubjectSequence`" : patternProblem(pattern)?.problem
+
 const expectationHeaders = (expect: Expectation, into: Record<string, string>): InvalidHeader | undefined => {
-  const { lastMsgId, lastSequence, lastSubjectSequence, stream } = expect
+  const { forSubject, lastMsgId, lastSequence, lastSubjectSequence, stream } = expect
   const put = (header: string, value: string | number, problem: string | undefined): InvalidHeader | undefined => {
     if (problem !== undefined) return new InvalidHeader({ header, problem })
     into[header] = String(value)
@@ -74,6 +80,9 @@ const expectationHeaders = (expect: Expectation, into: Record<string, string>): 
     (lastSubjectSequence === undefined
       ? undefined
       : put(expectedLastSubjectSequenceHeader, lastSubjectSequence, sequenceProblem(lastSubjectSequence))) ??
+    (forSubject === undefined
+      ? undefined
+      : put(expectedSubjectHeader, forSubject, forSubjectProblem(forSubject, lastSubjectSequence))) ??
     (lastMsgId === undefined ? undefined : put(expectedLastMsgIdHeader, lastMsgId, idProblem(lastMsgId)))
 }
 
@@ -129,6 +138,6 @@ export const prepare = (
     payload,
     msgId: options.msgId,
     expect: options.expect,
-    needsTtl: options.ttl !== undefined
+    needs: options.ttl !== undefined ? "ttl" : options.expect?.forSubject === undefined ? undefined : "expectedSubject"
   }
 }

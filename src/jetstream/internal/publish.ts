@@ -127,8 +127,8 @@ export const neverWritten =
 /** Why it cannot be sent to the server at hand. */
 export const problemNow = (api: Api, outgoing: Outgoing): AnyPublishError | undefined => {
   const { connection } = api
-  if (outgoing.needsTtl && connection.info !== undefined) {
-    const problem = unsupported(api, "ttl")
+  if (outgoing.needs !== undefined && connection.info !== undefined) {
+    const problem = unsupported(api, outgoing.needs)
     if (problem !== undefined) return problem
   }
   return connection.problemOf(connection.session, outgoing)

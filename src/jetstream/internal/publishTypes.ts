@@ -23,6 +23,12 @@ export interface Expectation {
    */
   readonly lastSubjectSequence?: number | undefined
   /**
+   * The subject or pattern that `lastSubjectSequence` is about, in place of the message's own subject: with it, a message is
+   * stored only if the last one of all that the pattern matches is as expected. Not without `lastSubjectSequence`. Needs
+   * nats-server 2.11, else `UnsupportedByServer` and nothing is sent.
+   */
+  readonly forSubject?: string | undefined
+  /**
    * The `msgId` of the last message of the stream, whatever its subject. Else: `WrongLastMessageId`. A server knows ids for
    * the stream's duplicate window only.
    */
