@@ -21,7 +21,16 @@ const rows = (name: string, section: RegExp): ReadonlyArray<ReadonlyArray<string
 const tagsOf = (section: RegExp): ReadonlyArray<string> =>
   rows("docs/errors.md", section).map(([tag]) => tag.replaceAll("`", "")).filter((tag) => /^[A-Z]\w+$/.test(tag))
 
-const sections = [/ConnectError/, /^Configuration/, /NatsError/, /^Services/, /^JetStream/, /^Test servers/]
+const sections = [
+  /ConnectError/,
+  /^Configuration/,
+  /NatsError/,
+  /^Services/,
+  /^JetStream/,
+  /^Stores/,
+  /^Cluster/,
+  /^Test servers/
+]
 
 /** What the table says of errors whose answer depends on a field, with the values for yes and those for no. */
 const depends: ReadonlyMap<string, readonly [yes: ReadonlyArray<object>, no: ReadonlyArray<object>]> = new Map([

@@ -188,6 +188,31 @@ describe("what a stream has to look like", () => {
     }))
 })
 
+describe("an expectation about other subjects", () => {
+  it.live("is about the last of all that the pattern matches, and never ignored", () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      const level = (yield* nats.serverInfo).api_lvl ?? 0
+      yield* rawStream(nats, "ORDERS")
+      const expect = { lastSubjectSequence: 0, forSubject: "orders.*.7" }
+      if (level < 1) {
+        const old = yield* Effect.flip(js.publish("orders.new.7", "", { expect }))
+        assert.deepInclude({ ...old }, { _tag: "UnsupportedByServer", feature: "expectedSubject", needs: "2.11" })
+        return assert.strictEqual(yield* storedIn(nats, "ORDERS"), 0)
+      }
+      const { sequence } = yield* js.publish("orders.new.7", "", { expect })
+      const taken = yield* Effect.flip(js.publish("orders.done.7", "", { expect }))
+      assert.deepInclude({ ...taken }, { _tag: "WrongLastSequence", subject: "orders.done.7", actual: sequence })
+      yield* js.publish("orders.done.7", "", { expect: { ...expect, lastSubjectSequence: sequence } })
+      yield* js.publish("orders.done.8", "", { expect: { ...expect, forSubject: "orders.*.8" } })
+      for (const wrong of [{ forSubject: "orders.>" }, { lastSubjectSequence: 0, forSubject: "orders..7" }]) {
+        const unfit = yield* Effect.flip(js.publish("orders.new.9", "", { expect: wrong }))
+        assert.strictEqual(unfit._tag, "InvalidHeader")
+      }
+      assert.strictEqual(yield* storedIn(nats, "ORDERS"), 3)
+    }))
+})
+
 describe("a time to live", () => {
   it.live("is kept where the server has it, told where the stream has not, and never ignored", () =>
     Effect.gen(function*() {

@@ -39,6 +39,8 @@ holds<Same<ErrorOf<typeof of>, Plain>>()
 // Only who expects something can be told that it is not so, and only who asks for a time to live that there is none.
 const expecting = js.publish("orders.a", "x", { expect: { lastSubjectSequence: 7 } })
 holds<Same<ErrorOf<typeof expecting>, Plain | Expectation>>()
+const ofOthers = js.publish("orders.a", "x", { expect: { lastSubjectSequence: 7, forSubject: "orders.*" } })
+holds<Same<ErrorOf<typeof ofOthers>, Plain | Expectation | Old>>()
 const mortal = js.publish("orders.a", "x", { ttl: "1 minute" })
 holds<Same<ErrorOf<typeof mortal>, Plain | Old>>()
 const both = js.publish("orders.a", "x", { ttl: "never", expect: { stream: "ORDERS" } })
