@@ -79,6 +79,7 @@ const doors = {
 const roomDoors = {
   jetstream: {
     "api.ts": "requests to the API of JetStream",
+    "kvEntry.ts": "what a message of a bucket is, a value or a mark",
     "level.ts": "what the server at hand can do",
     "withApi.ts": "JetStream of the context"
   },

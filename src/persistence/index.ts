@@ -4,5 +4,11 @@
  * @since 0.2.0
  */
 
+/** Effect's `KeyValueStore` in a bucket. */
+export * as NatsKeyValueStore from "./NatsKeyValueStore.ts"
+
+/** Effect's `Persistence` in a bucket, which `PersistedCache` and others stand on. */
+export * as NatsPersistence from "./NatsPersistence.ts"
+
 /** What building a store can fail with. */
 export * as NatsPersistenceError from "./NatsPersistenceError.ts"

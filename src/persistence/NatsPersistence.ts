@@ -1,0 +1,163 @@
+/**
+ * Effect's `Persistence` in a bucket of NATS.
+ *
+ * @since 0.2.0
+ */
+import * as Arr from "effect/Array"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Persistence from "effect/persistence/Persistence"
+import type * as Scope from "effect/Scope"
+import { quoted } from "../internal/protocol/shown.ts"
+import type { JetStream } from "../jetstream/JetStream.ts"
+import { type BucketEntries, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
+import type { BucketOptions } from "./internal/bucketOptions.ts"
+import { isHashed, tokenOf } from "./internal/keyToken.ts"
+import type { BucketStoreError } from "./NatsPersistenceError.ts"
+
+/**
+ * @category options
+ * @since 0.2.0
+ */
+export interface Options extends BucketOptions {}
+
+export const makeBacking: (
+  options: Options
+) => Effect.Effect<Persistence.BackingPersistence["Service"], BucketStoreError, JetStream | Scope.Scope> = Effect
+  .fnUntraced(function*(options: Options) {
+    const ready = yield* openEntries(options)
+    return Persistence.BackingPersistence.of({
+      make: (storeId) => Effect.succeed(storeOf(ready, options.bucket, storeId))
+    })
+  })
+
+export const layerBacking = (
+  options: Options
+): Layer.Layer<Persistence.BackingPersistence, BucketStoreError, JetStream> =>
+  Layer.effect(Persistence.BackingPersistence, makeBacking(options))
+
+export const layer = (options: Options): Layer.Layer<Persistence.Persistence, BucketStoreError, JetStream> =>
+  Layer.provide(Persistence.layer, layerBacking(options))
+
+// internal
+
+type Failure = { readonly message: string }
+
+/** A value and when it ends, in milliseconds since 1970; `null` for never. Where the key is not in the subject, the key. */
+type Entry = readonly [value: object, expires: number | null, key?: string]
+
+const entryIn = ({ text }: Stored): Entry | "unreadable" => {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return Array.isArray(parsed) && typeof parsed[0] === "object" && parsed[0] !== null
+      ? parsed as unknown as Entry
+      : "unreadable"
+  } catch {
+    return "unreadable"
+  }
+}
+
+const storeOf = (
+  ready: Effect.Effect<BucketEntries, Failure>,
+  bucket: string,
+  storeId: string
+): Persistence.BackingPersistenceStore => {
+  const root = `p.${tokenOf(storeId)}.`
+  const keyOf = (key: string): string => `${root}${tokenOf(key)}`
+
+  const failed = (doing: string, why: string, cause?: unknown) =>
+    new Persistence.PersistenceError({
+      message: `Could not ${doing} in the store ${quoted(storeId)} of the bucket ${quoted(bucket)}. ${why}`,
+      ...(cause === undefined ? {} : { cause })
+    })
+
+  const run = <A>(
+    doing: string,
+    use: (entries: BucketEntries, now: () => number) => Effect.Effect<A, Failure>
+  ): Effect.Effect<A, Persistence.PersistenceError> =>
+    Effect.clockWith((clock) =>
+      Effect.mapError(
+        Effect.flatMap(ready, (entries) => use(entries, () => clock.currentTimeMillisUnsafe())),
+        (cause) => failed(doing, cause.message, cause)
+      )
+    )
+
+  /** What is not JSON is a mistake of the program, or of a schema of its own. */
+  const writingOf = (
+    now: number,
+    key: string,
+    value: object,
+    ttl: Duration.Duration | undefined
+  ): Writing => {
+    const token = tokenOf(key)
+    const expires = ttl === undefined ? null : now + Duration.toMillis(ttl)
+    const payload = JSON.stringify(isHashed(token) ? [value, expires, key] : [value, expires])
+    return { key: `${root}${token}`, payload, ttl }
+  }
+
+  const isOver = ([, expires]: Entry, now: () => number): boolean => expires !== null && expires <= now()
+
+  /** Where the server deletes nothing by itself, who finds it over does. Not what was written since. */
+  const forget = (entries: BucketEntries, over: ReadonlyArray<Stored>): Effect.Effect<void> =>
+    entries.hasTtl || over.length === 0 ? Effect.void : Effect.ignore(entries.purgeRead(over))
+
+  return {
+    get: (key) => {
+      const doing = `read ${quoted(key)}`
+      const read = run(
+        doing,
+        (entries, now): Effect.Effect<object | "unreadable" | undefined, Failure> =>
+          Effect.flatMap(
+            entries.read(keyOf(key)),
+            (stored): Effect.Effect<object | "unreadable" | undefined> => {
+              const entry = stored && entryIn(stored)
+              if (stored === undefined || entry === undefined || entry === "unreadable") return Effect.succeed(entry)
+              return isOver(entry, now) ? Effect.as(forget(entries, [stored]), undefined) : Effect.succeed(entry[0])
+            }
+          )
+      )
+      return Effect.flatMap(
+        read,
+        (found) =>
+          found === "unreadable"
+            ? Effect.fail(failed(doing, "What is there was not written by this store: remove the key."))
+            : Effect.succeed(found)
+      )
+    },
+    getMany: (keys) =>
+      run("read several keys", (entries, now) => {
+        const names = keys.map(keyOf)
+        return Effect.flatMap(entries.readMany(new Set(names)), (found) => {
+          const values = new Map<string, object>()
+          const over: Array<Stored> = []
+          for (const [name, stored] of found) {
+            const entry = entryIn(stored)
+            if (entry === "unreadable") continue
+            if (isOver(entry, now)) over.push(stored)
+            else values.set(name, entry[0])
+          }
+          return Effect.as(forget(entries, over), Arr.map(keys, (_, i) => values.get(names[i]!)))
+        })
+      }),
+    set: (key, value, ttl) =>
+      run(`write ${quoted(key)}`, (entries, now) =>
+        Effect.flatMap(
+          Effect.try({ try: () => writingOf(now(), key, value, ttl), catch: unwritable }),
+          (writing) => Effect.asVoid(entries.write(writing))
+        )),
+    setMany: (given) =>
+      run("write several keys", (entries, now) =>
+        Effect.flatMap(
+          Effect.try({
+            try: () => given.map(([key, value, ttl]) => writingOf(now(), key, value, ttl)),
+            catch: unwritable
+          }),
+          (writings) => entries.writeAll(writings)
+        )),
+    remove: (key) => run(`remove ${quoted(key)}`, (entries) => entries.purge(keyOf(key))),
+    clear: run("clear all", (entries) => entries.purge(`${root}>`))
+  }
+}
+
+const unwritable = (cause: unknown): Failure => cause instanceof Error ? cause : new Error("It is no JSON.")

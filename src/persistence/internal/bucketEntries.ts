@@ -1,0 +1,259 @@
+/**
+ * The entries of stores in a bucket: read as its leader has them, written, removed without a trace, and listed.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { sleep } from "../../internal/operations/sending.ts"
+import { apiOf } from "../../jetstream/internal/api.ts"
+import { reasonOf } from "../../jetstream/internal/kvEntry.ts"
+import { supported } from "../../jetstream/internal/level.ts"
+import { JetStream, type OutgoingMessage, type PubAck } from "../../jetstream/JetStream.ts"
+import {
+  type ApiError,
+  BucketExists,
+  type CreateBucketError,
+  type ExpectationError,
+  type GetBatchError,
+  type GetError,
+  type InvalidKey,
+  type PublishError,
+  type PurgeError,
+  type UnsupportedByServer,
+  type WatchError
+} from "../../jetstream/JetStreamError.ts"
+import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import * as KeyValue from "../../jetstream/KeyValue.ts"
+import type { Input } from "../../NatsHeaders.ts"
+import type { BucketOptions } from "./bucketOptions.ts"
+import { ensureBucket, opening } from "./opening.ts"
+
+export type WriteError = PublishError | ExpectationError | UnsupportedByServer
+export type ListError = Effect.Error<ReturnType<typeof JetStreamStream.info>> | GetError | WatchError | InvalidKey
+export type Stored = JetStreamStream.StoredMessage
+
+/** A write to a key. */
+export interface Writing {
+  readonly key: string
+  readonly payload: string | Uint8Array
+  readonly headers?: Input | undefined
+  /** The sequence of the last message of the key. */
+  readonly expected?: number | undefined
+  /** The time after which the server may delete it. */
+  readonly ttl?: Duration.Duration | undefined
+}
+
+/** Of one batch: a server refuses more. */
+const mostOfBatch = 1_024
+
+/** Of the subjects in one request, so that it fits any server's `max_payload` that is in use. */
+const mostCharactersOfBatch = 64 * 1_024
+
+/** Reads of single keys that are on their way at once. */
+const concurrency = 64
+
+/**
+ * A server deletes so much later than a value ends. Its clock is not that of who reads, who alone decides whether a value
+ * is seen.
+ */
+const grace = Duration.minutes(1)
+
+const longestPause = 100
+
+/** A longer time is as good as none. */
+const longestTtl = Duration.days(10_000)
+
+export class BucketEntries {
+  readonly bucket: string
+  private readonly js: JetStream
+  private readonly kv: KeyValue.KeyValue
+  private readonly stream: string
+  private readonly readPrefix: string
+  private readonly writePrefix: string
+  private readonly template: string
+  /** Whether the server deletes what has ended. */
+  readonly hasTtl: boolean
+  /** Whether one request reads many keys, and what it gives is as the leader has it. */
+  private readonly isBatched: boolean
+
+  constructor(js: JetStream, kv: KeyValue.KeyValue, hasTtl: boolean, isBatched: boolean) {
+    const api = apiOf(js)
+    const { bucket } = kv
+    this.js = js
+    this.kv = kv
+    this.bucket = bucket
+    this.stream = `KV_${bucket}`
+    this.readPrefix = `$KV.${bucket}.`
+    this.writePrefix = api.isElsewhere ? `${api.prefix}.${this.readPrefix}` : this.readPrefix
+    this.template = `${this.readPrefix}{key}`
+    this.hasTtl = hasTtl
+    this.isBatched = isBatched
+  }
+
+  /** `undefined` where there is none, or a mark in its place. */
+  read(key: string): Effect.Effect<Stored | undefined, GetError> {
+    return Effect.map(this.last(key), (stored) => stored === undefined || isMark(stored) ? undefined : stored)
+  }
+
+  private last(key: string): Effect.Effect<Stored | undefined, GetError> {
+    return this.run(JetStreamStream.get(this.stream, { last: `${this.readPrefix}${key}` }, { consistent: true })).pipe(
+      Effect.catchTag("MessageNotFound", () => Effect.undefined)
+    )
+  }
+
+  /** Those that are there, by key. */
+  readMany(keys: ReadonlySet<string>): Effect.Effect<ReadonlyMap<string, Stored>, GetBatchError | GetError> {
+    const found = new Map<string, Stored>()
+    const take = (key: string, stored: Stored | undefined): void => {
+      if (stored !== undefined && !isMark(stored)) found.set(key, stored)
+    }
+    const { length } = this.readPrefix
+    const reading: Effect.Effect<void, GetBatchError | GetError> = this.isBatched
+      ? Effect.forEach(
+        batchesOf(keys),
+        (batch) =>
+          this.run(
+            Stream.runForEach(
+              JetStreamStream.lastPerSubject(this.stream, batch.map((key) => `${this.readPrefix}${key}`)),
+              (stored) => Effect.sync(() => take(stored.subject.slice(length), stored))
+            )
+          ),
+        { discard: true }
+      )
+      : Effect.forEach(keys, (key) => Effect.map(this.last(key), (stored) => take(key, stored)), {
+        discard: true,
+        concurrency
+      })
+    return Effect.as(reading, found)
+  }
+
+  /** Gives the sequence. */
+  write(writing: Writing): Effect.Effect<PubAck, WriteError> {
+    const { payload, subject, ...options } = this.outgoing(writing)
+    return this.js.publish(subject, payload, { ...options, subjectTemplate: this.template })
+  }
+
+  /** In their order, pipelined. What is written stays when a later one fails. */
+  writeAll(writings: ReadonlyArray<Writing>): Effect.Effect<void, WriteError> {
+    return Stream.runDrain(this.js.publishAll(Stream.fromIterable(writings.map((writing) => this.outgoing(writing)))))
+  }
+
+  private outgoing({ expected, headers, key, payload, ttl }: Writing): OutgoingMessage {
+    const isEnding = this.hasTtl && ttl !== undefined && Duration.isLessThan(ttl, longestTtl)
+    return {
+      subject: `${this.writePrefix}${key}`,
+      payload,
+      headers,
+      ...(expected === undefined ? {} : { expect: { lastSubjectSequence: expected } }),
+      ...(isEnding ? { ttl: Duration.sum(Duration.max(ttl, Duration.zero), grace) } : {})
+    }
+  }
+
+  /** Removes every message of a key or pattern, those before a sequence only. Nothing is left in their place. */
+  purge(filter: string, upTo?: number): Effect.Effect<void, PurgeError> {
+    return Effect.asVoid(this.run(JetStreamStream.purge(this.stream, { filter: `${this.readPrefix}${filter}`, upTo })))
+  }
+
+  /**
+   * The keys behind a prefix that have a value, without it. The leader says which there are, and one that has gone over all
+   * of them where another program has left a mark: the leader is asked about those once more.
+   */
+  keys(prefix: string): Effect.Effect<ReadonlyArray<string>, ListError> {
+    const start = `${this.readPrefix}${prefix}`
+    const listed = this.run(JetStreamStream.info(this.stream, { subjects: `${start}>` }))
+    const marked = this.kv.watch(`${prefix}>`, { headersOnly: true }).pipe(
+      Stream.takeUntil((event) => event._tag === "InitialDone"),
+      Stream.filter((event) => event._tag === "Deletion"),
+      Stream.runCollect,
+      Effect.flatMap(
+        Effect.filter(({ key }) => Effect.map(this.read(key), (stored) => stored === undefined), { concurrency })
+      )
+    )
+    return Effect.zipWith(listed, marked, ({ state }, marks) => {
+      const without = new Set(marks.map(({ key }) => `${this.readPrefix}${key}`))
+      return [...state.subjects?.keys() ?? []].flatMap((subject) =>
+        without.has(subject) ? [] : [subject.slice(start.length)]
+      )
+    }, { concurrent: true })
+  }
+
+  /** A while, so that those who have lost the same race do not meet again. By the clock of the client. */
+  pause(lost: number): Effect.Effect<void> {
+    const { connection } = apiOf(this.js)
+    return Effect.flatMap(
+      Random.next,
+      (chance) => sleep(connection, Math.ceil(chance * Math.min(2 ** lost, longestPause)))
+    )
+  }
+
+  /** Of several keys. */
+  purgeAll(keys: Iterable<string>): Effect.Effect<void, PurgeError> {
+    return Effect.forEach(keys, (key) => this.purge(key), { discard: true, concurrency })
+  }
+
+  /** What was read, and nothing that was written since. */
+  purgeRead(read: Iterable<Stored>): Effect.Effect<void, PurgeError> {
+    return Effect.forEach(
+      read,
+      ({ sequence, subject }) => this.purge(subject.slice(this.readPrefix.length), sequence + 1),
+      { discard: true, concurrency }
+    )
+  }
+
+  private run<A, E>(effect: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E> {
+    return Effect.provideService(effect, JetStream, this.js)
+  }
+}
+
+/** What stands in the place of a value that was deleted or has expired. */
+const isMark = ({ headers }: Stored): boolean => reasonOf((name) => headers[name]?.[0]) !== undefined
+
+const batchesOf = (keys: Iterable<string>): ReadonlyArray<ReadonlyArray<string>> => {
+  const batches: Array<Array<string>> = []
+  let room = 0
+  for (const key of keys) {
+    const last = batches.at(-1)
+    if (last === undefined || last.length === mostOfBatch || room < key.length) {
+      batches.push([key])
+      room = mostCharactersOfBatch
+    } else last.push(key)
+    room -= key.length
+  }
+  return batches
+}
+
+export type OpenError = CreateBucketError | ApiError | UnsupportedByServer
+
+/** The bucket as a layer finds or makes it, as what every call begins with. */
+export const openEntries = (options: BucketOptions) =>
+  opening({ name: options.bucket, needs: [], open: opened(options) })
+
+/** Whether a bucket that is there differs in nothing but that its values have no time of their own. */
+const isWithoutTtl = ({ differences }: { readonly differences: ReadonlyArray<string> }): boolean =>
+  differences.length > 0 && differences.every((field) => field === "ttl")
+
+const opened = Effect.fnUntraced(function*(
+  { bucket, ...config }: BucketOptions
+): Effect.fn.Return<BucketEntries, OpenError, JetStream | Scope.Scope> {
+  const js = yield* JetStream
+  const isRecent = yield* Effect.as(supported(apiOf(js), "ttl"), true).pipe(
+    Effect.catchTag("UnsupportedByServer", () => Effect.succeed(false))
+  )
+  const declared: KeyValue.BucketConfig = { ...config, history: 1 }
+  const kv = yield* isRecent
+    ? ensureBucket(bucket, { ...declared, keyTtl: true }).pipe(
+      // Made by an older server, say: what has ended is deleted when it is read.
+      Effect.catchTag(
+        "BucketExists",
+        (error): Effect.Effect<KeyValue.KeyValue, CreateBucketError, JetStream> =>
+          isWithoutTtl(error) ? ensureBucket(bucket, declared) : Effect.fail(error)
+      )
+    )
+    : ensureBucket(bucket, declared)
+  const { keyTtl, replicas, ttl } = yield* KeyValue.status(bucket)
+  // Its own age would end values early.
+  if (ttl !== undefined && Duration.isFinite(ttl)) return yield* new BucketExists({ bucket, differences: ["maxAge"] })
+  return new BucketEntries(js, kv, isRecent && keyTtl, isRecent && replicas === 1)
+})
