@@ -80,6 +80,7 @@ const roomDoors = {
   jetstream: {
     "api.ts": "requests to the API of JetStream",
     "kvEntry.ts": "what a message of a bucket is, a value or a mark",
+    "fetching.ts": "the wait for one message of a consumer that is known",
     "level.ts": "what the server at hand can do",
     "withApi.ts": "JetStream of the context"
   },

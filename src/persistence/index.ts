@@ -9,6 +9,8 @@ export * as NatsKeyValueStore from "./NatsKeyValueStore.ts"
 
 /** Effect's `Persistence` in a bucket, which `PersistedCache` and others stand on. */
 export * as NatsPersistence from "./NatsPersistence.ts"
+/** Queues: effect's `PersistedQueueStore` on a stream. */
+export * as NatsPersistedQueue from "./NatsPersistedQueue.ts"
 
 /** What building a store can fail with. */
 export * as NatsPersistenceError from "./NatsPersistenceError.ts"

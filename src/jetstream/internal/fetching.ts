@@ -12,7 +12,7 @@ import { ConsumerDeleted, ConsumerIsPush, type FetchError, PullRefused } from ".
 import type { JetStreamMessage } from "../JetStreamMessage.ts"
 import type { Api } from "./api.ts"
 import { backoffMillis } from "./backoff.ts"
-import { ackWaitOf, askFactsIfAllowed, type ConsumerFacts, look } from "./consumerFacts.ts"
+import { ackWaitOf, askFactsIfAllowed, type ConsumerFacts, look, unknownFacts } from "./consumerFacts.ts"
 import { giving } from "./giving.ts"
 import type { PulledMessage } from "./message.ts"
 import { type Batch, endOf, PullInbox, type Status } from "./pullInbox.ts"
@@ -254,13 +254,14 @@ class Fetch extends PullInbox<FetchError> {
 const openFetch = (
   api: Api,
   target: PullTarget,
-  options: FetchOptions
+  options: FetchOptions,
+  known?: ConsumerFacts | undefined
 ): Effect.Effect<Fetch, FetchError, Scope.Scope> =>
   Effect.gen(function*() {
     const problem = checkTarget(target)
     if (problem !== undefined) return yield* problem
     const { connection } = api
-    const facts = yield* askFactsIfAllowed(api, target.stream, target.consumer)
+    const facts = known ?? (yield* askFactsIfAllowed(api, target.stream, target.consumer))
     if (facts.isPush) return yield* new ConsumerIsPush({ stream: target.stream, consumer: target.consumer })
     const inbox = yield* api.nats.inbox
     const fetch = yield* Effect.acquireRelease(
@@ -284,3 +285,17 @@ export const fetching = (
   target: PullTarget,
   options: FetchOptions
 ): Stream.Stream<JetStreamMessage, FetchError> => giving(openFetch(api, target, options), 2 * mostAtOnce)
+
+export type { PulledMessage }
+
+/**
+ * Asks for one message of a consumer with explicit acknowledgements whose `ack_wait` is known, so that nothing is asked of
+ * it before. `next(1)` waits for it and can be interrupted without a loss: what came and nobody has goes back when the scope
+ * closes.
+ */
+export const openNext = (
+  api: Api,
+  target: PullTarget,
+  { ackWaitMillis, maxWaitMillis }: { readonly ackWaitMillis: number; readonly maxWaitMillis: number }
+): Effect.Effect<{ next(limit: 1): Effect.Effect<Batch, Ended> }, FetchError, Scope.Scope> =>
+  openFetch(api, target, { count: 1, maxWaitMillis }, { ...unknownFacts, ackWaitsMillis: [ackWaitMillis] })

@@ -1,0 +1,167 @@
+/** The store: what is offered, taken and cleaned up. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { PersistedQueueError, type PersistedQueueStore } from "effect/persistence/PersistedQueue"
+import type * as Scope from "effect/Scope"
+import { quoted } from "../../internal/protocol/shown.ts"
+import { unsupported } from "../../jetstream/internal/level.ts"
+import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import { MaxPayloadExceeded } from "../../NatsError.ts"
+import { type Claim, claim, settle } from "./queueClaims.ts"
+import { type Restore, TakenQueue } from "./queueConsumers.ts"
+import { tokenOf } from "./queueNames.ts"
+import { askTime, makeServerNow } from "./queueTime.ts"
+import { type QueueBase, withJetStream } from "./queueWrites.ts"
+
+export interface OpenedStore extends QueueBase {
+  /** Whether the stream takes what is to come later. */
+  readonly hasSchedules: boolean
+}
+
+type Store = PersistedQueueStore["Service"]
+
+/** What a store notes of an element that fails comes on top of it. */
+const reserveBytes = 4 * 1024
+
+const failed = (what: string) => (cause: { readonly message: string }): PersistedQueueError =>
+  new PersistedQueueError({ message: `${what}: ${cause.message}`, cause })
+
+/** Each begins with what the layer has opened. */
+export const makeQueueStore = Effect.fnUntraced(
+  function*<E extends { readonly _tag: string; readonly message: string }>(
+    base: QueueBase,
+    ready: Effect.Effect<OpenedStore, E>,
+    leaseMillis: number
+  ): Effect.fn.Return<Store, never, Scope.Scope> {
+    const scope = yield* Effect.scope
+    const queues = new Map<string, TakenQueue>()
+    const serverNow = makeServerNow(base)
+
+    const queueOf = (name: string): Effect.Effect<TakenQueue> =>
+      Effect.suspend(() => {
+        const known = queues.get(name)
+        if (known !== undefined) return Effect.succeed(known)
+        const queue = new TakenQueue(base, name, leaseMillis)
+        queues.set(name, queue)
+        // What is forked where nothing is interrupted could never be ended.
+        return Effect.as(Effect.forkIn(Effect.interruptible(queue.keeping), scope), queue)
+      })
+
+    const offer: Store["offer"] = ({ delay, element, id, name }) => {
+      const what = `The element ${quoted(id)} was not offered to the queue ${quoted(name)}`
+      return Effect.gen(function*() {
+        const { hasSchedules } = yield* ready
+        const text = yield* Effect.try({
+          try: () => JSON.stringify({ id, name, element }),
+          catch: (cause) => new PersistedQueueError({ message: `${what}: it is no JSON`, cause })
+        })
+        const { names } = base
+        const [queue, token] = [tokenOf(name), tokenOf(id)]
+        const target = names.subject("q", queue, token)
+        const size = Buffer.byteLength(text)
+        const limit = base.api.connection.maxPayload - reserveBytes
+        if (size > limit) {
+          return yield* new PersistedQueueError({
+            message: `${what}: it has ${size} bytes, and one of this server has at most ${limit}, which is its ` +
+              `max_payload without ${reserveBytes} for what is noted of an element: offer less, or raise max_payload`,
+            cause: new MaxPayloadExceeded({ subject: target, size, limit })
+          })
+        }
+        const headers: Record<string, string> = {}
+        if (delay !== undefined) {
+          const problem = unsupported(base.api, "schedules")
+          if (problem !== undefined) return yield* problem
+          if (!hasSchedules) {
+            return yield* new PersistedQueueError({
+              message:
+                `${what}: its stream ${quoted(names.stream)} was made on a server before 2.12 and has no message ` +
+                "schedules, which `delay` needs: update the stream (`allow_msg_schedules`)"
+            })
+          }
+          const at = (yield* serverNow) + Math.ceil(Duration.toMillis(delay))
+          headers["Nats-Schedule"] = `@at ${new Date(Math.min(at, latest)).toISOString()}`
+          headers["Nats-Schedule-Target"] = target
+        }
+        const kind = delay === undefined ? "q" : "w"
+        const publish = base.js.publish(names.subject(kind, queue, token), text, {
+          headers,
+          expect: { lastSubjectSequence: 0, forSubject: names.ofElement(queue, token) },
+          subjectTemplate: names.every(kind)
+        })
+        yield* publish.pipe(
+          // The id makes it one element, however often it is written.
+          Effect.catchTag("PublishOutcomeUnknown", () => publish),
+          Effect.catchTag("WrongLastSequence", () => Effect.void)
+        )
+      }).pipe(
+        Effect.mapError((error) => error instanceof PersistedQueueError ? error : failed(what)(error))
+      )
+    }
+
+    const take: Store["take"] = (options) => {
+      const what = `Nothing can be taken of the queue ${quoted(options.name)}`
+      return Effect.uninterruptibleMask((restore: Restore) =>
+        Effect.gen(function*() {
+          yield* restore(ready)
+          const queue = yield* queueOf(options.name)
+          let claimed: Claim | undefined
+          while (claimed === undefined) {
+            const message = yield* queue.next(restore)
+            queue.held.add(message)
+            claimed = yield* Effect.onExit(claim(queue, message, options.maxAttempts), (exit) =>
+              Effect.sync(() => {
+                if (exit._tag === "Failure" || exit.value === undefined) queue.held.delete(message)
+              }))
+          }
+          const taken = claimed
+          yield* Effect.addFinalizer((exit) =>
+            Effect.orDie(Effect.mapError(
+              settle(taken, exit, options),
+              failed(
+                `What came of the element ${quoted(taken.record.id)} of the queue ${quoted(options.name)} is not stored`
+              )
+            ))
+          )
+          return { id: taken.record.id, attempts: taken.attempts, element: taken.record.element }
+        })
+      ).pipe(Effect.mapError(failed(what)))
+    }
+
+    const cleanKind = Effect.fnUntraced(function*(kind: "d" | "f", timeToLive: Duration.Duration) {
+      if (!Duration.isFinite(timeToLive)) return
+      const { api, names } = base
+      const time = yield* askTime(base)
+      const cutoff = time.millis - time.tookMillis - Duration.toMillis(timeToLive)
+      // What was stored first behind it stays, and all that comes after.
+      const upTo = yield* api.call<"none">(
+        `STREAM.MSG.GET.${names.stream}`,
+        { start_time: new Date(Math.max(0, cutoff)).toISOString(), next_by_subj: names.every(kind) },
+        { errors: { 10037: () => "none" as const } }
+      ).pipe(
+        Effect.map(({ message }) => Number((message as { readonly seq?: unknown } | undefined)?.seq ?? 0)),
+        Effect.catchIf((error) => error === "none", () => Effect.succeed(time.lastSequence + 1))
+      )
+      if (upTo > 0) {
+        yield* withJetStream(base, JetStreamStream.purge(names.stream, { filter: names.every(kind), upTo }))
+      }
+    })
+
+    const cleanup: Store["cleanup"] = ({ failedTimeToLive, timeToLive }) =>
+      Effect.gen(function*() {
+        yield* ready
+        yield* cleanKind("d", timeToLive)
+        if (failedTimeToLive !== undefined) yield* cleanKind("f", failedTimeToLive)
+      }).pipe(
+        Effect.mapError((error) =>
+          failed(`The queues of the stream ${quoted(base.names.stream)} are not cleaned up`)(
+            error as { message: string }
+          )
+        )
+      )
+
+    return { offer, take, cleanup }
+  }
+)
+
+/** A server takes no year of more than four digits. */
+const latest = Date.parse("9999-12-31T00:00:00Z")
