@@ -14,3 +14,6 @@ export * as NatsPersistedQueue from "./NatsPersistedQueue.ts"
 
 /** What building a store can fail with. */
 export * as NatsPersistenceError from "./NatsPersistenceError.ts"
+
+/** Rate limits of effect, shared by processes. */
+export * as NatsRateLimiter from "./NatsRateLimiter.ts"
