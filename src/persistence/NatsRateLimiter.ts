@@ -34,8 +34,10 @@ import * as Layer from "effect/Layer"
 import { RateLimiterError, RateLimiterStore, RateLimitStoreError } from "effect/persistence/RateLimiter"
 import type * as Scope from "effect/Scope"
 import { quoted, shownProblem } from "../internal/protocol/shown.ts"
-import type { JetStream } from "../jetstream/JetStream.ts"
+import { apiOf } from "../jetstream/internal/api.ts"
+import { JetStream } from "../jetstream/JetStream.ts"
 import { openCells } from "./internal/cells.ts"
+import { openedInTime } from "./internal/opened.ts"
 import { ensureBucket, opening } from "./internal/opening.ts"
 import * as Limits from "./internal/rateLimits.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
@@ -73,6 +75,7 @@ export const makeStore = (
 ): Effect.Effect<RateLimiterStore["Service"], BucketStoreError, JetStream | Scope.Scope> =>
   Effect.gen(function*() {
     const { bucket = "rate-limiter", replicas, storage } = options
+    const api = apiOf(yield* JetStream)
     const opened = yield* opening({
       name: `rate limiter ${bucket}`,
       needs: ["ttl"],
@@ -99,7 +102,8 @@ export const makeStore = (
     const asked = <A, E extends { readonly message: string }>(
       key: string,
       ask: (cells: Opened) => Effect.Effect<A, E>
-    ): Effect.Effect<A, RateLimiterError> => Effect.mapError(Effect.flatMap(opened, ask), failed(key))
+    ): Effect.Effect<A, RateLimiterError> =>
+      Effect.mapError(Effect.flatMap(openedInTime(api, opened), ask), failed(key))
 
     return RateLimiterStore.of({
       fixedWindow: (take) => asked(take.key, ({ fixed }) => fixed.step(take.key, Limits.takeFixed(take))),

@@ -15,5 +15,11 @@ export * as NatsPersistedQueue from "./NatsPersistedQueue.ts"
 /** What building a store can fail with. */
 export * as NatsPersistenceError from "./NatsPersistenceError.ts"
 
+/** Circuit breakers of effect, shared by processes. */
+export * as NatsCircuitBreaker from "./NatsCircuitBreaker.ts"
+
 /** Rate limits of effect, shared by processes. */
 export * as NatsRateLimiter from "./NatsRateLimiter.ts"
+
+/** Reactivity of effect over processes. */
+export * as NatsReactivity from "./NatsReactivity.ts"

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { type Api, apiOf } from "../../jetstream/internal/api.ts"
@@ -27,6 +28,7 @@ import type {
   KeyTtlDisabled,
   KeyWriteError,
   UnsupportedByServer,
+  WatchError,
   WrongLastSequence
 } from "../../jetstream/JetStreamError.ts"
 import * as KeyValue from "../../jetstream/KeyValue.ts"
@@ -154,6 +156,11 @@ export class Cells<S> {
     return `${this.prefix}.${cellName(key)}`
   }
 
+  /** All states that are there, and each change of one. What does not decode is left out. */
+  get changes(): Stream.Stream<KeyValue.WatchEvent<Cell<S>>, WatchError | InvalidKey> {
+    return this.kv.watch(`${this.prefix}.*`, { onInvalid: "skip" })
+  }
+
   /**
    * Takes one step. Interruption ends the wait: a step that was begun may be taken. Bounded by the time that requests have, for
    * each of the few that it sends.
@@ -164,10 +171,7 @@ export class Cells<S> {
       const lane = this.lane(name)
       const waiting = new Waiting<S>(transition)
       lane.waiting.push(waiting)
-      if (!lane.isRunning) {
-        lane.isRunning = true
-        this.fork(this.run(name, lane))
-      }
+      if (!lane.isRunning) this.start(name, lane)
       return Effect.callback<A, CellError>((resume) => {
         const settle = (exit: Exit.Exit<unknown, CellError>): void => resume(exit as Exit.Exit<A, CellError>)
         if (waiting.exit !== undefined) return settle(waiting.exit)
@@ -197,29 +201,29 @@ export class Cells<S> {
     }
   }
 
-  private run(name: string, lane: Lane<S>): Effect.Effect<void> {
+  /** Runs until nobody waits any more. */
+  private start(name: string, lane: Lane<S>): void {
+    lane.isRunning = true
     let batch: ReadonlyArray<Waiting<S>> = []
-    return Effect.gen({ self: this }, function*() {
+    const run = Effect.gen({ self: this }, function*() {
       while (lane.waiting.length > 0) {
         batch = lane.waiting.splice(0, mostAtOnce)
         const exit = yield* Effect.exit(this.settle(name, lane, batch))
-        if (Exit.isFailure(exit)) {
-          lane.known = undefined
-          for (const each of batch) each.done(exit)
-        }
+        if (Exit.isSuccess(exit)) continue
+        lane.known = undefined
+        for (const each of batch) each.done(exit)
       }
-    }).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          lane.isRunning = false
-          if (Exit.isSuccess(exit)) return this.rest(name, lane)
-          // The store is closed, and nobody takes a step any more.
-          this.lanes.delete(name)
-          for (const each of [...batch, ...lane.waiting]) each.done(exit)
-        })
-      ),
-      Effect.provideService(Clock.Clock, machineClock)
-    )
+    })
+    this.fork(Effect.provideService(run, Clock.Clock, machineClock)).addObserver((exit) => {
+      lane.isRunning = false
+      if (Exit.isSuccess(exit)) {
+        // One that came when nobody looked any more.
+        return lane.waiting.length > 0 ? this.start(name, lane) : this.rest(name, lane)
+      }
+      // The store is closed, and nobody takes a step any more.
+      this.lanes.delete(name)
+      for (const each of [...batch, ...lane.waiting.splice(0)]) each.done(exit)
+    })
   }
 
   private readonly read = (name: string): Effect.Effect<Known<S> | undefined, CellError> =>
@@ -273,14 +277,14 @@ export class Cells<S> {
             lane.known = found
             return taken.tell()
           }
-          if (++unclear >= mostUnclear) return yield* Effect.fail(error)
+          if (++unclear >= mostUnclear) return yield* error
           known = found
           isCurrent = true
           continue
         }
         const isLate = error._tag === "WrongLastSequence" || error._tag === "KeyAlreadyExists"
-        if (!isLate && !passing.has(error._tag)) return yield* Effect.fail(error)
-        if (++lost >= mostLost || (!isLate && (yield* elapsedMillis) >= until)) return yield* Effect.fail(error)
+        if (!isLate && !passing.has(error._tag)) return yield* error
+        if (++lost >= mostLost || (!isLate && (yield* elapsedMillis) >= until)) return yield* error
         // What was kept was old: nobody was met yet.
         if (isCurrent) yield* pause(isLate ? lost : lost + 3)
         known = undefined

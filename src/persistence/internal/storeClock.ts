@@ -27,6 +27,8 @@ export class StoreClock {
   private readonly apart: number
   /** The server's time where the machine's monotonic clock is at 0. */
   private offset = 0
+  /** How long the answer took that it was taken from: it is behind the server by no more. */
+  private behind = 0
   private takenAt = -Infinity
   private session: object | undefined
   private readonly one = Semaphore.makeUnsafe(1)
@@ -41,6 +43,11 @@ export class StoreClock {
   /** In milliseconds since 1970, by the server. Needs `fresh` before it. */
   now(): number {
     return this.offset + monotonicMillis(this.clock) - this.apart
+  }
+
+  /** The latest that it can be by the server, as far as is known. */
+  latest(): number {
+    return this.now() + this.behind
   }
 
   /** Asks the server where that is due: once in each session, and every five minutes. */
@@ -58,14 +65,19 @@ export class StoreClock {
     return Effect.gen({ self: this }, function*() {
       if (this.isFresh) return
       let offset = -Infinity
+      let behind = Infinity
       for (let sample = 0; sample < samples; sample++) {
+        const asked = monotonicMillis(machineClock)
         const answer = yield* this.api.call(`STREAM.INFO.${this.stream}`)
         const time = typeof answer["ts"] === "string" ? Date.parse(answer["ts"]) : NaN
         if (Number.isNaN(time)) {
           return yield* new InvalidAnswer({ request: "STREAM.INFO", problem: "it does not say when it was made" })
         }
-        offset = Math.max(offset, time - monotonicMillis(machineClock))
+        const came = monotonicMillis(machineClock)
+        offset = Math.max(offset, time - came)
+        behind = Math.min(behind, came - asked + 1)
       }
+      this.behind = behind
       this.offset = offset
       this.takenAt = monotonicMillis(machineClock)
       this.session = this.api.connection.session
