@@ -35,7 +35,7 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Scope from "effect/Scope"
 import { quoted } from "../internal/protocol/shown.ts"
 import type { JetStream } from "../jetstream/JetStream.ts"
-import { type BucketEntries, openEntries } from "./internal/bucketEntries.ts"
+import { type BucketEntries, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
 import type { BucketOptions } from "./internal/bucketOptions.ts"
 import { decodeBytes, decodeValue, encodeValue, keyIn } from "./internal/keyedValue.ts"
 import { isHashed, textOf, tokenOf } from "./internal/keyToken.ts"
@@ -61,13 +61,15 @@ export interface Options extends BucketOptions {
  * interruption ends the wait, and a write that was sent may have been done. Reads ask the leader of the bucket's stream, so that
  * what was confirmed before is seen.
  *
- * - `get` of bytes gives base64, `getUint8Array` of text its UTF-8.
- * - `set` fails at once with the size and the limit for what is larger than the server's `max_payload`, in which bytes that
- *   could be text need 31 bytes for a header.
- * - `modify` and `modifyUint8Array` read, and write if nobody else has meanwhile, until they succeed. So `f` can be run several
+ * - `get` of bytes gives base64, and `getUint8Array` of text its UTF-8.
+ * - `set` fails at once, with the size and the limit, where a message would be larger than the server's `max_payload`: text has
+ *   all of it, and bytes that could be text 36 bytes less, for the header that tells them apart.
+ * - `modify` and `modifyUint8Array` read, and write if nobody else has meanwhile, until they succeed: `f` can be run several
  *   times.
- * - `size`, `isEmpty`, `keys` and `clearPrefix` read the names of all keys. `clear` and `clearPrefix` leave nothing in their
- *   place.
+ * - `remove`, `clear` and `clearPrefix` leave nothing in the place of what they remove. `clear` is one request, and `clearPrefix`
+ *   one for each key.
+ * - `keys`, `size`, `isEmpty` and `clearPrefix` read the names of all keys of the store. What is deleted by other means, such as
+ *   `KeyValue.delete`, leaves a mark, which they count as a key until it is purged (`KeyValue.purgeDeletes`).
  *
  * @category constructors
  * @since 0.2.0
@@ -76,111 +78,7 @@ export const make: (
   options: Options
 ) => Effect.Effect<KeyValueStore.KeyValueStore, BucketStoreError, JetStream | Scope.Scope> = Effect.fnUntraced(
   function*({ storeId = "default", ...options }: Options) {
-    const root = `k.${tokenOf(storeId)}.`
-    const ready = yield* openEntries(options)
-
-    const run = <A, E extends { readonly message: string }>(
-      method: string,
-      doing: string,
-      key: string | undefined,
-      use: (entries: BucketEntries, token: string) => Effect.Effect<A, E>
-    ): Effect.Effect<A, KeyValueStore.KeyValueStoreError> =>
-      Effect.mapError(
-        Effect.flatMap(ready, (entries) => use(entries, `${root}${key === undefined ? "" : tokenOf(key)}`)),
-        (cause) => {
-          const what = key === undefined ? "" : ` ${quoted(key)}`
-          return new KeyValueStore.KeyValueStoreError({
-            method,
-            ...(key === undefined ? {} : { key }),
-            message: `Could not ${doing}${what} in the bucket ${quoted(options.bucket)}. ${cause.message}`,
-            cause
-          })
-        }
-      )
-
-    const modify = <A extends string | Uint8Array>(
-      method: string,
-      decode: (stored: Parameters<typeof decodeValue>[0]) => A,
-      key: string,
-      f: (value: A) => A
-    ): Effect.Effect<A | undefined, KeyValueStore.KeyValueStoreError> =>
-      run(method, "modify", key, (entries, at) => {
-        const attempt = (lost: number): Effect.Effect<A | undefined, ModifyError> =>
-          Effect.flatMap(entries.read(at), (stored) => {
-            if (stored === undefined) return Effect.undefined
-            const value = f(decode(stored))
-            const written = entries.write({
-              key: at,
-              ...encodeValue(key, tokenOf(key), value),
-              expected: stored.sequence
-            })
-            return Effect.as(written, value as A | undefined).pipe(
-              Effect.catchTag(
-                "WrongLastSequence",
-                () => Effect.andThen(entries.pause(lost), attempt(lost + 1))
-              )
-            )
-          })
-        return attempt(0)
-      })
-
-    /** Those that this store has written, with what they stand under. */
-    const listed = (entries: BucketEntries) =>
-      Effect.flatMap(entries.keys(root), (tokens) =>
-        Effect.map(
-          Effect.forEach(tokens, (token) =>
-            isHashed(token)
-              ? Effect.map(entries.read(`${root}${token}`), (stored) => ({ token, key: stored && keyIn(stored) }))
-              : Effect.succeed({ token, key: textOf(token) }), { concurrency: 16 }),
-          (found) => found.filter((entry): entry is { token: string; key: string } => entry.key !== undefined)
-        ))
-
-    const keys = run(
-      "keys",
-      "list the keys",
-      undefined,
-      (entries) => Effect.map(listed(entries), (found) => found.map(({ key }) => key))
-    )
-
-    const clear = run("clear", "clear the store", undefined, (entries, at) => entries.purge(`${at}>`))
-
-    return KeyValueStore.make({
-      get: (key) =>
-        Effect.map(
-          run("get", "read", key, (entries, at) => entries.read(at)),
-          (stored) => stored && textOfValue(decodeValue(stored))
-        ),
-      getUint8Array: (key) =>
-        Effect.map(
-          run("getUint8Array", "read", key, (entries, at) => entries.read(at)),
-          (stored) => stored && decodeBytes(stored)
-        ),
-      set: (key, value) =>
-        run(
-          "set",
-          "write",
-          key,
-          (entries, at) => Effect.asVoid(entries.write({ key: at, ...encodeValue(key, tokenOf(key), value) }))
-        ),
-      remove: (key) => run("remove", "remove", key, (entries, at) => entries.purge(at)),
-      clear,
-      clearPrefix: (prefix) =>
-        prefix === "" ?
-          clear :
-          run("clearPrefix", "clear the prefix", prefix, (entries) =>
-            Effect.flatMap(listed(entries), (found) =>
-              entries.purgeAll(
-                found.flatMap(({ key, token }) =>
-                  key.startsWith(prefix) ? [`${root}${token}`] : []
-                )
-              ))),
-      keys,
-      size: Effect.map(keys, ({ length }) => length),
-      has: (key) =>
-        Effect.map(run("has", "read", key, (entries, at) => entries.read(at)), (stored) => stored !== undefined),
-      modify: (key, f) => modify("modify", (stored) => textOfValue(decodeValue(stored)), key, f),
-      modifyUint8Array: (key, f) => modify("modifyUint8Array", decodeBytes, key, f)
-    })
+    return storeOf(yield* openEntries(options), options.bucket, storeId)
   }
 )
 
@@ -195,6 +93,121 @@ export const layer = (options: Options): Layer.Layer<KeyValueStore.KeyValueStore
 
 // internal
 
-type ModifyError = Effect.Error<ReturnType<BucketEntries["read"]>> | Effect.Error<ReturnType<BucketEntries["write"]>>
+type Failure = { readonly message: string }
 
-const textOfValue = (value: string | Uint8Array): string => typeof value === "string" ? value : Base64.encode(value)
+const storeOf = (
+  ready: Effect.Effect<BucketEntries, Failure>,
+  bucket: string,
+  storeId: string
+): KeyValueStore.KeyValueStore => {
+  const root = `k.${tokenOf(storeId)}.`
+
+  const failed = (method: string, doing: string, cause: Failure, key?: string) =>
+    new KeyValueStore.KeyValueStoreError({
+      method,
+      ...(key === undefined ? {} : { key }),
+      message: `Could not ${doing} of the store ${quoted(storeId)} in the bucket ${quoted(bucket)}. ${cause.message}`,
+      cause
+    })
+
+  const withAll = <A>(
+    method: string,
+    doing: string,
+    use: (entries: BucketEntries) => Effect.Effect<A, Failure>
+  ): Effect.Effect<A, KeyValueStore.KeyValueStoreError> =>
+    Effect.mapError(Effect.flatMap(ready, use), (cause) => failed(method, doing, cause))
+
+  const withKey = <A>(
+    method: string,
+    verb: string,
+    key: string,
+    use: (entries: BucketEntries, token: string) => Effect.Effect<A, Failure>
+  ): Effect.Effect<A, KeyValueStore.KeyValueStoreError> =>
+    Effect.mapError(
+      Effect.flatMap(ready, (entries) => use(entries, tokenOf(key))),
+      (cause) => failed(method, `${verb} the key ${quoted(key)}`, cause, key)
+    )
+
+  const read = <A>(method: string, key: string, decode: (stored: Stored) => A): Effect.Effect<
+    A | undefined,
+    KeyValueStore.KeyValueStoreError
+  > =>
+    Effect.map(
+      withKey(method, "read", key, (entries, token) => entries.read(`${root}${token}`)),
+      (stored) => stored && decode(stored)
+    )
+
+  const modify = <A extends string | Uint8Array>(
+    method: string,
+    key: string,
+    decode: (stored: Stored) => A,
+    f: (value: A) => A
+  ): Effect.Effect<A | undefined, KeyValueStore.KeyValueStoreError> =>
+    withKey(method, "modify", key, (entries, token) => {
+      const attempt = (lost: number): Effect.Effect<A | undefined, Failure> =>
+        Effect.flatMap(entries.read(`${root}${token}`), (stored) => {
+          if (stored === undefined) return Effect.undefined
+          const value = f(decode(stored))
+          return entries.write({ ...writingOf(key, token, value), expected: stored.sequence }).pipe(
+            Effect.as(value as A | undefined),
+            Effect.catchTag("WrongLastSequence", () => Effect.andThen(entries.pause(lost), attempt(lost + 1)))
+          )
+        })
+      return attempt(0)
+    })
+
+  const writingOf = (key: string, token: string, value: string | Uint8Array): Writing => ({
+    key: `${root}${token}`,
+    ...encodeValue(key, token, value)
+  })
+
+  /** Keys that this store has written, and their tokens. */
+  const listed = (entries: BucketEntries): Effect.Effect<ReadonlyArray<Listed>, Failure> =>
+    Effect.flatMap(entries.keys(root), (tokens) =>
+      Effect.map(
+        Effect.forEach(tokens, (token) =>
+          isHashed(token)
+            ? Effect.map(entries.read(`${root}${token}`), (stored) => ({ token, key: stored && keyIn(stored) }))
+            : Effect.succeed({ token, key: textOf(token) }), { concurrency: 16 }),
+        (found) => found.filter((each): each is Listed => each.key !== undefined)
+      ))
+
+  const keys = (method: string) =>
+    withAll(method, "list the keys", (entries) => Effect.map(listed(entries), (found) => found.map(({ key }) => key)))
+
+  const clear = withAll("clear", "remove all keys", (entries) => entries.purge(`${root}>`))
+
+  return KeyValueStore.make({
+    get: (key) => read("get", key, decodeText),
+    getUint8Array: (key) => read("getUint8Array", key, decodeBytes),
+    has: (key) => Effect.map(read("has", key, () => true), (found) => found === true),
+    set: (key, value) =>
+      withKey("set", "write", key, (entries, token) => Effect.asVoid(entries.write(writingOf(key, token, value)))),
+    remove: (key) => withKey("remove", "remove", key, (entries, token) => entries.purge(`${root}${token}`)),
+    clear,
+    clearPrefix: (prefix) =>
+      prefix === "" ?
+        clear :
+        withAll("clearPrefix", `remove the keys that begin with ${quoted(prefix)}`, (entries) =>
+          Effect.flatMap(listed(entries), (found) =>
+            entries.purgeAll(
+              found.filter(({ key }) =>
+                key.startsWith(prefix)
+              ).map(({ token }) => `${root}${token}`)
+            ))),
+    keys: keys("keys"),
+    size: Effect.map(keys("size"), ({ length }) => length),
+    modify: (key, f) => modify("modify", key, decodeText, f),
+    modifyUint8Array: (key, f) => modify("modifyUint8Array", key, decodeBytes, f)
+  })
+}
+
+interface Listed {
+  readonly token: string
+  readonly key: string
+}
+
+const decodeText = (stored: Stored): string => {
+  const value = decodeValue(stored)
+  return typeof value === "string" ? value : Base64.encode(value)
+}

@@ -1,5 +1,34 @@
 /**
- * Effect's `Persistence` in a bucket of NATS.
+ * Effect's `Persistence` in a bucket of NATS: results that are kept across restarts and shared by processes, each for its time.
+ * `PersistedCache` and whatever else stands on `Persistence` needs nothing more.
+ *
+ * ```ts
+ * import { Duration, Effect, Layer, Schema } from "effect"
+ * import { NatsClient } from "effect-nats"
+ * import { JetStream } from "effect-nats/jetstream"
+ * import { NatsPersistence } from "effect-nats/persistence"
+ * import { Persistable, PersistedCache } from "effect/persistence"
+ *
+ * class UserName extends Persistable.Class<{ payload: { id: number } }>()("UserName", {
+ *   primaryKey: ({ id }) => String(id),
+ *   success: Schema.String
+ * }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const names = yield* PersistedCache.make((key: UserName) => Effect.succeed(`user ${key.id}`), {
+ *     storeId: "names",
+ *     timeToLive: () => Duration.minutes(5)
+ *   })
+ *   yield* Effect.log(yield* names.get(new UserName({ id: 1 })))
+ * }).pipe(Effect.scoped)
+ *
+ * const Live = NatsPersistence.layer({ bucket: "cache" }).pipe(
+ *   Layer.provide(JetStream.layer()),
+ *   Layer.provide(NatsClient.layer({ servers: "nats://127.0.0.1:4222" }))
+ * )
+ *
+ * const main = Effect.provide(program, Live)
+ * ```
  *
  * @since 0.2.0
  */
@@ -22,6 +51,33 @@ import type { BucketStoreError } from "./NatsPersistenceError.ts"
  */
 export interface Options extends BucketOptions {}
 
+/**
+ * Stores in a bucket, by their `storeId`, which is any text: stores of one bucket see nothing of each other, nor of a
+ * key-value store in it, and `clear` removes the entries of its own. The bucket is made where there is none. One that is there
+ * is taken if it is as `options` say, and is never changed: else it fails with `BucketExists`, as it does for one whose values
+ * have an age. Fails with `UnsupportedEffect` where another minor version of effect runs than the one that this is for.
+ *
+ * Where the client connects in the background and has no session yet it succeeds at once, and operations wait.
+ *
+ * Operations fail with `PersistenceError`, whose `cause` is a `JetStreamError`. They wait and fail as those of `KeyValue` do;
+ * interruption ends the wait, and a write that was sent may have been done.
+ *
+ * - A value ends by the clock of who reads it, to the millisecond: when it ends is in it. The clocks of processes that share a
+ *   store have to agree as well as that matters. The server deletes it a minute later (nats-server 2.11, where the bucket has
+ *   `keyTtl`, as one has that is made here then); else who reads a value that is over deletes it, and what is never read again
+ *   stays.
+ * - Reads ask the leader of the bucket's stream, so that what was confirmed before is seen, and what was removed is not.
+ * - `getMany` is one request for 1,024 keys (nats-server 2.11, a bucket with one replica), else one for each key. Where the bucket
+ *   is given replicas later, or a mirror with `mirrorDirect`, these may answer it with what they have: start the program anew.
+ * - `setMany` sends one message for each entry without waiting in between. When it fails, entries before the one that failed are
+ *   written, and those behind it may be.
+ * - `get` fails for what another program has written there; for `getMany` it is a miss.
+ * - A value is a message of JSON: what is larger than the server's `max_payload` fails at once, with the size and the limit.
+ * - Processes do not share a lookup: each that misses a value at the same time makes it.
+ *
+ * @category constructors
+ * @since 0.2.0
+ */
 export const makeBacking: (
   options: Options
 ) => Effect.Effect<Persistence.BackingPersistence["Service"], BucketStoreError, JetStream | Scope.Scope> = Effect
@@ -32,11 +88,23 @@ export const makeBacking: (
     })
   })
 
+/**
+ * A layer of `makeBacking`, for `Persistence.layer` or what else stands on a `BackingPersistence`.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
 export const layerBacking = (
   options: Options
 ): Layer.Layer<Persistence.BackingPersistence, BucketStoreError, JetStream> =>
   Layer.effect(Persistence.BackingPersistence, makeBacking(options))
 
+/**
+ * `Persistence` on `layerBacking`.
+ *
+ * @category layers
+ * @since 0.2.0
+ */
 export const layer = (options: Options): Layer.Layer<Persistence.Persistence, BucketStoreError, JetStream> =>
   Layer.provide(Persistence.layer, layerBacking(options))
 

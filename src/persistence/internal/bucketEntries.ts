@@ -18,11 +18,9 @@ import {
   type ExpectationError,
   type GetBatchError,
   type GetError,
-  type InvalidKey,
   type PublishError,
   type PurgeError,
-  type UnsupportedByServer,
-  type WatchError
+  type UnsupportedByServer
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import * as KeyValue from "../../jetstream/KeyValue.ts"
@@ -31,7 +29,7 @@ import type { BucketOptions } from "./bucketOptions.ts"
 import { ensureBucket, opening } from "./opening.ts"
 
 export type WriteError = PublishError | ExpectationError | UnsupportedByServer
-export type ListError = Effect.Error<ReturnType<typeof JetStreamStream.info>> | GetError | WatchError | InvalidKey
+export type ListError = Effect.Error<ReturnType<typeof JetStreamStream.info>>
 export type Stored = JetStreamStream.StoredMessage
 
 /** A write to a key. */
@@ -60,7 +58,8 @@ const concurrency = 64
  */
 const grace = Duration.minutes(1)
 
-const longestPause = 100
+/** In milliseconds. A write takes less than one: who waits for longer gives way to all others. */
+const longestPause = 16
 
 /** A longer time is as good as none. */
 const longestTtl = Duration.days(10_000)
@@ -68,7 +67,6 @@ const longestTtl = Duration.days(10_000)
 export class BucketEntries {
   readonly bucket: string
   private readonly js: JetStream
-  private readonly kv: KeyValue.KeyValue
   private readonly stream: string
   private readonly readPrefix: string
   private readonly writePrefix: string
@@ -78,11 +76,9 @@ export class BucketEntries {
   /** Whether one request reads many keys, and what it gives is as the leader has it. */
   private readonly isBatched: boolean
 
-  constructor(js: JetStream, kv: KeyValue.KeyValue, hasTtl: boolean, isBatched: boolean) {
+  constructor(js: JetStream, bucket: string, hasTtl: boolean, isBatched: boolean) {
     const api = apiOf(js)
-    const { bucket } = kv
     this.js = js
-    this.kv = kv
     this.bucket = bucket
     this.stream = `KV_${bucket}`
     this.readPrefix = `$KV.${bucket}.`
@@ -157,34 +153,14 @@ export class BucketEntries {
   }
 
   /**
-   * The keys behind a prefix that have a value, without it. The leader says which there are, and one that has gone over all
-   * of them where another program has left a mark: the leader is asked about those once more.
+   * The keys behind a prefix, without it, as the leader has them. A mark that another program left in place of a value counts
+   * as one: no request tells them apart without a consumer, which can be where the last writes are not yet.
    */
   keys(prefix: string): Effect.Effect<ReadonlyArray<string>, ListError> {
     const start = `${this.readPrefix}${prefix}`
-    const listed = this.run(JetStreamStream.info(this.stream, { subjects: `${start}>` }))
-    const marked = this.kv.watch(`${prefix}>`, { headersOnly: true }).pipe(
-      Stream.takeUntil((event) => event._tag === "InitialDone"),
-      Stream.filter((event) => event._tag === "Deletion"),
-      Stream.runCollect,
-      Effect.flatMap(
-        Effect.filter(({ key }) => Effect.map(this.read(key), (stored) => stored === undefined), { concurrency })
-      )
-    )
-    return Effect.zipWith(listed, marked, ({ state }, marks) => {
-      const without = new Set(marks.map(({ key }) => `${this.readPrefix}${key}`))
-      return [...state.subjects?.keys() ?? []].flatMap((subject) =>
-        without.has(subject) ? [] : [subject.slice(start.length)]
-      )
-    }, { concurrent: true })
-  }
-
-  /** A while, so that those who have lost the same race do not meet again. By the clock of the client. */
-  pause(lost: number): Effect.Effect<void> {
-    const { connection } = apiOf(this.js)
-    return Effect.flatMap(
-      Random.next,
-      (chance) => sleep(connection, Math.ceil(chance * Math.min(2 ** lost, longestPause)))
+    return Effect.map(
+      this.run(JetStreamStream.info(this.stream, { subjects: `${start}>` })),
+      ({ state }) => Array.from(state.subjects?.keys() ?? [], (subject) => subject.slice(start.length))
     )
   }
 
@@ -199,6 +175,15 @@ export class BucketEntries {
       read,
       ({ sequence, subject }) => this.purge(subject.slice(this.readPrefix.length), sequence + 1),
       { discard: true, concurrency }
+    )
+  }
+
+  /** A while, so that those who have lost the same race do not meet again. By the clock of the client. */
+  pause(lost: number): Effect.Effect<void> {
+    const { connection } = apiOf(this.js)
+    return Effect.flatMap(
+      Random.next,
+      (chance) => sleep(connection, Math.ceil(chance * Math.min(2 ** lost, longestPause)))
     )
   }
 
@@ -242,7 +227,7 @@ const opened = Effect.fnUntraced(function*(
     Effect.catchTag("UnsupportedByServer", () => Effect.succeed(false))
   )
   const declared: KeyValue.BucketConfig = { ...config, history: 1 }
-  const kv = yield* isRecent
+  yield* isRecent
     ? ensureBucket(bucket, { ...declared, keyTtl: true }).pipe(
       // Made by an older server, say: what has ended is deleted when it is read.
       Effect.catchTag(
@@ -255,5 +240,5 @@ const opened = Effect.fnUntraced(function*(
   const { keyTtl, replicas, ttl } = yield* KeyValue.status(bucket)
   // Its own age would end values early.
   if (ttl !== undefined && Duration.isFinite(ttl)) return yield* new BucketExists({ bucket, differences: ["maxAge"] })
-  return new BucketEntries(js, kv, isRecent && keyTtl, isRecent && replicas === 1)
+  return new BucketEntries(js, bucket, isRecent && keyTtl, isRecent && replicas === 1)
 })

@@ -2,7 +2,7 @@
  * Values of a key-value store as messages: text as it is, bytes as they are. What would be read as something else has a
  * header that says what it is, and where the key is not in the subject it stands in front of the value.
  */
-import type { StoredMessage } from "../../jetstream/JetStreamStream.ts"
+import type { Stored } from "./bucketEntries.ts"
 import { isHashed } from "./keyToken.ts"
 
 /** `"bytes"` of bytes that could be text, `"json"` of text that is not well-formed. */
@@ -62,14 +62,13 @@ const parsed = (text: string | undefined): string | undefined => {
   }
 }
 
-const keyLength = ({ headers }: StoredMessage): number => Number(headers[keyHeader]?.[0] ?? 0)
+const keyLength = ({ headers }: Stored): number => Number(headers[keyHeader]?.[0] ?? 0)
 
 /** The key of a hashed token. `undefined` where another program has written it. */
-export const keyIn = (stored: StoredMessage): string | undefined =>
-  parsed(textIn(stored.data.subarray(0, keyLength(stored))))
+export const keyIn = (stored: Stored): string | undefined => parsed(textIn(stored.data.subarray(0, keyLength(stored))))
 
 /** Text, or bytes where bytes were stored. */
-export const decodeValue = (stored: StoredMessage): string | Uint8Array => {
+export const decodeValue = (stored: Stored): string | Uint8Array => {
   // A copy: small buffers share their memory with others.
   const bytes = new Uint8Array(stored.data.subarray(keyLength(stored)))
   const kind = stored.headers[kindHeader]?.[0]
@@ -79,7 +78,7 @@ export const decodeValue = (stored: StoredMessage): string | Uint8Array => {
 }
 
 /** The bytes of text, which no longer say that it was not well-formed. */
-export const decodeBytes = (stored: StoredMessage): Uint8Array => {
+export const decodeBytes = (stored: Stored): Uint8Array => {
   const value = decodeValue(stored)
   return typeof value === "string" ? encoder.encode(value) : value
 }
