@@ -13,7 +13,7 @@ import { tokenOf } from "./queueNames.ts"
 import { askTime, makeServerNow } from "./queueTime.ts"
 import { type QueueBase, withJetStream } from "./queueWrites.ts"
 
-export interface OpenedStore extends QueueBase {
+export interface OpenedStore {
   /** Whether the stream takes what is to come later. */
   readonly hasSchedules: boolean
 }
@@ -23,7 +23,8 @@ type Store = PersistedQueueStore["Service"]
 /** What a store notes of an element that fails comes on top of it. */
 const reserveBytes = 4 * 1024
 
-const failed = (what: string) => (cause: { readonly message: string }): PersistedQueueError =>
+/** As operations of queues fail. */
+export const failedWith = (what: string) => (cause: { readonly message: string }): PersistedQueueError =>
   new PersistedQueueError({ message: `${what}: ${cause.message}`, cause })
 
 /** Each begins with what the layer has opened. */
@@ -94,7 +95,7 @@ export const makeQueueStore = Effect.fnUntraced(
           Effect.catchTag("WrongLastSequence", () => Effect.void)
         )
       }).pipe(
-        Effect.mapError((error) => error instanceof PersistedQueueError ? error : failed(what)(error))
+        Effect.mapError((error) => error instanceof PersistedQueueError ? error : failedWith(what)(error))
       )
     }
 
@@ -117,14 +118,14 @@ export const makeQueueStore = Effect.fnUntraced(
           yield* Effect.addFinalizer((exit) =>
             Effect.orDie(Effect.mapError(
               settle(taken, exit, options),
-              failed(
+              failedWith(
                 `What came of the element ${quoted(taken.record.id)} of the queue ${quoted(options.name)} is not stored`
               )
             ))
           )
           return { id: taken.record.id, attempts: taken.attempts, element: taken.record.element }
         })
-      ).pipe(Effect.mapError(failed(what)))
+      ).pipe(Effect.mapError(failedWith(what)))
     }
 
     const cleanKind = Effect.fnUntraced(function*(kind: "d" | "f", timeToLive: Duration.Duration) {
@@ -153,7 +154,7 @@ export const makeQueueStore = Effect.fnUntraced(
         if (failedTimeToLive !== undefined) yield* cleanKind("f", failedTimeToLive)
       }).pipe(
         Effect.mapError((error) =>
-          failed(`The queues of the stream ${quoted(base.names.stream)} are not cleaned up`)(
+          failedWith(`The queues of the stream ${quoted(base.names.stream)} are not cleaned up`)(
             error as { message: string }
           )
         )
