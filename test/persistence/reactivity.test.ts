@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { NatsClient } from "effect-nats"
 import { NatsReactivity } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
-import { Reactivity } from "effect/reactivity"
+import type { Reactivity } from "effect/reactivity"
 import { until } from "../fixtures/following.ts"
 
 const connect = (url: string, options: NatsClient.Options = {}) =>
