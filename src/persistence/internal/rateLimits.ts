@@ -19,6 +19,8 @@ const longestMillis = 2 ** 50
 
 const after = (now: number, millis: number): number => now + (millis >= 1 ? Math.min(millis, longestMillis) : 1)
 
+const belowOne = 1 - Number.EPSILON
+
 // Fixed window
 
 /** Tokens that were taken in the window, which ends when the state expires. */
@@ -55,7 +57,8 @@ export const takeFromBucket = (
   }
   if (current >= limit) lastRefill = now
   const left = current - tokens
-  const elapsed = Math.max(0, now - lastRefill)
+  // Never a whole interval, which would be a token: of large numbers the last digits are lost.
+  const elapsed = Math.max(0, Math.min(now - lastRefill, refillMillis * belowOne))
   if (left < 0 && !allowOverflow) return { answer: [left, elapsed] }
   const expiresAt = after(now, Math.ceil(limit - left) * refillMillis - elapsed)
   return { answer: [left, elapsed], next: { state: { tokens: left, lastRefill }, expiresAt } }
