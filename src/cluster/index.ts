@@ -4,5 +4,17 @@
  * @since 0.2.0
  */
 
+/** Effect's cluster on NATS, in one layer. */
+export * as NatsCluster from "./NatsCluster.ts"
+
 /** What building a cluster can fail with. */
 export * as NatsClusterError from "./NatsClusterError.ts"
+
+/** Whether a runner lives, asked by NATS. */
+export * as NatsRunnerHealth from "./NatsRunnerHealth.ts"
+
+/** The transport between runners. */
+export * as NatsRunners from "./NatsRunners.ts"
+
+/** Runners and the locks of shards, in JetStream. */
+export * as NatsRunnerStorage from "./NatsRunnerStorage.ts"

@@ -2,7 +2,7 @@
  * The one stream of a cluster: locks, runners, messages and replies, each kind under a subject token of its own. They stand in
  * one stream so that a write can expect what the lock of its shard is: a stream compares its own subjects only.
  *
- * The transport between runners (`runnerSubject`) is core NATS, and nothing of it is stored.
+ * The transport between runners (`live`) is core NATS, and nothing of it is stored.
  */
 import { sha256 } from "../../internal/identity/digest.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
@@ -37,10 +37,11 @@ export interface ClusterStream {
  * - `l`: the lock of a shard, whose time to live is the lease. `l.<shard>`.
  * - `f`: the fence of a shard, written once by each new owner of the lock: its sequence is the fencing token. `f.<shard>`.
  * - `n`: a runner that lives. `n.<runner>`.
+ * - `h`: what others found of its health. `h.<runner>`.
  * - `m`: a machine id that is in use. `m.<id>`.
  * - `i`: what is not processed yet; `q`: what is; `r`: replies; `a`: acknowledged chunks: see the message storage.
  */
-export type Kind = "l" | "f" | "n" | "m" | "i" | "q" | "r" | "a"
+export type Kind = "l" | "f" | "n" | "h" | "m" | "i" | "q" | "r" | "a"
 
 const plain = /^[-_a-zA-Z0-9]+$/
 
@@ -65,6 +66,10 @@ export const tokenOf = (text: string): string => {
   digest.update(Buffer.from(text, "utf16le"))
   return `==${digest.end()}`
 }
+
+/** The token of a runner. */
+export const runnerToken = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  tokenOf(`${host}:${port}`)
 
 export const clusterStream = ({ prefix, replicas }: ClusterStreamOptions): ClusterStream => {
   const token = tokenOf(prefix)

@@ -1,0 +1,81 @@
+/**
+ * What happens to the locks of a cluster, as it happens: when one is free, by release or by the end of its time, those who wait
+ * for it are woken. It only says when to try: whether a lock is had is decided by the write.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { JetStream } from "../../jetstream/JetStream.ts"
+import * as JetStreamConsumer from "../../jetstream/JetStreamConsumer.ts"
+import type { ClusterStream } from "./clusterStream.ts"
+import { type Found, foundIn } from "./lease.ts"
+
+interface Seen {
+  readonly found: Found
+  readonly atMillis: number
+}
+
+const retry = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
+
+export class LockWatch {
+  private readonly seen = new Map<string, Seen>()
+  private changed = Latch.makeUnsafe(false)
+  /** Whoever has a lock refreshes it in this time, or it is free. */
+  private readonly trustedMillis: number
+
+  constructor(ttl: Duration.Duration) {
+    this.trustedMillis = Duration.toMillis(ttl) + 1_000
+  }
+
+  /** Notes what was found of a lock, if it is news. */
+  note(subject: string, found: Found, atMillis: number): void {
+    const before = this.seen.get(subject)
+    if (before !== undefined && before.found.sequence > found.sequence && found.sequence > 0) return
+    this.seen.set(subject, { found, atMillis })
+    if (found._tag === "Free") this.wake()
+  }
+
+  /** Those who wait look at what they wait for. */
+  wake(): void {
+    const latch = this.changed
+    this.changed = Latch.makeUnsafe(false)
+    latch.openUnsafe()
+  }
+
+  /** The sequence that a free lock has; `undefined` where another has it, as far as is known. */
+  expected(subject: string, owner: string, nowMillis: number): number | undefined {
+    const seen = this.seen.get(subject)
+    if (seen === undefined || nowMillis - seen.atMillis > this.trustedMillis) return seen?.found.sequence ?? 0
+    const { found } = seen
+    return found._tag === "Free" || found.held.owner === owner ? found.sequence : undefined
+  }
+
+  /** Waits until one of them is free, or `wake`. */
+  changedFor(subjects: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      subjects.some((subject) => this.seen.get(subject)?.found._tag === "Free") ? Effect.void : this.changed.await
+    )
+  }
+
+  /** Watches for as long as the scope. */
+  run(js: JetStream, stream: ClusterStream): Effect.Effect<void, never, Scope.Scope> {
+    return JetStreamConsumer.ordered({
+      stream: stream.name,
+      filter: stream.stored("l", ">"),
+      from: "lastPerSubject"
+    }).pipe(
+      Stream.runForEach((message) =>
+        Effect.map(Clock.currentTimeMillis, (now) => this.note(message.subject, foundIn(message), now))
+      ),
+      Effect.provideService(JetStream, js),
+      Effect.retry(retry),
+      Effect.ignore,
+      Effect.forkScoped,
+      Effect.asVoid
+    )
+  }
+}

@@ -1,0 +1,113 @@
+/** What one runner has in the stream: its address, a machine id, and locks. */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { JetStream } from "../../jetstream/JetStream.ts"
+import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import { type ClusterStream, tokenOf } from "./clusterStream.ts"
+import { Lease, type LeaseError, type LeaseSettings } from "./lease.ts"
+
+/** A snowflake has ten bits for it. */
+const machineIds = 1024
+
+export class RunnerKeys {
+  readonly address: string
+  readonly claim: Lease
+  readonly healthSubject: string
+  readonly locks = new Map<string, Lease>()
+  /** As `effect/cluster` encodes it; `undefined`: not registered, or no more. */
+  runner: string | undefined = undefined
+  /** `lost`: another process has the address, or may have it. */
+  state: "unknown" | "registered" | "lost" | "leaving" = "unknown"
+  private machine: { readonly id: number; readonly lease: Lease } | undefined = undefined
+  readonly settings: LeaseSettings
+  private readonly stream: ClusterStream
+
+  constructor(settings: LeaseSettings, stream: ClusterStream, address: string) {
+    this.settings = settings
+    this.stream = stream
+    this.address = address
+    const token = tokenOf(address)
+    this.claim = new Lease(settings, stream.stored("n", token))
+    this.healthSubject = stream.stored("h", token)
+  }
+
+  /** What stands in the key of the address. */
+  get value(): object {
+    return this.runner === undefined ? { address: this.address } : { address: this.address, runner: this.runner }
+  }
+
+  get mayTake(): boolean {
+    return this.state !== "lost" && this.state !== "leaving"
+  }
+
+  lockOf(shard: string): Lease {
+    let lock = this.locks.get(shard)
+    if (lock === undefined) {
+      lock = new Lease(this.settings, lockSubject(this.stream, shard))
+      this.locks.set(shard, lock)
+    }
+    return lock
+  }
+
+  /** The smallest number that no other runner has. */
+  get machineId(): Effect.Effect<number, LeaseError> {
+    return Effect.gen({ self: this }, function*() {
+      const { address, machine, settings, stream } = this
+      if (machine !== undefined && (yield* machine.lease.confirm({ address }))) return machine.id
+      const taken = new Map<string, number | undefined>()
+      yield* JetStreamStream.getMany(stream.name, { subject: stream.stored("m", "*") }).pipe(
+        Stream.runForEach(({ data, sequence, subject }) =>
+          Effect.sync(() => taken.set(subject, data.length === 0 ? sequence : undefined))
+        ),
+        Effect.provideService(JetStream, settings.js)
+      )
+      for (let id = 0; id < machineIds; id++) {
+        const subject = stream.stored("m", String(id))
+        if (taken.has(subject) && taken.get(subject) === undefined) continue
+        const lease = new Lease(settings, subject)
+        if ((yield* lease.take({ address }, taken.get(subject))) !== undefined) continue
+        this.machine = { id, lease }
+        return id
+      }
+      return yield* Effect.die(new Error(`all ${machineIds} machine ids are in use`))
+    })
+  }
+
+  /** Begins the times of address and machine id anew. `false`: the address is not ours any more. */
+  get heartbeat(): Effect.Effect<boolean, LeaseError> {
+    return Effect.suspend(() => {
+      const { address, machine } = this
+      const confirmed = this.claim.confirm(this.value)
+      return machine === undefined ? confirmed : Effect.zipWith(
+        confirmed,
+        machine.lease.confirm({ address }),
+        (isOurs, hasId) => {
+          // Registers once more, with another id.
+          if (!hasId) this.machine = undefined
+          return isOurs && hasId
+        },
+        { concurrent: true }
+      )
+    })
+  }
+
+  get freeMachineId(): Effect.Effect<void, LeaseError> {
+    return Effect.suspend(() => this.machine === undefined ? Effect.void : this.machine.lease.free)
+  }
+}
+
+export const lockSubject = (stream: ClusterStream, shard: string): string => {
+  const { group, id } = partsOf(shard)
+  return stream.stored("l", tokenOf(group), id)
+}
+
+export const fenceSubject = (stream: ClusterStream, shard: string): string => {
+  const { group, id } = partsOf(shard)
+  return stream.stored("f", tokenOf(group), id)
+}
+
+/** Of `group:id`, where the group can be any text. */
+const partsOf = (shard: string): { readonly group: string; readonly id: string } => {
+  const at = shard.lastIndexOf(":")
+  return { group: shard.slice(0, at), id: shard.slice(at + 1) }
+}
