@@ -18,3 +18,5 @@ export * as NatsRunners from "./NatsRunners.ts"
 
 /** Runners and the locks of shards, in JetStream. */
 export * as NatsRunnerStorage from "./NatsRunnerStorage.ts"
+/** Messages and replies of entities, in a stream. */
+export * as NatsMessageStorage from "./NatsMessageStorage.ts"

@@ -1,0 +1,70 @@
+/**
+ * What is processed leaves the entries in the background: a copy among the processed ones, and then the entry is deleted by the
+ * sequence that it had before its exit. What a resume has put back since has another one, and stays.
+ *
+ * Nothing depends on it but the length of the entries: an exit that is younger than its entry is the truth, and whoever finds
+ * such an entry does this again.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { MessageStream, StreamError } from "./messageStream.ts"
+
+export interface Move {
+  readonly subject: string
+  /** Of the entry. */
+  readonly sequence: number
+  /** `r` is kept among the processed ones; the others are deleted. */
+  readonly kind: string
+  readonly data: Uint8Array | undefined
+  /** When the exit was stored, in milliseconds since 1970. Absent: now. */
+  readonly exitMillis: number | undefined
+  /** Sequences of what belongs to it and goes with it. */
+  readonly extras: ReadonlyArray<number>
+  readonly done: () => void
+}
+
+/** As many wait, and who settles more waits with them. */
+const mostWaiting = 1_024
+const workers = 32
+
+export interface Moves {
+  readonly offer: (move: Move) => Effect.Effect<void>
+}
+
+export const makeMoves = Effect.fnUntraced(function*(
+  /** How long what is processed is kept, in milliseconds. */
+  keepMillis: number | undefined
+): Effect.fn.Return<(stream: MessageStream) => Moves, never, Scope.Scope> {
+  const queue = yield* Queue.bounded<readonly [MessageStream, Move]>(mostWaiting)
+  const one = Effect.fnUntraced(function*(stream: MessageStream, move: Move): Effect.fn.Return<void, StreamError> {
+    if (move.kind === "r") yield* keep(stream, move)
+    for (const sequence of [move.sequence, ...move.extras]) yield* stream.remove(sequence)
+  })
+  const keep = Effect.fnUntraced(function*(stream: MessageStream, move: Move): Effect.fn.Return<void, StreamError> {
+    const { exitMillis, sequence, subject } = move
+    const age = exitMillis === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - exitMillis)
+    const left = keepMillis === undefined ? undefined : keepMillis - age
+    if (left !== undefined && left < 1_000) return
+    const data = move.data ?? (yield* stream.at(sequence))?.data
+    if (data === undefined || data.length === 0) return
+    yield* stream.writeBytes(stream.subjects.processed(subject), data, {
+      ttl: left,
+      expect: { lastSubjectSequence: sequence, forSubject: subject }
+    }).pipe(
+      // It was put back, or cleared, or moved by another one.
+      Effect.catchTag("WrongLastSequence", () => Effect.void)
+    )
+  })
+  yield* Effect.replicateEffect(
+    Queue.take(queue).pipe(
+      Effect.flatMap(([stream, move]) => Effect.ensuring(Effect.ignore(one(stream, move)), Effect.sync(move.done))),
+      Effect.forever,
+      Effect.forkScoped
+    ),
+    workers,
+    { discard: true }
+  )
+  return (stream) => ({ offer: (move) => Effect.asVoid(Queue.offer(queue, [stream, move] as const)) })
+})

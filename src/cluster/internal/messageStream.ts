@@ -1,0 +1,206 @@
+/** Reads and writes of the message storage: what is asked of the stream, and how its answers are put together. */
+import type * as Reply from "effect/cluster/Reply"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { JetStream, type PubAck } from "../../jetstream/JetStream.ts"
+import type { Expectation } from "../../jetstream/JetStream.ts"
+import type {
+  BatchError,
+  DeleteMessageError,
+  ExpectationError,
+  GetBatchError,
+  GetError,
+  PublishError,
+  PurgeError,
+  UnsupportedByServer
+} from "../../jetstream/JetStreamError.ts"
+import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import type { ClusterStream } from "./clusterStream.ts"
+import type { MessageSubjects } from "./messageSubjects.ts"
+import { type Acknowledged, acknowledgedOf, isMarker, replyOf } from "./messageValues.ts"
+
+export type ReadError = GetBatchError | GetError
+export type WriteError = PublishError | ExpectationError | UnsupportedByServer
+export type StreamError = ReadError | WriteError | BatchError | DeleteMessageError | PurgeError
+
+export interface WriteOptions {
+  readonly expect?: Expectation | undefined
+  readonly msgId?: string | undefined
+  readonly ttl?: Duration.Input | undefined
+}
+
+/** A reply as it stands in the stream. */
+export interface StoredReply {
+  readonly sequence: number
+  readonly reply: Reply.Encoded
+  /** When it was stored, in milliseconds since 1970. */
+  readonly atMillis: number
+}
+
+/** What is stored of the replies to one request, in the order of the stream. */
+export interface Replies {
+  readonly exit: StoredReply | undefined
+  readonly chunks: ReadonlyArray<StoredReply>
+  readonly acknowledged: Acknowledged | undefined
+}
+
+export const noReplies: Replies = { exit: undefined, chunks: [], acknowledged: undefined }
+
+const idOf = (stored: StoredReply): string => stored.reply.id
+
+/** Chunks that nobody has acknowledged. */
+export const unacknowledged = ({ acknowledged, chunks }: Replies): ReadonlyArray<StoredReply> => {
+  if (acknowledged === undefined) return chunks
+  const { replyId, upTo } = acknowledged
+  const last = upTo ?? chunks.find((chunk) => idOf(chunk) === replyId)?.sequence ?? 0
+  return chunks.filter(({ sequence }) => sequence > last)
+}
+
+/** What counts for an entry: only what is younger than it. An older reply is one that was cleared. */
+export const since = (replies: Replies, sequence: number): Replies => ({
+  exit: replies.exit !== undefined && replies.exit.sequence > sequence ? replies.exit : undefined,
+  chunks: replies.chunks.filter((chunk) => chunk.sequence > sequence),
+  acknowledged: replies.acknowledged
+})
+
+/** Patterns of one request: a server answers with 1,024 messages at most, and refuses what would be more. */
+const mostPatterns = 256
+
+/** A server says so where patterns match too much. */
+const tooMany = 413
+
+export interface MessageStream {
+  readonly name: string
+  readonly subjects: MessageSubjects
+  readonly write: (subject: string, value: object | "", options?: WriteOptions) => Effect.Effect<PubAck, WriteError>
+  readonly writeBytes: (
+    subject: string,
+    data: Uint8Array,
+    options?: WriteOptions
+  ) => Effect.Effect<PubAck, WriteError>
+  /** All or none of them. */
+  readonly writeAll: (
+    messages: ReadonlyArray<{ readonly subject: string; readonly value: object | "" } & WriteOptions>
+  ) => Effect.Effect<number, BatchError>
+  /** The last message of a pattern, of the leader. */
+  readonly last: (pattern: string) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
+  /** The same, and what stands in the place of one that is gone. */
+  readonly lastOrMarker: (pattern: string) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
+  readonly at: (sequence: number) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
+  /** All messages of these patterns, in the order of the stream. */
+  readonly all: (
+    patterns: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<JetStreamStream.StoredMessage>, ReadError>
+  /** At most so many of a pattern from a sequence on. Empty is the end. */
+  readonly page: (
+    pattern: string,
+    from: number,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<JetStreamStream.StoredMessage>, ReadError>
+  readonly replies: (requests: Iterable<string>) => Effect.Effect<ReadonlyMap<string, Replies>, ReadError>
+  /** What is gone already is no failure. */
+  readonly remove: (sequence: number) => Effect.Effect<void, DeleteMessageError>
+  readonly purge: (filter: string, upTo?: number) => Effect.Effect<void, PurgeError>
+  /** The subjects of a pattern that have a message, of the leader. */
+  readonly subjectsOf: (pattern: string) => Effect.Effect<ReadonlyArray<string>, GetError>
+}
+
+export const messageStream = (js: JetStream, { name }: ClusterStream, subjects: MessageSubjects): MessageStream => {
+  const ask = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E> =>
+    Effect.provideService(asked, JetStream, js)
+  const text = (value: object | "") => value === "" ? "" : JSON.stringify(value)
+  const get = (which: JetStreamStream.Which) =>
+    ask(JetStreamStream.get(name, which, { consistent: true })).pipe(
+      Effect.map((message): JetStreamStream.StoredMessage | undefined => message),
+      Effect.catchTag("MessageNotFound", () => Effect.undefined)
+    )
+  const collect = (patterns: ReadonlyArray<string>): Effect.Effect<
+    ReadonlyArray<JetStreamStream.StoredMessage>,
+    ReadError
+  > => ask(Stream.runCollect(JetStreamStream.lastPerSubject(name, patterns)))
+  const some = (patterns: ReadonlyArray<string>): Effect.Effect<
+    ReadonlyArray<JetStreamStream.StoredMessage>,
+    ReadError
+  > =>
+    collect(patterns).pipe(
+      Effect.catchTag("JetStreamApiError", (error) => {
+        if (error.code !== tooMany) return Effect.fail(error)
+        // One pattern alone is read message by message of it.
+        if (patterns.length === 1) {
+          return ask(Stream.runCollect(JetStreamStream.getMany(name, { subject: patterns[0] })))
+        }
+        const half = patterns.length >> 1
+        return Effect.zipWith(
+          some(patterns.slice(0, half)),
+          some(patterns.slice(half)),
+          (left, right) => [...left, ...right].sort((a, b) => a.sequence - b.sequence)
+        )
+      })
+    )
+  const all: MessageStream["all"] = (patterns) => {
+    if (patterns.length <= mostPatterns) return patterns.length === 0 ? Effect.succeed([]) : some(patterns)
+    const parts: Array<ReadonlyArray<string>> = []
+    for (let i = 0; i < patterns.length; i += mostPatterns) parts.push(patterns.slice(i, i + mostPatterns))
+    return Effect.map(
+      Effect.forEach(parts, some),
+      (found) => found.flat().sort((a, b) => a.sequence - b.sequence)
+    )
+  }
+  return {
+    name,
+    subjects,
+    write: (subject, value, options) => js.publish(subject, text(value), { ...options, subjectTemplate: name }),
+    writeBytes: (subject, data, options) => js.publish(subject, data, { ...options, subjectTemplate: name }),
+    writeAll: (messages) =>
+      Effect.map(
+        js.batch(
+          messages.map(({ value, ...message }) => ({ ...message, payload: text(value) })) as unknown as Parameters<
+            JetStream["batch"]
+          >[0]
+        ),
+        ({ sequence }) => sequence
+      ),
+    last: (pattern) =>
+      Effect.map(get({ last: pattern }), (message) => message !== undefined && isMarker(message) ? undefined : message),
+    lastOrMarker: (pattern) => get({ last: pattern }),
+    at: (sequence) => get({ sequence }),
+    all,
+    page: (pattern, from, limit) =>
+      ask(Stream.runCollect(JetStreamStream.getMany(name, { subject: pattern, from, limit }))),
+    replies: (requests) => {
+      const patterns: Array<string> = []
+      for (const request of requests) patterns.push(subjects.replies(request), subjects.acknowledged(request))
+      return Effect.map(all(patterns), (messages) => {
+        const found = new Map<
+          string,
+          { exit: StoredReply | undefined; chunks: Array<StoredReply>; acknowledged: Acknowledged | undefined }
+        >()
+        for (const message of messages) {
+          const request = subjects.requestOf(message.subject)
+          const of = found.get(request) ?? { exit: undefined, chunks: [], acknowledged: undefined }
+          found.set(request, of)
+          const saved = replyOf(message)
+          if (saved === undefined) {
+            of.acknowledged = acknowledgedOf(message) ?? of.acknowledged
+            continue
+          }
+          const stored = { sequence: message.sequence, reply: saved.reply, atMillis: message.timestampMillis }
+          if (saved.reply._tag === "WithExit") of.exit = stored
+          else of.chunks.push(stored)
+        }
+        return found
+      })
+    },
+    remove: (sequence) =>
+      ask(JetStreamStream.deleteMessage(name, sequence)).pipe(
+        Effect.catchTag("MessageNotFound", () => Effect.void)
+      ),
+    purge: (filter, upTo) => Effect.asVoid(ask(JetStreamStream.purge(name, { filter, upTo }))),
+    subjectsOf: (pattern) =>
+      Effect.map(
+        ask(JetStreamStream.info(name, { subjects: pattern })),
+        ({ state }) => [...(state.subjects?.keys() ?? [])]
+      )
+  }
+}

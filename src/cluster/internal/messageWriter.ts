@@ -1,0 +1,283 @@
+/** Saves envelopes and replies, and clears them. */
+import type * as Envelope from "effect/cluster/Envelope"
+import { SaveResultEncoded } from "effect/cluster/MessageStorage"
+import type { SaveResult } from "effect/cluster/MessageStorage"
+import type * as Reply from "effect/cluster/Reply"
+import * as Snowflake from "effect/cluster/Snowflake"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Claim } from "./messageClaims.ts"
+import type { Moves } from "./messageMoves.ts"
+import type { MessageReader } from "./messageReader.ts"
+import type { MessageStream, StreamError, WriteOptions } from "./messageStream.ts"
+import type { Address } from "./messageSubjects.ts"
+import { entryOf, isMarker, replyOf } from "./messageValues.ts"
+
+/** The request has an exit, and the first one that is stored is the only one. */
+export class ExitIsThere extends Error {
+  readonly _tag = "ExitIsThere"
+  constructor() {
+    super("there is an exit already, and the first one that is stored is the only one")
+  }
+}
+
+/** The shard has another owner by now. */
+export class NotTheOwner extends Error {
+  readonly _tag = "NotTheOwner"
+  constructor() {
+    super("another runner has taken the shard since the request was read")
+  }
+}
+
+export type SaveError = StreamError | ExitIsThere | NotTheOwner
+
+export interface WriterOptions {
+  readonly stream: MessageStream
+  readonly reader: MessageReader
+  readonly moves: Moves
+  readonly fenceSubject: (shard: string) => string
+  /** How long replies live. */
+  readonly ttl: Duration.Input | undefined
+}
+
+export interface MessageWriter {
+  readonly saveEnvelope: (options: {
+    readonly envelope: Envelope.Encoded
+    readonly primaryKey: string | null
+    readonly deliverAt: number | null
+  }) => Effect.Effect<SaveResult.Encoded, StreamError>
+  readonly saveReply: (reply: Reply.Encoded) => Effect.Effect<void, SaveError>
+  readonly clearReplies: (request: string, expected: string | undefined) => Effect.Effect<void, StreamError>
+  readonly requestOfKey: (address: Address, key: string) => Effect.Effect<string | undefined, StreamError>
+  readonly clearAddress: (address: Address) => Effect.Effect<void, StreamError>
+}
+
+/** Tries against another write on its way, whose message cannot be read yet. */
+const mostTries = 20
+
+/** How long what was put in the place of an exit is there. */
+const tombstoneTtl = "1 second"
+
+export const makeWriter = ({ fenceSubject, moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
+  const { subjects } = stream
+  const { claims } = reader
+
+  const duplicate = Effect.fnUntraced(function*(request: string) {
+    const last = yield* stream.last(subjects.replies(request))
+    const saved = last === undefined ? undefined : replyOf(last)
+    return SaveResultEncoded.Duplicate({
+      originalId: Snowflake.Snowflake(request),
+      lastReceivedReply: Option.map(Option.fromUndefinedOr(saved), ({ reply }) => reply)
+    })
+  })
+
+  const saveRequest = Effect.fnUntraced(function*(
+    envelope: Envelope.PartialRequestEncoded,
+    primaryKey: string | null,
+    deliverAt: number | null
+  ): Effect.fn.Return<SaveResult.Encoded, StreamError> {
+    const same = subjects.same(envelope, primaryKey)
+    const subject = subjects.entry(envelope, primaryKey)
+    // What stands in the place of an expired one is no request.
+    let expected = 0
+    for (let tries = 1;; tries++) {
+      const refused = yield* stream.write(subject, { envelope, deliverAt }, {
+        expect: { lastSubjectSequence: expected, forSubject: same }
+      }).pipe(
+        Effect.as(undefined),
+        Effect.catchTag("WrongLastSequence", (error) => Effect.succeed(error))
+      )
+      if (refused === undefined) return SaveResultEncoded.Success()
+      const there = yield* stream.lastOrMarker(same)
+      if (there !== undefined && !isMarker(there)) {
+        return yield* duplicate(subjects.read(there.subject)?.request ?? envelope.requestId)
+      }
+      if (tries === mostTries) return yield* refused
+      expected = there?.sequence ?? 0
+      yield* Effect.sleep("10 millis")
+    }
+  })
+
+  const saveAcknowledgement = Effect.fnUntraced(function*(envelope: Envelope.AckChunkEncoded) {
+    const { replyId, requestId } = envelope
+    const chunks = (yield* stream.replies([requestId])).get(requestId)?.chunks ?? []
+    const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
+    yield* stream.writeAll([
+      { subject: subjects.acknowledged(requestId), value: { replyId, upTo }, ttl },
+      { subject: subjects.entry(envelope, null), value: { envelope, deliverAt: null } }
+    ])
+    // Of what is acknowledged the last one is kept: a stream goes on behind it.
+    for (const { sequence } of chunks) {
+      if (upTo !== undefined && sequence < upTo) yield* stream.remove(sequence)
+    }
+    return SaveResultEncoded.Success()
+  })
+
+  /** Where the request is that a reply is about. */
+  const claimFor = (request: string): Effect.Effect<Claim | undefined, StreamError> => {
+    const claim = claims.of(request)
+    if (claim !== undefined) return Effect.succeed(claim)
+    return Effect.map(stream.last(subjects.ofRequest(request)), (message) => {
+      const said = message === undefined ? undefined : subjects.read(message.subject)
+      return message === undefined || said === undefined
+        ? undefined
+        : { ...said, sequence: message.sequence, data: message.data, fence: undefined, exit: undefined }
+    })
+  }
+
+  /** Without a lock the subject itself takes one message only. With one, it is this process alone that can write. */
+  const guard = (claim: Claim | undefined, id: string): WriteOptions =>
+    claim?.fence === undefined
+      ? { ttl, expect: { lastSubjectSequence: 0 } }
+      : {
+        ttl,
+        msgId: `${claim.request}-${claim.sequence}-${id}`,
+        expect: { lastSubjectSequence: claim.fence, forSubject: fenceSubject(claim.shard) }
+      }
+
+  /** A reply whose acknowledgement was lost is there already. */
+  const refusal = (
+    claim: Claim | undefined,
+    subject: string,
+    reply: Reply.Encoded
+  ): Effect.Effect<number, SaveError> =>
+    Effect.flatMap(stream.last(subject), (message): Effect.Effect<number, SaveError> => {
+      const there = message === undefined ? undefined : replyOf(message)
+      if (message !== undefined && there?.reply.id === reply.id) return Effect.succeed(message.sequence)
+      return Effect.fail(claim?.fence === undefined ? new ExitIsThere() : new NotTheOwner())
+    })
+
+  const write = (claim: Claim | undefined, subject: string, reply: Reply.Encoded, id: string) =>
+    stream.write(subject, { reply, entry: claim?.subject }, guard(claim, id)).pipe(
+      Effect.map(({ sequence }) => sequence),
+      Effect.catchTag(
+        "WrongLastSequence",
+        (error): Effect.Effect<number, SaveError> =>
+          claim?.fence === undefined && error.actual !== undefined
+            ? again(claim, subject, reply, error.actual)
+            : refusal(claim, subject, reply)
+      )
+    )
+
+  /** What a cleared exit left behind is no exit. */
+  const again = (
+    claim: Claim | undefined,
+    subject: string,
+    reply: Reply.Encoded,
+    actual: number
+  ): Effect.Effect<number, SaveError> =>
+    Effect.flatMap(stream.at(actual), (message) =>
+      message !== undefined && !isMarker(message)
+        ? refusal(claim, subject, reply)
+        : stream.write(subject, { reply, entry: claim?.subject }, { ttl, expect: { lastSubjectSequence: actual } })
+          .pipe(
+            Effect.map(({ sequence }) => sequence),
+            Effect.catchTag("WrongLastSequence", () => refusal(claim, subject, reply))
+          ))
+
+  const saveExit = Effect.fnUntraced(function*(
+    reply: Reply.WithExitEncoded
+  ): Effect.fn.Return<void, SaveError> {
+    const claim = yield* claimFor(reply.requestId)
+    if (claim?.exit !== undefined && claim.exit !== reply.id) return yield* Effect.fail(new ExitIsThere())
+    if (claim !== undefined) claim.exit = reply.id
+    yield* write(claim, subjects.exit(reply.requestId), reply, "x").pipe(
+      Effect.onError(() =>
+        Effect.sync(() => {
+          if (claim !== undefined) claim.exit = undefined
+        })
+      )
+    )
+    if (claim === undefined) return
+    yield* moves.offer({
+      subject: claim.subject,
+      sequence: claim.sequence,
+      kind: claim.kind,
+      data: claim.data,
+      exitMillis: undefined,
+      extras: claims.extrasOf(reply.requestId),
+      done: () => {
+        if (claims.of(reply.requestId) === claim) claims.settle(reply.requestId)
+      }
+    })
+  })
+
+  return {
+    saveEnvelope: ({ deliverAt, envelope, primaryKey }) => {
+      switch (envelope._tag) {
+        case "Request":
+          return saveRequest(envelope, primaryKey, deliverAt)
+        case "AckChunk":
+          return saveAcknowledgement(envelope)
+        case "Interrupt":
+          return Effect.as(
+            stream.write(subjects.entry(envelope, null), { envelope, deliverAt: null }),
+            SaveResultEncoded.Success()
+          )
+      }
+    },
+    saveReply: (reply) =>
+      reply._tag === "WithExit" ? saveExit(reply) : Effect.flatMap(
+        claimFor(reply.requestId),
+        (claim) =>
+          Effect.asVoid(write(claim, subjects.chunk(reply.requestId, reply.sequence), reply, String(reply.sequence)))
+      ),
+    clearReplies: Effect.fnUntraced(function*(request, expected) {
+      const last = yield* stream.last(subjects.replies(request))
+      const saved = last === undefined ? undefined : replyOf(last)
+      if (expected !== undefined && saved?.reply.id !== expected) return
+      if (last === undefined || saved === undefined || saved.reply._tag !== "WithExit") {
+        if (last !== undefined && expected === undefined) {
+          yield* stream.purge(subjects.replies(request), last.sequence + 1)
+        }
+        reader.resetRequests([request])
+        return
+      }
+      const subject = saved.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
+      if (subject === undefined) return
+      const inbox = yield* stream.last(subject)
+      const message = inbox ?? (yield* stream.last(subjects.processed(subject)))
+      const entry = message === undefined ? undefined : entryOf(message)
+      if (message === undefined || entry === undefined) return
+      const cleared = yield* stream.writeAll([
+        {
+          subject: subjects.exit(request),
+          value: "",
+          ttl: tombstoneTtl,
+          expect: { lastSubjectSequence: last.sequence }
+        },
+        { subject, value: { ...entry } }
+      ]).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
+      // Another one was faster, and what is there now is not what was to be cleared.
+      if (cleared === undefined) return
+      yield* stream.purge(subjects.replies(request), cleared - 1)
+      yield* stream.purge(subjects.acknowledged(request))
+      if (inbox === undefined) yield* stream.remove(message.sequence)
+    }),
+    requestOfKey: (address, key) =>
+      Effect.map(
+        stream.last(subjects.ofKey(address, key)),
+        (message) => message === undefined ? undefined : subjects.read(message.subject)?.request
+      ),
+    clearAddress: Effect.fnUntraced(function*(address) {
+      const patterns = subjects.ofEntity(address)
+      const requests = new Set<string>()
+      for (const pattern of patterns) {
+        for (const subject of yield* stream.subjectsOf(pattern)) {
+          const said = subjects.read(subject)
+          if (said !== undefined) requests.add(said.request)
+        }
+      }
+      for (const pattern of patterns) yield* stream.purge(pattern)
+      yield* Effect.forEach(requests, (request) =>
+        Effect.suspend(() => {
+          claims.settle(request)
+          return Effect.andThen(
+            stream.purge(subjects.replies(request)),
+            stream.purge(subjects.acknowledged(request))
+          )
+        }), { concurrency: 16, discard: true })
+    })
+  }
+}
