@@ -14,15 +14,17 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { quoted } from "../internal/protocol/shown.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
+import * as JetStreamStream from "../jetstream/JetStreamStream.ts"
 import { ensureStream, opening } from "../persistence/internal/opening.ts"
 import type { StreamStoreError } from "../persistence/NatsPersistenceError.ts"
 import { clusterStream } from "./internal/clusterStream.ts"
 import { makeMoves } from "./internal/messageMoves.ts"
 import { makeReader } from "./internal/messageReader.ts"
-import { messageStream, unacknowledged } from "./internal/messageStream.ts"
+import { inOrder, messageStream, unacknowledged } from "./internal/messageStream.ts"
 import { messageSubjects } from "./internal/messageSubjects.ts"
 import { inTransaction, PendingExits } from "./internal/messageTransaction.ts"
 import { makeWriter } from "./internal/messageWriter.ts"
+import { ShardLocks } from "./internal/shardLocks.ts"
 
 /**
  * @category options
@@ -50,18 +52,32 @@ export const make = Effect.fnUntraced(function*(
 > {
   const names = clusterStream(options)
   const js = yield* JetStream
+  const locks = yield* Effect.serviceOption(ShardLocks)
+  let isReplicated = false
+  // One that somebody deletes at this moment is a failure of the first call.
+  const looked = JetStreamStream.info(names.definition).pipe(
+    Effect.map(({ config }) => {
+      isReplicated = config.replicas > 1
+    }),
+    Effect.catchTag("StreamNotFound", () => Effect.void)
+  )
   const ready = yield* opening({
     name: `the messages of ${quoted(options.prefix)}`,
     needs: ["ttl", "expectedSubject", "directBatch", "batch"],
-    open: ensureStream(names.definition)
+    open: Effect.andThen(ensureStream(names.definition), looked)
   })
   const retention = options.retention ?? Duration.days(7)
   const keepMillis = retention === "forever" ? undefined : Duration.toMillis(Duration.fromInputUnsafe(retention))
-  const stream = messageStream(js, names, messageSubjects(names))
+  const stream = messageStream({
+    js,
+    name: names.name,
+    subjects: messageSubjects(names),
+    isReplicated: () => isReplicated
+  })
   const moves = (yield* makeMoves(keepMillis))(stream)
   const reader = makeReader({
     stream,
-    fenceOf: () => undefined,
+    fenceOf: (shard) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined,
     repair: ({ kind, subject }, sequence, exit) =>
       moves.offer({ subject, kind, sequence, data: undefined, exitMillis: exit.atMillis, extras: [], done: () => {} })
   })
@@ -69,7 +85,6 @@ export const make = Effect.fnUntraced(function*(
     stream,
     reader,
     moves,
-    fenceSubject: (shard) => names.stored("f", shard),
     ttl: keepMillis === undefined ? undefined : keepMillis + 600_000
   })
   const failed = (what: string) => (cause: { readonly message: string }) =>
@@ -98,22 +113,11 @@ export const make = Effect.fnUntraced(function*(
       ),
     requestIdForPrimaryKey: () => Effect.succeedNone,
     repliesFor: (requests) =>
-      during(
-        "reading replies",
-        Effect.map(stream.replies(requests), (found) =>
-          [...found.values()].flatMap((replies) => [
-            ...unacknowledged(replies),
-            ...(replies.exit === undefined ? [] : [replies.exit])
-          ]).sort((a, b) => a.sequence - b.sequence).map(({ reply }) => reply))
-      ),
+      during("reading replies", Effect.map(stream.replies(requests), (found) => inOrder(found, unacknowledged))),
     repliesForUnfiltered: (requests) =>
       during(
         "reading replies",
-        Effect.map(stream.replies(requests), (found) =>
-          [...found.values()].flatMap((replies) => [
-            ...replies.chunks,
-            ...(replies.exit === undefined ? [] : [replies.exit])
-          ]).sort((a, b) => a.sequence - b.sequence).map(({ reply }) => reply))
+        Effect.map(stream.freshReplies(requests), (found) => inOrder(found, (of) => of.chunks))
       ),
     unprocessedMessages: (shards, now, read) => during("reading unprocessed messages", reader.read(shards, now, read)),
     unprocessedMessagesById: (ids, now) => during("reading unprocessed messages", reader.byId(ids.map(String), now)),

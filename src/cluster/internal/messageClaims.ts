@@ -3,14 +3,15 @@
  * memory, and end with the process.
  */
 import type { EntrySubject } from "./messageSubjects.ts"
+import type { Fence } from "./shardLocks.ts"
 
 /** What an entry was when it was read. */
 export interface Claim extends EntrySubject {
   readonly sequence: number
   /** The payload, where it is small. */
   readonly data: Uint8Array | undefined
-  /** What the shard's lock was then. */
-  readonly fence: number | undefined
+  /** The fence of the shard then. Absent without locks in this stream. */
+  readonly fence: Fence | undefined
   /** The id of the exit that is saved, or is being saved. */
   exit: string | undefined
 }

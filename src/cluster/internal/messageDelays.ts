@@ -41,7 +41,7 @@ export const makeDelays = (most: number = mostDelayed): Delays => {
       known.clear()
       lost = undefined
     },
-    due: (now) => [...known.values()].filter(({ at }) => at <= now).sort((a, b) => a.sequence - b.sequence),
+    due: (now) => [...known.values()].filter(({ at }) => at <= now).toSorted((a, b) => a.sequence - b.sequence),
     forgotten: (now) => {
       if (lost === undefined || lost.at > now) return undefined
       const { from } = lost

@@ -25,6 +25,7 @@ import {
 } from "./messageStream.ts"
 import { type Address, type EntrySubject, shardText } from "./messageSubjects.ts"
 import { type Entry, entryOf } from "./messageValues.ts"
+import type { Fence } from "./shardLocks.ts"
 
 export interface Given {
   readonly envelope: Envelope.Encoded
@@ -51,7 +52,7 @@ export interface MessageReader {
 
 export interface ReaderOptions {
   readonly stream: MessageStream
-  readonly fenceOf: (shard: string) => number | undefined
+  readonly fenceOf: (shard: string) => Fence | undefined
   /** An entry of a request that has an exit: whoever was to move it did not. */
   readonly repair: (entry: EntrySubject, sequence: number, exit: StoredReply) => Effect.Effect<void>
 }
@@ -127,7 +128,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     now: number,
     most: number
   ): Effect.fn.Return<{ readonly picked: ReadonlyArray<Picked>; readonly last: number | undefined }, ReadError> {
-    const replies = yield* stream.replies(new Set(entries.map(({ request }) => request)))
+    const replies = yield* stream.freshReplies(new Set(entries.map(({ request }) => request)))
     const picked: Array<Picked> = []
     const requests = new Set<string>()
     let last: number | undefined
@@ -214,10 +215,10 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     }
     while (given.length < limit) {
       const size = Math.min(limit - given.length, mostOfPage)
-      const page = yield* stream.page(subjects.allEntries, cursor + 1, size)
+      const { isEnd, messages } = yield* stream.page(subjects.allEntries, cursor + 1, size)
       if (generation !== started) return undefined
       const entries: Array<Found> = []
-      for (const message of page) {
+      for (const message of messages) {
         const found = foundOf(message)
         if (found === undefined || !wanted.has(found.shard) || !isUnclaimed(found)) continue
         if (isDue(found, now)) entries.push(found)
@@ -226,10 +227,10 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       const { last, picked } = yield* pick(entries, now, limit - given.length)
       if (!give(started, picked, groups)) return undefined
       given.push(...picked)
-      const end = page.at(-1)
+      const end = messages.at(-1)
       if (end === undefined) break
       cursor = last === entries.at(-1)?.sequence ? end.sequence : last ?? cursor
-      if (page.length < size) break
+      if (isEnd) break
     }
     return given
   })
@@ -282,12 +283,17 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     claims,
     read,
     byId: Effect.fnUntraced(function*(requests, now) {
-      const patterns = requests.map((request) => claims.of(request)?.subject ?? subjects.ofRequest(request))
+      const messages = yield* Effect.forEach(
+        requests,
+        (request) => stream.last(claims.of(request)?.subject ?? subjects.ofRequest(request)),
+        { concurrency: 32 }
+      )
       const entries: Array<Found> = []
-      for (const message of yield* stream.all(patterns)) {
-        const found = foundOf(message)
+      for (const message of messages) {
+        const found = message === undefined ? undefined : foundOf(message)
         if (found !== undefined && isDue(found, now)) entries.push(found)
       }
+      entries.sort((a, b) => a.sequence - b.sequence)
       const { picked } = yield* pick(entries, now, Number.POSITIVE_INFINITY)
       return picked.map(givenOf)
     }),

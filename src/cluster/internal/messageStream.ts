@@ -3,8 +3,7 @@ import type * as Reply from "effect/cluster/Reply"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { JetStream, type PubAck } from "../../jetstream/JetStream.ts"
-import type { Expectation } from "../../jetstream/JetStream.ts"
+import { type Expectation, JetStream, type PubAck } from "../../jetstream/JetStream.ts"
 import type {
   BatchError,
   DeleteMessageError,
@@ -16,9 +15,11 @@ import type {
   UnsupportedByServer
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-import type { ClusterStream } from "./clusterStream.ts"
+
 import type { MessageSubjects } from "./messageSubjects.ts"
 import { type Acknowledged, acknowledgedOf, isMarker, replyOf } from "./messageValues.ts"
+
+type StoredMessage = JetStreamStream.StoredMessage
 
 export type ReadError = GetBatchError | GetError
 export type WriteError = PublishError | ExpectationError | UnsupportedByServer
@@ -64,11 +65,24 @@ export const since = (replies: Replies, sequence: number): Replies => ({
   acknowledged: replies.acknowledged
 })
 
+/** Exits and chunks of messages in the order of the stream. */
+const bySequence = (left: { readonly sequence: number }, right: { readonly sequence: number }): number =>
+  left.sequence - right.sequence
+
+/** Requests to the leader at once, where each is about one message. */
+const atOnce = 32
+
 /** Patterns of one request: a server answers with 1,024 messages at most, and refuses what would be more. */
 const mostPatterns = 256
 
 /** A server says so where patterns match too much. */
 const tooMany = 413
+
+export interface Page {
+  readonly messages: ReadonlyArray<StoredMessage>
+  /** There was nothing behind them. */
+  readonly isEnd: boolean
+}
 
 export interface MessageStream {
   readonly name: string
@@ -79,26 +93,23 @@ export interface MessageStream {
     data: Uint8Array,
     options?: WriteOptions
   ) => Effect.Effect<PubAck, WriteError>
-  /** All or none of them. */
+  /** All or none of them. The sequence is that of the last one. */
   readonly writeAll: (
     messages: ReadonlyArray<{ readonly subject: string; readonly value: object | "" } & WriteOptions>
   ) => Effect.Effect<number, BatchError>
   /** The last message of a pattern, of the leader. */
-  readonly last: (pattern: string) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
+  readonly last: (pattern: string) => Effect.Effect<StoredMessage | undefined, GetError>
   /** The same, and what stands in the place of one that is gone. */
-  readonly lastOrMarker: (pattern: string) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
-  readonly at: (sequence: number) => Effect.Effect<JetStreamStream.StoredMessage | undefined, GetError>
-  /** All messages of these patterns, in the order of the stream. */
-  readonly all: (
-    patterns: ReadonlyArray<string>
-  ) => Effect.Effect<ReadonlyArray<JetStreamStream.StoredMessage>, ReadError>
-  /** At most so many of a pattern from a sequence on. Empty is the end. */
-  readonly page: (
-    pattern: string,
-    from: number,
-    limit: number
-  ) => Effect.Effect<ReadonlyArray<JetStreamStream.StoredMessage>, ReadError>
+  readonly lastOrMarker: (pattern: string) => Effect.Effect<StoredMessage | undefined, GetError>
+  readonly at: (sequence: number) => Effect.Effect<StoredMessage | undefined, GetError>
+  /** All messages of these patterns, in the order of the stream. A replica answers, which may be behind. */
+  readonly all: (patterns: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, ReadError>
+  /** At most so many of a pattern from a sequence on. That there is no more is the leader's word. */
+  readonly page: (pattern: string, from: number, limit: number) => Effect.Effect<Page, ReadError>
+  /** What counts of the replies to these requests. A reply that was just stored may be missing. */
   readonly replies: (requests: Iterable<string>) => Effect.Effect<ReadonlyMap<string, Replies>, ReadError>
+  /** The same, and all that was stored before. */
+  readonly freshReplies: (requests: Iterable<string>) => Effect.Effect<ReadonlyMap<string, Replies>, ReadError>
   /** What is gone already is no failure. */
   readonly remove: (sequence: number) => Effect.Effect<void, DeleteMessageError>
   readonly purge: (filter: string, upTo?: number) => Effect.Effect<void, PurgeError>
@@ -106,27 +117,30 @@ export interface MessageStream {
   readonly subjectsOf: (pattern: string) => Effect.Effect<ReadonlyArray<string>, GetError>
 }
 
-export const messageStream = (js: JetStream, { name }: ClusterStream, subjects: MessageSubjects): MessageStream => {
+interface StreamOptions {
+  readonly js: JetStream
+  readonly name: string
+  readonly subjects: MessageSubjects
+  /** Whether several servers have the stream, of which one may be behind. */
+  readonly isReplicated: () => boolean
+}
+
+export const messageStream = ({ isReplicated, js, name, subjects }: StreamOptions): MessageStream => {
   const ask = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E> =>
     Effect.provideService(asked, JetStream, js)
   const text = (value: object | "") => value === "" ? "" : JSON.stringify(value)
+
   const get = (which: JetStreamStream.Which) =>
-    ask(JetStreamStream.get(name, which, { consistent: true })).pipe(
-      Effect.map((message): JetStreamStream.StoredMessage | undefined => message),
+    ask(JetStreamStream.get(name, which, { consistent: isReplicated() })).pipe(
+      Effect.map((message): StoredMessage | undefined => message),
       Effect.catchTag("MessageNotFound", () => Effect.undefined)
     )
-  const collect = (patterns: ReadonlyArray<string>): Effect.Effect<
-    ReadonlyArray<JetStreamStream.StoredMessage>,
-    ReadError
-  > => ask(Stream.runCollect(JetStreamStream.lastPerSubject(name, patterns)))
-  const some = (patterns: ReadonlyArray<string>): Effect.Effect<
-    ReadonlyArray<JetStreamStream.StoredMessage>,
-    ReadError
-  > =>
-    collect(patterns).pipe(
+
+  const some = (patterns: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<StoredMessage>, ReadError> =>
+    ask(Stream.runCollect(JetStreamStream.lastPerSubject(name, patterns))).pipe(
       Effect.catchTag("JetStreamApiError", (error) => {
         if (error.code !== tooMany) return Effect.fail(error)
-        // One pattern alone is read message by message of it.
+        // What one pattern alone matches is read page by page.
         if (patterns.length === 1) {
           return ask(Stream.runCollect(JetStreamStream.getMany(name, { subject: patterns[0] })))
         }
@@ -134,68 +148,82 @@ export const messageStream = (js: JetStream, { name }: ClusterStream, subjects: 
         return Effect.zipWith(
           some(patterns.slice(0, half)),
           some(patterns.slice(half)),
-          (left, right) => [...left, ...right].sort((a, b) => a.sequence - b.sequence)
+          (left, right) => [...left, ...right].toSorted(bySequence)
         )
       })
     )
+
   const all: MessageStream["all"] = (patterns) => {
     if (patterns.length <= mostPatterns) return patterns.length === 0 ? Effect.succeed([]) : some(patterns)
     const parts: Array<ReadonlyArray<string>> = []
     for (let i = 0; i < patterns.length; i += mostPatterns) parts.push(patterns.slice(i, i + mostPatterns))
-    return Effect.map(
-      Effect.forEach(parts, some),
-      (found) => found.flat().sort((a, b) => a.sequence - b.sequence)
-    )
+    return Effect.map(Effect.forEach(parts, some), (found) => found.flat().toSorted(bySequence))
   }
+
+  /** All messages of a pattern, one by one from the leader. */
+  const chain = Effect.fnUntraced(function*(pattern: string): Effect.fn.Return<Array<StoredMessage>, GetError> {
+    const found: Array<StoredMessage> = []
+    let from = 1
+    while (true) {
+      const message = yield* get({ next: pattern, from })
+      if (message === undefined) return found
+      found.push(message)
+      from = message.sequence + 1
+    }
+  })
+
+  const ofLeader = (requests: Iterable<string>): Effect.Effect<ReadonlyMap<string, Replies>, GetError> =>
+    Effect.map(
+      Effect.forEach([...requests], (request) =>
+        Effect.flatMap(get({ last: subjects.replies(request) }), (last) =>
+          last === undefined ? Effect.succeed([]) : Effect.zipWith(
+            chain(subjects.replies(request)),
+            get({ last: subjects.acknowledged(request) }),
+            (replies, acknowledged) =>
+              acknowledged === undefined ? replies : [...replies, acknowledged]
+          )), { concurrency: atOnce }),
+      (found) =>
+        gathered(subjects, found.flat())
+    )
+
+  const replies: MessageStream["replies"] = (requests) => {
+    const patterns: Array<string> = []
+    for (const request of requests) patterns.push(subjects.replies(request), subjects.acknowledged(request))
+    return Effect.flatMap(all(patterns), (messages) => {
+      const found = gathered(subjects, messages)
+      return isReplicated() && found.size > 0 ? ofLeader(found.keys()) : Effect.succeed(found)
+    })
+  }
+
   return {
     name,
     subjects,
     write: (subject, value, options) => js.publish(subject, text(value), { ...options, subjectTemplate: name }),
     writeBytes: (subject, data, options) => js.publish(subject, data, { ...options, subjectTemplate: name }),
-    writeAll: (messages) =>
-      Effect.map(
-        js.batch(
-          messages.map(({ value, ...message }) => ({ ...message, payload: text(value) })) as unknown as Parameters<
-            JetStream["batch"]
-          >[0]
-        ),
-        ({ sequence }) => sequence
-      ),
+    writeAll: (messages) => {
+      const batch = messages.map(({ expect, subject, ttl, value }) => ({ expect, subject, ttl, payload: text(value) }))
+      return Effect.map(js.batch(batch as unknown as Parameters<JetStream["batch"]>[0]), ({ sequence }) => sequence)
+    },
     last: (pattern) =>
       Effect.map(get({ last: pattern }), (message) => message !== undefined && isMarker(message) ? undefined : message),
     lastOrMarker: (pattern) => get({ last: pattern }),
     at: (sequence) => get({ sequence }),
     all,
-    page: (pattern, from, limit) =>
-      ask(Stream.runCollect(JetStreamStream.getMany(name, { subject: pattern, from, limit }))),
-    replies: (requests) => {
-      const patterns: Array<string> = []
-      for (const request of requests) patterns.push(subjects.replies(request), subjects.acknowledged(request))
-      return Effect.map(all(patterns), (messages) => {
-        const found = new Map<
-          string,
-          { exit: StoredReply | undefined; chunks: Array<StoredReply>; acknowledged: Acknowledged | undefined }
-        >()
-        for (const message of messages) {
-          const request = subjects.requestOf(message.subject)
-          const of = found.get(request) ?? { exit: undefined, chunks: [], acknowledged: undefined }
-          found.set(request, of)
-          const saved = replyOf(message)
-          if (saved === undefined) {
-            of.acknowledged = acknowledgedOf(message) ?? of.acknowledged
-            continue
-          }
-          const stored = { sequence: message.sequence, reply: saved.reply, atMillis: message.timestampMillis }
-          if (saved.reply._tag === "WithExit") of.exit = stored
-          else of.chunks.push(stored)
-        }
-        return found
-      })
-    },
+    page: Effect.fnUntraced(function*(pattern, from, limit) {
+      const messages = yield* ask(
+        Stream.runCollect(JetStreamStream.getMany(name, { subject: pattern, from, limit }))
+      )
+      if (messages.length >= limit) return { messages, isEnd: false }
+      if (!isReplicated()) return { messages, isEnd: true }
+      const next = yield* get({ next: pattern, from: (messages.at(-1)?.sequence ?? from - 1) + 1 })
+      return next === undefined
+        ? { messages, isEnd: true }
+        : { messages: [...messages, next], isEnd: false }
+    }),
+    replies,
+    freshReplies: (requests) => isReplicated() ? ofLeader(requests) : replies(requests),
     remove: (sequence) =>
-      ask(JetStreamStream.deleteMessage(name, sequence)).pipe(
-        Effect.catchTag("MessageNotFound", () => Effect.void)
-      ),
+      ask(JetStreamStream.deleteMessage(name, sequence)).pipe(Effect.catchTag("MessageNotFound", () => Effect.void)),
     purge: (filter, upTo) => Effect.asVoid(ask(JetStreamStream.purge(name, { filter, upTo }))),
     subjectsOf: (pattern) =>
       Effect.map(
@@ -203,4 +231,41 @@ export const messageStream = (js: JetStream, { name }: ClusterStream, subjects: 
         ({ state }) => [...(state.subjects?.keys() ?? [])]
       )
   }
+}
+
+interface Gathered {
+  exit: StoredReply | undefined
+  readonly chunks: Array<StoredReply>
+  acknowledged: Acknowledged | undefined
+}
+
+const gathered = (subjects: MessageSubjects, messages: ReadonlyArray<StoredMessage>): ReadonlyMap<string, Replies> => {
+  const found = new Map<string, Gathered>()
+  for (const message of messages) {
+    const request = subjects.requestOf(message.subject)
+    const of: Gathered = found.get(request) ?? { exit: undefined, chunks: [], acknowledged: undefined }
+    found.set(request, of)
+    const saved = replyOf(message)
+    if (saved === undefined) {
+      of.acknowledged = acknowledgedOf(message) ?? of.acknowledged
+      continue
+    }
+    const stored = { sequence: message.sequence, reply: saved.reply, atMillis: message.timestampMillis }
+    if (saved.reply._tag === "WithExit") of.exit = stored
+    else of.chunks.push(stored)
+  }
+  return found
+}
+
+/** Of several requests, in the order of the stream. */
+export const inOrder = (
+  found: ReadonlyMap<string, Replies>,
+  chunksOf: (replies: Replies) => ReadonlyArray<StoredReply>
+): Array<Reply.Encoded> => {
+  const replies: Array<StoredReply> = []
+  for (const each of found.values()) {
+    replies.push(...chunksOf(each))
+    if (each.exit !== undefined) replies.push(each.exit)
+  }
+  return replies.toSorted(bySequence).map(({ reply }) => reply)
 }

@@ -36,7 +36,6 @@ export interface WriterOptions {
   readonly stream: MessageStream
   readonly reader: MessageReader
   readonly moves: Moves
-  readonly fenceSubject: (shard: string) => string
   /** How long replies live. */
   readonly ttl: Duration.Input | undefined
 }
@@ -59,7 +58,7 @@ const mostTries = 20
 /** How long what was put in the place of an exit is there. */
 const tombstoneTtl = "1 second"
 
-export const makeWriter = ({ fenceSubject, moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
+export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
   const { subjects } = stream
   const { claims } = reader
 
@@ -101,7 +100,7 @@ export const makeWriter = ({ fenceSubject, moves, reader, stream, ttl }: WriterO
 
   const saveAcknowledgement = Effect.fnUntraced(function*(envelope: Envelope.AckChunkEncoded) {
     const { replyId, requestId } = envelope
-    const chunks = (yield* stream.replies([requestId])).get(requestId)?.chunks ?? []
+    const chunks = (yield* stream.freshReplies([requestId])).get(requestId)?.chunks ?? []
     const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
     yield* stream.writeAll([
       { subject: subjects.acknowledged(requestId), value: { replyId, upTo }, ttl },
@@ -133,7 +132,7 @@ export const makeWriter = ({ fenceSubject, moves, reader, stream, ttl }: WriterO
       : {
         ttl,
         msgId: `${claim.request}-${claim.sequence}-${id}`,
-        expect: { lastSubjectSequence: claim.fence, forSubject: fenceSubject(claim.shard) }
+        expect: { lastSubjectSequence: claim.fence.sequence, forSubject: claim.fence.subject }
       }
 
   /** A reply whose acknowledgement was lost is there already. */
