@@ -9,7 +9,7 @@
  */
 import { NatsLayer } from "effect-nats"
 import { JetStream, JetStreamStream } from "effect-nats/jetstream"
-import { TestNatsServer } from "effect-nats/testing"
+import type { TestNatsServer } from "effect-nats/testing"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -80,16 +80,13 @@ const plainPublisher = (servers: ReadonlyArray<string>) =>
 
 const killServers = (servers: ReadonlyArray<TestNatsServer.TestNatsServer>) =>
   Effect.gen(function*() {
-    let kills = 0
     for (let index = 0;; index++) {
       yield* Effect.sleep("10 seconds")
       const server = servers[index % servers.length]
       yield* server.kill
-      kills++
       yield* Effect.sleep("1 second")
       yield* server.restart
     }
-    return kills
   })
 
 const program = Effect.gen(function*() {

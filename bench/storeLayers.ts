@@ -8,14 +8,13 @@ import { NatsLayer } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"
 import type { MessageStorage } from "effect/cluster/MessageStorage"
 import * as RunnerAddress from "effect/cluster/RunnerAddress"
-import type { RunnerStorage } from "effect/cluster/RunnerStorage"
 import type { Sharding } from "effect/cluster/Sharding"
 import * as ShardingConfig from "effect/cluster/ShardingConfig"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Redacted from "effect/Redacted"
-import { NatsMessageStorage, NatsPersistedQueue, NatsRunnerStorage } from "./natsStores.ts"
+import { NatsCluster, NatsPersistedQueue } from "./natsStores.ts"
 import type { StoreServer } from "./storeServers.ts"
 
 export interface QueueOptions {
@@ -91,17 +90,9 @@ export const clusterLayer = (
   const clientOnly = options.port === undefined
   switch (server.kind) {
     case "nats": {
-      const { prefix } = options
-      const { replicas } = server
-      const storage: Layer.Layer<MessageStorage | RunnerStorage, unknown> = Layer.mergeAll(
-        NatsMessageStorage.layer({ prefix, replicas }),
-        NatsRunnerStorage.layer({ prefix, replicas })
-      ).pipe(
-        Layer.provide(natsClient(server.servers)),
-        Layer.provide(ShardingConfig.layer(config))
-      )
-      return NodeClusterSocket.layer({ clientOnly, storage: "byo", shardingConfig: config }).pipe(
-        Layer.provideMerge(storage)
+      const layer = clientOnly ? NatsCluster.layerClientOnly : NatsCluster.layer
+      return layer({ prefix: options.prefix, replicas: server.replicas, shardingConfig: config }).pipe(
+        Layer.provide(natsClient(server.servers))
       )
     }
     case "postgres":

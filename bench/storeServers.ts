@@ -91,7 +91,7 @@ const onPath = (name: string): string | undefined =>
 const postgresBinary = (name: string): string | undefined => {
   const versions = "/usr/lib/postgresql"
   const installed = fs.existsSync(versions)
-    ? fs.readdirSync(versions).sort((a, b) => Number(b) - Number(a)).map((each) =>
+    ? fs.readdirSync(versions).toSorted((a, b) => Number(b) - Number(a)).map((each) =>
       path.join(versions, each, "bin", name)
     )
     : []

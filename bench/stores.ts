@@ -7,6 +7,7 @@
  *   node bench/stores.ts --only queue        or cluster, or takeover
  *   node bench/stores.ts --stores postgres,redis
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
@@ -41,15 +42,22 @@ interface Column {
 type Samples = Map<string, Map<string, Array<number>>>
 
 const child = (job: QueueJob, whenWaiting: Effect.Effect<void, unknown> = Effect.void) =>
-  Effect.callback<QueueResult, unknown>((resume) => {
-    const process = fork(path.join(import.meta.dirname, "storeTaker.ts"), [JSON.stringify(job)])
-    process.on("message", (message) => {
-      if (message === "waiting") {
-        Effect.runFork(Effect.tapCause(whenWaiting, (cause) => Effect.sync(() => resume(Effect.failCause(cause)))))
-      } else resume(Effect.succeed(message as QueueResult))
+  Effect.gen(function*() {
+    const waiting = yield* Deferred.make<void>()
+    const result = Effect.callback<QueueResult, unknown>((resume) => {
+      const process = fork(path.join(import.meta.dirname, "storeTaker.ts"), [JSON.stringify(job)])
+      process.on("message", (message) => {
+        if (message === "waiting") Deferred.doneUnsafe(waiting, Effect.void)
+        else resume(Effect.succeed(message as QueueResult))
+      })
+      process.once("exit", (code) => resume(Effect.fail(new Error(`a measured process ended with ${code}`))))
+      return Effect.sync(() => process.kill("SIGKILL"))
     })
-    process.once("exit", (code) => resume(Effect.fail(new Error(`a measured process ended with ${code}`))))
-    return Effect.sync(() => process.kill("SIGKILL"))
+    if (job.work === "throughput") return yield* result
+    const [measured] = yield* Effect.all([result, Effect.andThen(Deferred.await(waiting), whenWaiting)], {
+      concurrency: 2
+    })
+    return measured
   })
 
 const queueRates = ({ store }: Column, round: number) =>
@@ -181,7 +189,7 @@ const shown = (samples: ReadonlyArray<number> | undefined): string => {
 }
 
 const toTable = (columns: ReadonlyArray<Column>, samples: Samples): string => {
-  const rows = [...samples].map(([measure, of]) => [measure, ...columns.map(({ name }) => shown(of.get(name)))])
+  const rows = [...samples].map(([measure, of]) => [measure].concat(columns.map(({ name }) => shown(of.get(name)))))
   return [["", ...columns.map(({ name }) => name)], ["---", ...columns.map(() => "---:")], ...rows]
     .map((row) => `| ${row.join(" | ")} |`).join("\n")
 }
