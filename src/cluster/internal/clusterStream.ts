@@ -67,6 +67,13 @@ export const tokenOf = (text: string): string => {
   return `==${digest.end()}`
 }
 
+/** The text of a token, and `undefined` where the token is a digest of it. */
+export const textOf = (token: string): string | undefined => {
+  if (token === "=") return ""
+  if (token.startsWith("==")) return undefined
+  return token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+}
+
 /** The token of a runner. */
 export const runnerToken = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   tokenOf(`${host}:${port}`)
