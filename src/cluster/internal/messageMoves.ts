@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { MessageStream, StreamError } from "./messageStream.ts"
 
@@ -29,20 +30,25 @@ export interface Move {
 const mostWaiting = 1_024
 const workers = 32
 
+/** Of one that fails: what is given up is found by the next reader that begins anew. */
+const mostTries = 3
+const tryAgainAfter = "200 millis"
+
 export interface Moves {
   readonly offer: (move: Move) => Effect.Effect<void>
 }
 
 export const makeMoves = Effect.fnUntraced(function*(
+  stream: MessageStream,
   /** How long what is processed is kept, in milliseconds. */
   keepMillis: number | undefined
-): Effect.fn.Return<(stream: MessageStream) => Moves, never, Scope.Scope> {
-  const queue = yield* Queue.bounded<readonly [MessageStream, Move]>(mostWaiting)
-  const one = Effect.fnUntraced(function*(stream: MessageStream, move: Move): Effect.fn.Return<void, StreamError> {
-    if (move.kind === "r") yield* keep(stream, move)
+): Effect.fn.Return<Moves, never, Scope.Scope> {
+  const queue = yield* Queue.bounded<Move>(mostWaiting)
+  const one = Effect.fnUntraced(function*(move: Move): Effect.fn.Return<void, StreamError> {
+    if (move.kind === "r") yield* keep(move)
     for (const sequence of [move.sequence, ...move.extras]) yield* stream.remove(sequence)
   })
-  const keep = Effect.fnUntraced(function*(stream: MessageStream, move: Move): Effect.fn.Return<void, StreamError> {
+  const keep = Effect.fnUntraced(function*(move: Move): Effect.fn.Return<void, StreamError> {
     const { exitMillis, sequence, subject } = move
     const age = exitMillis === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - exitMillis)
     const left = keepMillis === undefined ? undefined : keepMillis - age
@@ -59,12 +65,17 @@ export const makeMoves = Effect.fnUntraced(function*(
   })
   yield* Effect.replicateEffect(
     Queue.take(queue).pipe(
-      Effect.flatMap(([stream, move]) => Effect.ensuring(Effect.ignore(one(stream, move)), Effect.sync(move.done))),
+      Effect.flatMap((move) =>
+        Effect.retry(one(move), { times: mostTries, schedule: Schedule.spaced(tryAgainAfter) }).pipe(
+          Effect.ignoreCause,
+          Effect.ensuring(Effect.sync(move.done))
+        )
+      ),
       Effect.forever,
       Effect.forkScoped
     ),
     workers,
     { discard: true }
   )
-  return (stream) => ({ offer: (move) => Effect.asVoid(Queue.offer(queue, [stream, move] as const)) })
+  return { offer: (move) => Effect.asVoid(Queue.offer(queue, move)) }
 })

@@ -111,7 +111,7 @@ export interface MessageStream {
   /** The same, and all that was stored before. */
   readonly freshReplies: (requests: Iterable<string>) => Effect.Effect<ReadonlyMap<string, Replies>, ReadError>
   /** What is gone already is no failure. */
-  readonly remove: (sequence: number) => Effect.Effect<void, DeleteMessageError>
+  readonly remove: (sequence: number) => Effect.Effect<void, DeleteMessageError | GetError>
   readonly purge: (filter: string, upTo?: number) => Effect.Effect<void, PurgeError>
   /** The subjects of a pattern that have a message, of the leader. */
   readonly subjectsOf: (pattern: string) => Effect.Effect<ReadonlyArray<string>, GetError>
@@ -223,7 +223,13 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
     replies,
     freshReplies: (requests) => isReplicated() ? ofLeader(requests) : replies(requests),
     remove: (sequence) =>
-      ask(JetStreamStream.deleteMessage(name, sequence)).pipe(Effect.catchTag("MessageNotFound", () => Effect.void)),
+      ask(JetStreamStream.deleteMessage(name, sequence)).pipe(
+        Effect.catchTag("MessageNotFound", () => Effect.void),
+        // A server says so of some that are gone, too.
+        Effect.catchTag("DeleteRefused", (refused) =>
+          Effect.flatMap(get({ sequence }), (message) =>
+            message === undefined ? Effect.void : Effect.fail(refused)))
+      ),
     purge: (filter, upTo) => Effect.asVoid(ask(JetStreamStream.purge(name, { filter, upTo }))),
     subjectsOf: (pattern) =>
       Effect.map(
