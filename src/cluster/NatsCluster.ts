@@ -74,7 +74,8 @@ export interface ClientOptions {
   readonly retention?: Duration.Input | "forever" | undefined
   /**
    * Settings of `effect/cluster`. What is left out comes from the environment as in `ShardingConfig.layerFromEnv`, and then from
-   * its defaults; but `refreshAssignmentsInterval` is 1 second and `runnerHealthCheckInterval` 10 seconds here, as both are cheap.
+   * its defaults; but `refreshAssignmentsInterval` and `entityMessagePollInterval` are 1 second and `runnerHealthCheckInterval` is
+   * 10 seconds here, as what they ask is cheap.
    */
   readonly shardingConfig?: Partial<ShardingConfig.ShardingConfig["Service"]> | undefined
 }
@@ -103,6 +104,9 @@ export type OpenError = NatsRunnerStorage.OpenError | SubscribeError | Config.Co
 
 /** What is asked more often than `effect/cluster` does by itself. */
 const intervals = Config.all({
+  entityMessagePollInterval: Config.Duration("entityMessagePollInterval").pipe(
+    Config.withDefault(Duration.seconds(1))
+  ),
   refreshAssignmentsInterval: Config.Duration("refreshAssignmentsInterval").pipe(
     Config.withDefault(Duration.seconds(1))
   ),

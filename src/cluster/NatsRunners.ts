@@ -57,6 +57,12 @@ export interface Options {
   readonly prefix: string
 }
 
+/**
+ * A call that a runner was killed with before it said a word is given up after four seconds, and its answer is looked for at the
+ * shard's next owner, which has taken over by then.
+ */
+const pings = { pingInterval: "1 second", maxPingOut: 3 } as const
+
 /** Where a runner is called. */
 const callSubject = (prefix: string, address: RunnerAddress): string =>
   clusterStream({ prefix }).live("r", runnerToken(address))
@@ -75,7 +81,7 @@ export const makeClientProtocol: (options: Options) => Effect.Effect<
   return {
     codecFor,
     make: (address) =>
-      NatsRpc.makeClientProtocol({ subject: callSubject(prefix, address) }).pipe(
+      NatsRpc.makeClientProtocol({ subject: callSubject(prefix, address), ...pings }).pipe(
         Effect.provideContext(context),
         // Its subject is made of checked tokens; what is wrong with an inbox is told to each call.
         Effect.orDie

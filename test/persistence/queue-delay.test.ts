@@ -24,8 +24,7 @@ describe("a delay", () => {
           if (!(yield* isNew)) return
           const server = yield* TestNatsServer.make({ jetstream: true })
           const shifted = (minutesAhead: number) =>
-            Effect.flatMap(makeAheadClock, (clock) =>
-              Effect.as(clock.setWall(minutesAhead * minutes), clock))
+            Effect.flatMap(makeAheadClock, (clock) => Effect.as(clock.setWall(minutesAhead * minutes), clock))
           const offeringClock = yield* shifted(offering)
           const takingClock = yield* shifted(taking)
           const offers = yield* Effect.provideService(anotherStore(server), Clock.Clock, offeringClock)
@@ -40,7 +39,10 @@ describe("a delay", () => {
           const [at = ""] = stored.headers["Nats-Schedule"] ?? []
           assert.isAtLeast(Date.parse(at.slice("@at ".length)), stored.timestampMillis + 3_000)
           const took = yield* Effect.provideService(
-            Effect.flatMap(takes.queues.make(jobs), (queue) => queue.take(() => Effect.sync(() => Date.now() - offered))),
+            Effect.flatMap(
+              takes.queues.make(jobs),
+              (queue) => queue.take(() => Effect.sync(() => Date.now() - offered))
+            ),
             Clock.Clock,
             takingClock
           )

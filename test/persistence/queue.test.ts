@@ -59,7 +59,25 @@ describe("a queue", () => {
     Effect.gen(function*() {
       const { js, nats, queues } = yield* withQueues({ prefix: "any. *>text" })
       const long = "x".repeat(5_000)
-      const names = ["a", "a.b", "A", "", ".", "*", ">", " ", "\ud800", "\udc00", "\u0000", "=", "=002e", "\u00e9", "e\u0301", long, `${long}y`]
+      const names = [
+        "a",
+        "a.b",
+        "A",
+        "",
+        ".",
+        "*",
+        ">",
+        " ",
+        "\ud800",
+        "\udc00",
+        "\u0000",
+        "=",
+        "=002e",
+        "\u00e9",
+        "e\u0301",
+        long,
+        `${long}y`
+      ]
       const ids = ["b.c", "c", ...names]
       for (const name of names) {
         const queue = yield* queues.make({ name, schema: Schema.String })
