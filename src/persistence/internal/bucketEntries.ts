@@ -215,10 +215,6 @@ export type OpenError = CreateBucketError | ApiError | UnsupportedByServer
 export const openEntries = (options: BucketOptions) =>
   opening({ name: options.bucket, needs: [], open: opened(options) })
 
-/** Whether a bucket that is there differs in nothing but that its values have no time of their own. */
-const isWithoutTtl = ({ differences }: { readonly differences: ReadonlyArray<string> }): boolean =>
-  differences.length > 0 && differences.every((field) => field === "ttl")
-
 const opened = Effect.fnUntraced(function*(
   { bucket, ...config }: BucketOptions
 ): Effect.fn.Return<BucketEntries, OpenError, JetStream | Scope.Scope> {
@@ -227,16 +223,11 @@ const opened = Effect.fnUntraced(function*(
     Effect.catchTag("UnsupportedByServer", () => Effect.succeed(false))
   )
   const declared: KeyValue.BucketConfig = { ...config, history: 1 }
+  const made = ensureBucket(bucket, declared)
+  // One without times of its values is taken, too, as an older server makes it: what is over is deleted when it is read.
   yield* isRecent
-    ? ensureBucket(bucket, { ...declared, keyTtl: true }).pipe(
-      // Made by an older server, say: what has ended is deleted when it is read.
-      Effect.catchTag(
-        "BucketExists",
-        (error): Effect.Effect<KeyValue.KeyValue, CreateBucketError, JetStream> =>
-          isWithoutTtl(error) ? ensureBucket(bucket, declared) : Effect.fail(error)
-      )
-    )
-    : ensureBucket(bucket, declared)
+    ? Effect.catchTag(ensureBucket(bucket, { ...declared, keyTtl: true }), "BucketExists", () => made)
+    : made
   const { keyTtl, replicas, ttl } = yield* KeyValue.status(bucket)
   // Its own age would end values early.
   if (ttl !== undefined && Duration.isFinite(ttl)) return yield* new BucketExists({ bucket, differences: ["maxAge"] })
