@@ -40,7 +40,7 @@ import * as Persistence from "effect/persistence/Persistence"
 import type * as Scope from "effect/Scope"
 import { quoted } from "../internal/protocol/shown.ts"
 import type { JetStream } from "../jetstream/JetStream.ts"
-import { type BucketEntries, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
+import { type BucketEntries, grace, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
 import type { BucketOptions } from "./internal/bucketOptions.ts"
 import { isHashed, tokenOf } from "./internal/keyToken.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
@@ -64,8 +64,8 @@ export interface Options extends BucketOptions {}
  *
  * - A value ends by the clock of who reads it, to the millisecond: when it ends is in it. The clocks of processes that share a
  *   store have to agree as well as that matters. The server deletes it a minute later (nats-server 2.11, where the bucket has
- *   `keyTtl`, as one has that is made here then); else who reads a value that is over deletes it, and what is never read again
- *   stays.
+ *   `keyTtl`, as one has that is made here then). Else who reads a value that has been over for a minute deletes it, and what is
+ *   never read again stays.
  * - Reads ask the leader of the bucket's stream, so that what was confirmed before is seen, and what was removed is not.
  * - `getMany` is one request for 1,024 keys (nats-server 2.11, a bucket with one replica), else one for each key. Where the bucket
  *   is given replicas later, or a mirror with `mirrorDirect`, these may answer it with what they have: start the program anew.
@@ -115,16 +115,17 @@ type Failure = { readonly message: string }
 /** A value and when it ends, in milliseconds since 1970; `null` for never. Where the key is not in the subject, the key. */
 type Entry = readonly [value: object, expires: number | null, key?: string]
 
-const entryIn = ({ text }: Stored): Entry | "unreadable" => {
+const valueIn = ({ text }: Stored, now: number): object | "over" | "unreadable" => {
   try {
-    const parsed: unknown = JSON.parse(text)
-    return Array.isArray(parsed) && typeof parsed[0] === "object" && parsed[0] !== null
-      ? parsed as unknown as Entry
-      : "unreadable"
+    const [value, expires] = JSON.parse(text) as Entry
+    if (typeof value !== "object" || value === null) return "unreadable"
+    return typeof expires === "number" && expires <= now ? "over" : value
   } catch {
     return "unreadable"
   }
 }
+
+const graceMillis = Duration.toMillis(grace)
 
 const storeOf = (
   ready: Effect.Effect<BucketEntries, Failure>,
@@ -164,48 +165,41 @@ const storeOf = (
     return { key: `${root}${token}`, payload, ttl }
   }
 
-  const isOver = ([, expires]: Entry, now: () => number): boolean => expires !== null && expires <= now()
-
-  /** Where the server deletes nothing by itself, who finds it over does. Not what was written since. */
-  const forget = (entries: BucketEntries, over: ReadonlyArray<Stored>): Effect.Effect<void> =>
-    entries.hasTtl || over.length === 0 ? Effect.void : Effect.ignore(entries.purgeRead(over))
+  /** Where the server deletes nothing by itself, who reads it does when it is long over. Not what was written since. */
+  const forget = (entries: BucketEntries, read: Iterable<Stored>, at: number): Effect.Effect<void> =>
+    entries.hasTtl
+      ? Effect.void
+      : Effect.ignore(
+        entries.purgeRead(Array.from(read).filter((stored) => valueIn(stored, at - graceMillis) === "over"))
+      )
 
   return {
     get: (key) => {
       const doing = `read ${quoted(key)}`
-      const read = run(
-        doing,
-        (entries, now): Effect.Effect<object | "unreadable" | undefined, Failure> =>
-          Effect.flatMap(
-            entries.read(keyOf(key)),
-            (stored): Effect.Effect<object | "unreadable" | undefined> => {
-              const entry = stored && entryIn(stored)
-              if (stored === undefined || entry === undefined || entry === "unreadable") return Effect.succeed(entry)
-              return isOver(entry, now) ? Effect.as(forget(entries, [stored]), undefined) : Effect.succeed(entry[0])
-            }
-          )
-      )
-      return Effect.flatMap(
-        read,
-        (found) =>
-          found === "unreadable"
-            ? Effect.fail(failed(doing, "What is there was not written by this store: remove the key."))
-            : Effect.succeed(found)
-      )
+      const read = run(doing, (entries, now) =>
+        Effect.flatMap(entries.read(keyOf(key)), (stored) => {
+          if (stored === undefined) return Effect.succeed("over" as const)
+          const at = now()
+          return Effect.as(forget(entries, [stored], at), valueIn(stored, at))
+        }))
+      return Effect.flatMap(read, (found) => {
+        if (found === "over") return Effect.undefined
+        return found === "unreadable"
+          ? Effect.fail(failed(doing, "What is there was not written by this store: remove the key."))
+          : Effect.succeed(found)
+      })
     },
     getMany: (keys) =>
       run("read several keys", (entries, now) => {
         const names = keys.map(keyOf)
         return Effect.flatMap(entries.readMany(new Set(names)), (found) => {
-          const values = new Map<string, object>()
-          const over: Array<Stored> = []
-          for (const [name, stored] of found) {
-            const entry = entryIn(stored)
-            if (entry === "unreadable") continue
-            if (isOver(entry, now)) over.push(stored)
-            else values.set(name, entry[0])
-          }
-          return Effect.as(forget(entries, over), Arr.map(keys, (_, i) => values.get(names[i]!)))
+          const at = now()
+          const values = Arr.map(keys, (_, i): object | undefined => {
+            const stored = found.get(names[i]!)
+            const value = stored && valueIn(stored, at)
+            return typeof value === "object" ? value : undefined
+          })
+          return Effect.as(forget(entries, found.values(), at), values)
         })
       }),
     set: (key, value, ttl) =>

@@ -53,10 +53,10 @@ const mostCharactersOfBatch = 64 * 1_024
 const concurrency = 64
 
 /**
- * A server deletes so much later than a value ends. Its clock is not that of who reads, who alone decides whether a value
- * is seen.
+ * What is over is deleted so much later: who reads a value decides by a clock of its own whether it is seen, and that can be
+ * behind the clock of the server, or of another who reads.
  */
-const grace = Duration.minutes(1)
+export const grace = Duration.minutes(1)
 
 /** In milliseconds. A write takes less than one: who waits for longer gives way to all others. */
 const longestPause = 16
