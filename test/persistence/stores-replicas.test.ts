@@ -5,6 +5,7 @@ import { NatsKeyValueStore, NatsPersistence } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
 import { connectJetStream, insistRaw, rawStream } from "../fixtures/jetStream.ts"
 import { on, rawBucket } from "../fixtures/keyValue.ts"
+import { requests } from "../fixtures/stores.ts"
 
 const of = (n: number): object => ({ n })
 
@@ -26,12 +27,15 @@ it.live(
 
       const storesOf = (server: TestNatsServer.TestNatsServer) =>
         Effect.gen(function*() {
-          const { js } = yield* connectJetStream(server)
+          const { js, nats } = yield* connectJetStream(server)
           const store = yield* on(js, NatsKeyValueStore.make({ bucket: "stores" }))
           const backing = yield* on(js, NatsPersistence.makeBacking({ bucket: "stores" }))
-          return { store, users: yield* backing.make("users") }
+          // Any replica answers these, also one that is behind.
+          const direct = yield* requests(nats, "$JS.API.DIRECT.GET.>")
+          return { store, users: yield* backing.make("users"), direct }
         })
-      const { store, users } = yield* storesOf(other!)
+      const stores = yield* storesOf(other!)
+      const { store, users } = stores
       const keys = Array.from({ length: 40 }, (_, i) => `key ${i}`)
       for (const key of keys) {
         yield* store.set(key, "old")
@@ -49,7 +53,7 @@ it.live(
       yield* store.modify("changed", (text) => `${text}, then new`)
       yield* users.set("changed", of(1), undefined)
       const all = [...keys, ...keys.map((key) => `${key} ends`)]
-      const look = ({ store, users }: Effect.Success<ReturnType<typeof storesOf>>) =>
+      const look = ({ direct, store, users }: Effect.Success<ReturnType<typeof storesOf>>) =>
         Effect.gen(function*() {
           for (const key of keys) {
             assert.isUndefined(yield* store.get(key))
@@ -63,8 +67,9 @@ it.live(
           assert.deepStrictEqual(yield* users.get("changed"), of(1))
           const found = yield* users.getMany(["changed", ...all])
           assert.deepStrictEqual(found, [of(1), ...all.map(() => undefined)])
+          assert.strictEqual(yield* direct.count, 0)
         })
-      yield* look({ store, users })
+      yield* look(stores)
       yield* behind!.resume
       for (const server of [behind!, leader, other!]) yield* look(yield* storesOf(server))
     }),
