@@ -133,7 +133,6 @@ const baseOf = (js: JetStream, { prefix }: StoreName): QueueBase => ({
 
 const definitionOf = ({ names }: QueueBase, { replicas, storage }: Options, schedules: boolean) =>
   JetStreamStream.make(names.stream, {
-    description: "Queues of effect: q to be done, w delayed, c claimed, d done, f failed",
     subjects: [names.all as string],
     retention: "workqueue",
     storage: storage ?? "file",

@@ -1,0 +1,137 @@
+/** What a store of queues stands on: made or compared when its layer is built. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Schema } from "effect"
+import { NatsClient } from "effect-nats"
+import { JetStream, JetStreamStream } from "effect-nats/jetstream"
+import { NatsPersistedQueue } from "effect-nats/persistence"
+import { TestNatsServer } from "effect-nats/testing"
+import { PersistedQueue } from "effect/persistence"
+import { rawStream, withJetStream } from "../fixtures/jetStream.ts"
+import { on } from "../fixtures/keyValue.ts"
+import { anotherStore, storeOn, untilKinds, withQueues } from "../fixtures/queues.ts"
+import { isAtLeast } from "../fixtures/serverVersion.ts"
+
+const jobs = { name: "jobs", schema: Schema.String }
+
+describe("a store of queues", () => {
+  it.live("makes its stream, and takes one that is as it declares", () =>
+    Effect.gen(function*() {
+      const { js, server } = yield* withQueues({ prefix: "shop.mails", storage: "memory" })
+      const { config } = yield* on(js, JetStreamStream.info("QUEUE_shop=002emails"))
+      assert.deepInclude(config, {
+        subjects: ["shop.mails.*.*.*"],
+        retention: "workqueue",
+        storage: "memory",
+        replicas: 1,
+        maxMessagesPerSubject: 1
+      })
+      yield* anotherStore(server, { prefix: "shop.mails", storage: "memory" })
+    }))
+
+  it.live("fails typed where its stream is configured otherwise, and leaves it as it is", () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      yield* rawStream(nats, "QUEUE_effectq", { subjects: ["effectq.*.*.*"], storage: "file" })
+      const error = yield* Effect.flip(storeOn(js))
+      assert.strictEqual(error._tag, "StreamExists")
+      if (error._tag !== "StreamExists") return
+      assert.sameMembers([...error.differences].filter((field) => field !== "schedules"), [
+        "retention",
+        "maxMessagesPerSubject",
+        "allowDirect"
+      ])
+      assert.strictEqual((yield* on(js, JetStreamStream.info("QUEUE_effectq"))).config.retention, "limits")
+    }))
+
+  it.live("whose stream was made on a server without schedules has all but delays, and says how to have them", () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      yield* rawStream(nats, "QUEUE_effectq", {
+        subjects: ["effectq.*.*.*"],
+        storage: "file",
+        retention: "workqueue",
+        max_msgs_per_subject: 1,
+        allow_direct: true
+      })
+      const store = yield* storeOn(js)
+      const offered = (delay?: Duration.Duration) =>
+        store.offer({ name: "jobs", id: "a", element: 1, isCustomId: true, delay })
+      const error = yield* Effect.flip(offered(Duration.seconds(1)))
+      assert.include(error.message, "allow_msg_schedules")
+      yield* offered()
+      yield* untilKinds(nats, { q: 1 })
+    }))
+
+  it.live("of two prefixes knows nothing of the other one's elements", () =>
+    Effect.gen(function*() {
+      const one = yield* withQueues({ prefix: "a" })
+      const other = yield* anotherStore(one.server, { prefix: "a.q" })
+      yield* (yield* one.queues.make(jobs)).offer("one", { id: "id" })
+      yield* (yield* other.queues.make(jobs)).offer("other", { id: "id" })
+      assert.strictEqual(yield* (yield* one.queues.make(jobs)).take(Effect.succeed), "one")
+      assert.strictEqual(yield* (yield* other.queues.make(jobs)).take(Effect.succeed), "other")
+    }))
+
+  it.live("of a client that connects in the background is there before its server, and works when that is", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ jetstream: true })
+      yield* server.kill
+      const { nats, queues } = yield* anotherStore(server, {}, {
+        reconnect: { initialDelay: "10 millis", onFirstConnect: "background" }
+      })
+      const queue = yield* queues.make(jobs)
+      const taking = yield* Effect.forkChild(queue.take(Effect.succeed))
+      const offering = yield* Effect.forkChild(queue.offer("a", { id: "a" }))
+      yield* server.restart
+      yield* Fiber.join(offering)
+      assert.strictEqual(yield* Fiber.join(taking), "a")
+      yield* untilKinds(nats, { d: 1 })
+    }))
+
+  it.live("dies of a lock expiration that is none", () =>
+    Effect.gen(function*() {
+      const { js } = yield* withJetStream()
+      for (const lockExpiration of [0, "99 millis", Infinity] as const) {
+        const exit = yield* Effect.exit(storeOn(js, { lockExpiration }))
+        assert.include(String(exit), "lockExpiration")
+      }
+    }))
+
+  it.live("says in its errors what was not done, and why", () =>
+    Effect.gen(function*() {
+      const { js, store } = yield* withQueues()
+      yield* on(js, JetStreamStream.delete("QUEUE_effectq"))
+      const offered = yield* Effect.flip(store.offer({ name: "jobs", id: "a", element: 1, isCustomId: true }))
+      assert.include(offered.message, "\"a\"")
+      assert.include(offered.message, "\"jobs\"")
+      const retryDelay = () => Effect.succeed(Duration.zero)
+      const taken = yield* Effect.flip(store.take({ name: "jobs", maxAttempts: 1, retryDelay }))
+      assert.include(taken.message, "\"jobs\"")
+      assert.include(taken.message, "QUEUE_effectq")
+      const circular: Record<string, unknown> = {}
+      circular["self"] = circular
+      const none = yield* Effect.flip(store.offer({ name: "jobs", id: "b", element: circular, isCustomId: true }))
+      assert.include(none.message, "it is no JSON")
+      assert.instanceOf(none, PersistedQueue.PersistedQueueError)
+    }))
+})
+
+describe("a store of queues on a server that is too old", () => {
+  it.live("is not built: UnsupportedByServer says what it needs", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ jetstream: true })
+      const store = NatsPersistedQueue.layerStore().pipe(
+        Layer.provide(JetStream.layer()),
+        Layer.provide(NatsClient.layer({ servers: server.url })),
+        Layer.build,
+        Effect.result
+      )
+      const built = yield* store
+      const isOld = !isAtLeast(server.version, 2, 11)
+      assert.strictEqual(built._tag, isOld ? "Failure" : "Success")
+      if (built._tag === "Failure") {
+        assert.strictEqual(built.failure._tag, "UnsupportedByServer")
+        assert.include(String(built.failure), "2.11")
+      }
+    }))
+})
