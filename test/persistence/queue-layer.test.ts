@@ -1,15 +1,12 @@
 /** What a store of queues stands on: made or compared when its layer is built. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Schema } from "effect"
-import { NatsClient } from "effect-nats"
-import { JetStream, JetStreamStream } from "effect-nats/jetstream"
-import { NatsPersistedQueue } from "effect-nats/persistence"
+import { Duration, Effect, Fiber, Schema, Version } from "effect"
+import { JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
 import { PersistedQueue } from "effect/persistence"
-import { rawStream, withJetStream } from "../fixtures/jetStream.ts"
+import { rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 import { on } from "../fixtures/keyValue.ts"
 import { anotherStore, storeOn, untilKinds, withQueues } from "../fixtures/queues.ts"
-import { isAtLeast } from "../fixtures/serverVersion.ts"
 
 const jobs = { name: "jobs", schema: Schema.String }
 
@@ -88,6 +85,19 @@ describe("a store of queues", () => {
       yield* untilKinds(nats, { d: 1 })
     }))
 
+  it.live("is not built on an effect of another minor", () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      const installed = Version.getCurrentVersion()
+      yield* Effect.acquireRelease(
+        Effect.sync(() => Version.setCurrentVersion("4.2.0")),
+        () => Effect.sync(() => Version.setCurrentVersion(installed))
+      )
+      const error = yield* Effect.flip(storeOn(js))
+      assert.strictEqual(error._tag, "UnsupportedEffect")
+      assert.strictEqual((yield* rawApi(nats, "STREAM.NAMES"))["total"], 0)
+    }))
+
   it.live("dies of a lock expiration that is none", () =>
     Effect.gen(function*() {
       const { js } = yield* withJetStream()
@@ -113,25 +123,5 @@ describe("a store of queues", () => {
       const none = yield* Effect.flip(store.offer({ name: "jobs", id: "b", element: circular, isCustomId: true }))
       assert.include(none.message, "it is no JSON")
       assert.instanceOf(none, PersistedQueue.PersistedQueueError)
-    }))
-})
-
-describe("a store of queues on a server that is too old", () => {
-  it.live("is not built: UnsupportedByServer says what it needs", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({ jetstream: true })
-      const store = NatsPersistedQueue.layerStore().pipe(
-        Layer.provide(JetStream.layer()),
-        Layer.provide(NatsClient.layer({ servers: server.url })),
-        Layer.build,
-        Effect.result
-      )
-      const built = yield* store
-      const isOld = !isAtLeast(server.version, 2, 11)
-      assert.strictEqual(built._tag, isOld ? "Failure" : "Success")
-      if (built._tag === "Failure") {
-        assert.strictEqual(built.failure._tag, "UnsupportedByServer")
-        assert.include(String(built.failure), "2.11")
-      }
     }))
 })
