@@ -143,7 +143,7 @@ describe("what came of a take", () => {
       const seen: Array<string> = []
       const take = queue.take((text, { attempts }) => {
         seen.push(`${text} ${attempts}`)
-        return text === "bad" ? Effect.fail(new Error(`no ${attempts}`)) : Effect.void
+        return text === "bad" ? Effect.fail(`no ${attempts}`) : Effect.void
       })
       for (let i = 0; i < 4; i++) yield* Effect.exit(take)
       assert.sameMembers(seen, ["bad 1", "bad 2", "bad 3", "good 1"])

@@ -89,7 +89,7 @@ export class TakenQueue {
         if (!this.known) {
           const opened = yield* Effect.result(restore(this.open))
           if (opened._tag === "Failure") {
-            if (!passes(opened.failure)) return yield* Effect.fail(opened.failure)
+            if (!passes(opened.failure)) return yield* opened.failure
             yield* restore(sleep(this.base.api.connection, pauseAfter(failures++)))
             continue
           }
@@ -108,7 +108,7 @@ export class TakenQueue {
             yield* restore(sleep(this.base.api.connection, pauseAfter(failures++)))
             continue
           default:
-            if (!passes(error)) return yield* Effect.fail(error)
+            if (!passes(error)) return yield* error
             yield* restore(sleep(this.base.api.connection, pauseAfter(failures++)))
         }
       }

@@ -57,6 +57,11 @@ export class QueueNames {
     return `${this.root}.${kind}.${queue}.${id}`
   }
 
+  /** As spans name it. */
+  template(kind: Kind): string {
+    return `${this.root}.${kind}.{queue}.{id}`
+  }
+
   /** All that is noted of one element: the last message of it is its state. */
   ofElement(queue: string, id: string): string {
     return `${this.root}.*.${queue}.${id}`

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { PersistedQueueError, type PersistedQueueStore } from "effect/persistence/PersistedQueue"
 import type * as Scope from "effect/Scope"
+import { sleep } from "../../internal/operations/sending.ts"
 import { quoted } from "../../internal/protocol/shown.ts"
 import { unsupported } from "../../jetstream/internal/level.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
@@ -11,7 +12,7 @@ import { type Claim, claim, settle } from "./queueClaims.ts"
 import { type Restore, TakenQueue } from "./queueConsumers.ts"
 import { tokenOf } from "./queueNames.ts"
 import { askTime, makeServerNow } from "./queueTime.ts"
-import { type QueueBase, withJetStream } from "./queueWrites.ts"
+import { passes, pauseAfter, type QueueBase, withJetStream } from "./queueWrites.ts"
 
 export interface OpenedStore {
   /** Whether the stream takes what is to come later. */
@@ -19,6 +20,9 @@ export interface OpenedStore {
 }
 
 type Store = PersistedQueueStore["Service"]
+
+/** So often an offer is written again that may be stored or not. */
+const mostOffers = 5
 
 /** What a store notes of an element that fails comes on top of it. */
 const reserveBytes = 4 * 1024
@@ -87,13 +91,21 @@ export const makeQueueStore = Effect.fnUntraced(
         const publish = base.js.publish(names.subject(kind, queue, token), text, {
           headers,
           expect: { lastSubjectSequence: 0, forSubject: names.ofElement(queue, token) },
-          subjectTemplate: names.every(kind)
+          subjectTemplate: names.template(kind)
         })
-        yield* publish.pipe(
+        let tries = 0
+        while (true) {
+          const stored = yield* Effect.result(publish)
+          if (stored._tag === "Success") return
+          const error = stored.failure
+          if (error._tag === "WrongLastSequence") {
+            if (error.actual !== undefined) return
+            // One with this id comes first: it is on its way, and may still fail.
+          } else if (error._tag !== "PublishOutcomeUnknown") return yield* error
           // The id makes it one element, however often it is written.
-          Effect.catchTag("PublishOutcomeUnknown", () => publish),
-          Effect.catchTag("WrongLastSequence", () => Effect.void)
-        )
+          if (tries === mostOffers) return yield* error
+          yield* sleep(base.api.connection, pauseAfter(tries++))
+        }
       }).pipe(
         Effect.mapError((error) => error instanceof PersistedQueueError ? error : failedWith(what)(error))
       )
@@ -109,10 +121,16 @@ export const makeQueueStore = Effect.fnUntraced(
           while (claimed === undefined) {
             const message = yield* queue.next(restore)
             queue.held.add(message)
-            claimed = yield* Effect.onExit(claim(queue, message, options.maxAttempts), (exit) =>
-              Effect.sync(() => {
-                if (exit._tag === "Failure" || exit.value === undefined) queue.held.delete(message)
-              }))
+            claimed = yield* claim(queue, message, options.maxAttempts).pipe(
+              // The server is away: the element comes again when its lease is over.
+              Effect.catchIf(passes, () => Effect.undefined),
+              Effect.onExit((exit) =>
+                Effect.sync(() => {
+                  if (exit._tag === "Failure") message.giveBack()
+                  if (exit._tag === "Failure" || exit.value === undefined) queue.held.delete(message)
+                })
+              )
+            )
           }
           const taken = claimed
           yield* Effect.addFinalizer((exit) =>

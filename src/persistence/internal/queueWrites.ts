@@ -65,7 +65,7 @@ export const lastNoted = (base: QueueBase, place: Place): Effect.Effect<Noted | 
     JetStreamStream.get(base.names.stream, { last: base.names.ofElement(place.queue, place.id) }, { consistent: true })
   ).pipe(
     Effect.map(({ sequence, subject, text }): Noted => ({ kind: base.names.read(subject).kind, sequence, text })),
-    Effect.catchTag("MessageNotFound", () => Effect.succeed(undefined))
+    Effect.catchTag("MessageNotFound", () => Effect.undefined)
   )
 
 /** It is stored, or something else has been noted meanwhile. */
@@ -82,6 +82,12 @@ export interface Note {
   readonly withinMillis: number
 }
 
+/** Of this process, once. */
+let writer: string | undefined
+let writes = 0
+
+const nextMark = (): string => `${writer ??= randomToken(12)}-${++writes}`
+
 /** Notes it. One whose answer was lost is known again by a mark of its own. */
 export const note = Effect.fnUntraced(
   function*(
@@ -91,7 +97,7 @@ export const note = Effect.fnUntraced(
   ): Effect.fn.Return<Written, NoteError> {
     const { api, js, names } = base
     const { connection } = api
-    const by = randomToken(12)
+    const by = nextMark()
     const text = JSON.stringify({ ...record, by })
     const expect = { lastSubjectSequence: expected, forSubject: names.ofElement(place.queue, place.id) }
     const { clock } = connection.settings
@@ -99,7 +105,7 @@ export const note = Effect.fnUntraced(
     const attempt: Effect.Effect<Written | undefined, NoteError> = js.publish(
       names.subject(kind, place.queue, place.id),
       text,
-      { expect, subjectTemplate: names.every(kind) }
+      { expect, subjectTemplate: names.template(kind) }
     ).pipe(
       Effect.map(({ sequence }): Written => ({ isWritten: true, sequence })),
       Effect.catchTag("WrongLastSequence", () =>
