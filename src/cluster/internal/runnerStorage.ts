@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
+import { apiOf } from "../../jetstream/internal/api.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { RunnerAddressTaken } from "../NatsClusterError.ts"
@@ -28,6 +29,9 @@ const mostPatience = Duration.seconds(1)
 /** Locks of one runner expire one shortly after the other: what follows the first one is taken with it. */
 const gatherPause = "50 millis"
 const mostGatherings = 6
+
+/** How long a runner that lives has to say so. */
+const answerWithin = "1 second"
 
 /** What is looked at while the lease of another process with this address is not over. */
 const claimPause = "250 millis"
@@ -105,6 +109,7 @@ export class RunnerStore implements ShardLocks {
     const taking = Effect.gen({ self: this }, function*() {
       const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(ttl) + 1_000
       let other = yield* keys.claim.take(keys.value)
+      if (other !== undefined && (yield* this.answers(address))) return yield* new RunnerAddressTaken({ address })
       while (other !== undefined) {
         if ((yield* Clock.currentTimeMillis) > deadline) return yield* new RunnerAddressTaken({ address })
         yield* Effect.sleep(claimPause)
@@ -125,6 +130,12 @@ export class RunnerStore implements ShardLocks {
       yield* Effect.addFinalizer(() => this.leave(keys))
       yield* Effect.forkScoped(keeping)
     })
+  }
+
+  /** Whether a runner of this address says that it lives. One that does not may be stopped, or have another transport. */
+  private answers(address: string): Effect.Effect<boolean> {
+    const { js, stream } = this.settings
+    return Effect.isSuccess(apiOf(js).nats.request(stream.live("h", tokenOf(address)), "", { timeout: answerWithin }))
   }
 
   /** Frees the address. What cannot be freed in time expires. */
@@ -298,7 +309,8 @@ export class RunnerStore implements ShardLocks {
       )
       return Effect.map(
         Effect.all([this.heartbeat(keys), confirmed], { concurrency: 2 }),
-        ([, held]) => held
+        // Calls for this address go to another process: what is still held is given up.
+        ([, held]) => keys.state === "lost" ? [] : held
       )
     })
 

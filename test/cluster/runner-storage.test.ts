@@ -1,0 +1,254 @@
+/** Runners and locks in JetStream: whose a lock is, and who may change it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber } from "effect"
+import { NatsClusterError } from "effect-nats/cluster"
+import { JetStreamStream } from "effect-nats/jetstream"
+import { TestNatsServer } from "effect-nats/testing"
+import { ShardId } from "effect/cluster"
+import { until } from "../fixtures/following.ts"
+import { connectJetStream } from "../fixtures/jetStream.ts"
+import { on } from "../fixtures/keyValue.ts"
+import { acquireAll, names, type RunnerStore, runnerStore, shardsUpTo } from "../fixtures/runnerStores.ts"
+
+const server = TestNatsServer.make({ jetstream: true })
+
+const shards = shardsUpTo(3)
+
+/** For what must not expire in a test, however slow the machine is. */
+const long = { lease: "60 seconds" } as const
+
+const stream = "CLUSTER_test"
+
+/** What the stream has, by another connection. */
+const looking = (url: string) =>
+  Effect.map(connectJetStream({ url } as TestNatsServer.TestNatsServer), ({ js }) => ({
+    last: (subject: string) =>
+      on(js, JetStreamStream.get(stream, { last: subject }, { consistent: true })).pipe(
+        Effect.map((message): JetStreamStream.StoredMessage | undefined => message),
+        Effect.catchTag("MessageNotFound", () => Effect.undefined)
+      ),
+    purge: (filter: string) => on(js, JetStreamStream.purge(stream, { filter })),
+    publish: (subject: string, value: object) => js.publish(subject, JSON.stringify(value))
+  }))
+
+const lockOf = (id: number) => `test.s.l.default.${id}`
+
+describe("a lock", () => {
+  it.live("is one runner's until it lets it go, and then another's at once, with a larger token", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two", long)
+      assert.deepStrictEqual(names(yield* one.acquire(shards)), names(shards))
+      assert.deepStrictEqual(yield* two.acquire(shards), [])
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
+      assert.deepStrictEqual(yield* two.refresh(shards), [])
+      yield* two.release(shards[0]!)
+      yield* two.storage.releaseAll(two.address)
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
+      yield* one.release(shards[0]!)
+      assert.deepStrictEqual(names(yield* two.acquire(shards)), names(shards.slice(0, 1)))
+      assert.isAbove(two.fenceOf(shards[0]!)!.sequence, one.fenceOf(shards[0]!)!.sequence)
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards.slice(1)))
+      yield* one.storage.releaseAll(one.address)
+      assert.deepStrictEqual(names(yield* two.acquire(shards.slice(1))), names(shards.slice(1)))
+    }))
+
+  it.live("that expired is not confirmed any more, whatever stands in its place, and is another's at once", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one")
+      const two = yield* runnerStore(port, "two")
+      const { last } = yield* looking(url)
+      yield* one.acquire(shards)
+      // A marker first, and then nothing.
+      yield* until(Effect.map(last(lockOf(1)), (message) => message?.data.length === 0))
+      assert.deepStrictEqual(yield* one.refresh(shards), [])
+      assert.deepStrictEqual(names(yield* two.acquire(shards.slice(0, 1))), names(shards.slice(0, 1)))
+      yield* until(Effect.map(last(lockOf(3)), (message) => message === undefined))
+      assert.deepStrictEqual(yield* one.refresh(shards.slice(2)), [])
+      assert.deepStrictEqual(names(yield* two.acquire(shards.slice(2))), names(shards.slice(2)))
+    }))
+
+  it.live("is not confirmed when another took it meanwhile, and is not touched by who had it", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two", long)
+      const { last, purge } = yield* looking(url)
+      yield* one.acquire(shards)
+      yield* purge("test.s.l.>")
+      // What is not there any more is not there to be confirmed, and is not made anew by it.
+      assert.deepStrictEqual(yield* one.refresh(shards.slice(0, 1)), [])
+      assert.isUndefined(yield* last(lockOf(1)))
+      // Two saw it with the other, and looks once more when it can have expired: a purge tells nobody.
+      const third = yield* runnerStore(port, "three", long)
+      assert.deepStrictEqual(names(yield* third.acquire(shards)), names(shards))
+      assert.deepStrictEqual(yield* one.refresh(shards), [])
+      const before = yield* last(lockOf(2))
+      yield* one.release(shards[1]!)
+      yield* one.storage.releaseAll(one.address)
+      assert.deepStrictEqual((yield* last(lockOf(2)))?.sequence, before?.sequence)
+      assert.deepStrictEqual(names(yield* third.refresh(shards)), names(shards))
+      assert.deepStrictEqual(yield* two.refresh(shards), [])
+    }))
+
+  it.live("whose write was stored and not answered is found again: taken, confirmed, or let go", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const { last } = yield* looking(url)
+      const shard = shards.slice(0, 1)
+      const sequence = Effect.map(last(lockOf(1)), (message) => message?.sequence ?? 0)
+      /** Runs it, and loses what the server answers to its first write. */
+      const unanswered = <A, E>(operation: Effect.Effect<A, E>) =>
+        Effect.gen(function*() {
+          const before = yield* sequence
+          yield* one.proxy.swallow("toClient")
+          const fiber = yield* Effect.forkChild(operation)
+          yield* until(Effect.map(sequence, (now) => now > before))
+          yield* one.proxy.heal
+          yield* one.proxy.drop("RST")
+          return yield* Fiber.await(fiber)
+        })
+      // It fails, or has looked at what became of it.
+      yield* unanswered(one.acquire(shard))
+      assert.deepStrictEqual(names(yield* one.acquire(shard)), names(shard))
+      assert.isDefined(one.fenceOf(shard[0]!))
+      yield* unanswered(one.refresh(shard))
+      assert.deepStrictEqual(names(yield* one.refresh(shard)), names(shard))
+      yield* unanswered(one.refresh(shard))
+      yield* one.release(shard[0]!)
+      assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+      yield* unanswered(one.acquire(shard))
+      yield* one.storage.releaseAll(one.address)
+      assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+    }))
+
+  it.live("of a group of any name is another one's of no other group", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two", long)
+      const all = ["a", "a.b", "a b", "*", ">", "", "a:1", "\u{1f600}", "\ud83d", "=0061", "x".repeat(300)]
+        .map((group) => ShardId.make(group, 1))
+      assert.strictEqual((yield* one.acquire(all)).length, all.length)
+      assert.strictEqual(new Set(all.map((shard) => one.fenceOf(shard)!.subject)).size, all.length)
+      assert.deepStrictEqual(yield* two.acquire(all), [])
+    }))
+})
+
+describe("a runner", () => {
+  it.live("is seen by the others from its registration to its end, with a small machine id of its own", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const stores = yield* Effect.forEach(["one", "two", "three"], (name) => runnerStore(port, name, long))
+      const [one, two, three] = stores as [RunnerStore, RunnerStore, RunnerStore]
+      // The address of each is taken, and none is a runner yet.
+      assert.deepStrictEqual(yield* one.storage.getRunners, [])
+      const ids = yield* Effect.forEach(stores, ({ register }) => register, { concurrency: "unbounded" })
+      assert.deepStrictEqual(new Set(ids), new Set([0, 1, 2]))
+      const seen = Effect.map(
+        one.storage.getRunners,
+        (runners) => runners.map(([{ address }, healthy]) => `${address.host} ${healthy}`).toSorted()
+      )
+      assert.deepStrictEqual(yield* seen, ["one true", "three true", "two true"])
+      // Again is no other runner.
+      assert.strictEqual(yield* two.register, ids[1]!)
+      yield* three.storage.unregister(three.address)
+      assert.deepStrictEqual(yield* seen, ["one true", "two true"])
+      yield* three.stop
+      const four = yield* runnerStore(port, "four", long)
+      assert.strictEqual(yield* four.register, ids[2]!)
+    }))
+
+  it.live("that another found to be ill is so until it is found to be well, and does not live longer for it", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two")
+      const { last } = yield* looking(url)
+      yield* one.register
+      yield* two.register
+      const seen = Effect.map(
+        one.storage.getRunners,
+        (runners) => runners.map(([{ address }, healthy]) => `${address.host} ${healthy}`).toSorted()
+      )
+      yield* two.kill
+      yield* one.storage.setRunnerHealth(two.address, false)
+      assert.deepStrictEqual(yield* seen, ["one true", "two false"])
+      yield* one.storage.setRunnerHealth(two.address, true)
+      assert.deepStrictEqual(yield* seen, ["one true", "two true"])
+      // It is told again and again, and the key ends all the same.
+      yield* until(
+        Effect.andThen(
+          one.storage.setRunnerHealth(two.address, false),
+          Effect.map(last("test.s.n.two=003a0"), (message) => message === undefined || message.data.length === 0)
+        )
+      )
+      assert.deepStrictEqual(yield* seen, ["one true"])
+      // Nobody's health is kept for the next one of that name.
+      yield* one.storage.setRunnerHealth(two.address, false)
+      const next = yield* runnerStore(port, "two", long)
+      yield* next.register
+      assert.deepStrictEqual(yield* seen, ["one true", "two true"])
+    }))
+
+  it.live("with the address of one that lives fails to start and takes nothing", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "same", { lease: "4 seconds" })
+      yield* one.register
+      yield* one.acquire(shards)
+      const living = yield* Effect.forkChild(
+        Effect.forever(Effect.andThen(one.refresh(shards), Effect.sleep("200 millis")))
+      )
+      const error = yield* Effect.flip(runnerStore(port, "same", { lease: "4 seconds" }))
+      assert.instanceOf(error, NatsClusterError.RunnerAddressTaken)
+      assert.include(error.message, "same:0")
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
+      yield* Fiber.interrupt(living)
+      yield* one.stop
+      // Let go in order it is free at once.
+      const next = yield* runnerStore(port, "same", long)
+      yield* next.register
+      assert.strictEqual((yield* next.storage.getRunners).length, 1)
+    }))
+
+  it.live("that was killed leaves its address to the next one when its lease is over", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "same")
+      yield* one.register
+      yield* one.acquire(shards)
+      yield* one.kill
+      const next = yield* runnerStore(port, "same")
+      yield* next.register
+      assert.deepStrictEqual(names(yield* acquireAll(next, shards)), names(shards))
+    }))
+
+  it.live("that was cut off for longer than its lease and finds another with its address takes nothing any more", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "same")
+      yield* one.register
+      yield* one.acquire(shards.slice(0, 1))
+      yield* one.kill
+      const next = yield* runnerStore(port, "same", long)
+      yield* next.register
+      yield* one.proxy.heal
+      yield* until(Effect.map(Effect.exit(one.refresh(shards.slice(0, 1))), Exit.isSuccess))
+      assert.deepStrictEqual(yield* one.refresh(shards.slice(0, 1)), [])
+      assert.deepStrictEqual(yield* one.acquire(shards), [])
+      // It is not told that it is a runner, so that it registers, which fails.
+      assert.deepStrictEqual(yield* one.storage.getRunners, [])
+      const error = yield* Effect.flip(one.register)
+      assert.instanceOf(error.cause, NatsClusterError.RunnerAddressTaken)
+      assert.deepStrictEqual(yield* one.acquire(shards), [])
+      assert.deepStrictEqual(names(yield* acquireAll(next, shards)), names(shards))
+      // Where the other has gone, it is one again.
+      yield* next.stop
+      yield* one.register
+      assert.strictEqual((yield* one.storage.getRunners).length, 1)
+    }))
+})
