@@ -5,6 +5,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
+import * as Semaphore from "effect/Semaphore"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import type { GetError, PublishError, UnsupportedByServer } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
@@ -63,6 +64,8 @@ export class Lease {
   private isUnclear = false
   readonly subject: string
   private readonly settings: LeaseSettings
+  /** What is asked first is done first: a key that is let go and taken again is ours. */
+  private readonly inOrder = Semaphore.makeUnsafe(1).withPermits(1)
 
   constructor(settings: LeaseSettings, subject: string) {
     this.settings = settings
@@ -88,27 +91,29 @@ export class Lease {
    * `expected` is the sequence that is expected of a free key.
    */
   take(value: object, expected = 0): Effect.Effect<Found | undefined, LeaseError> {
-    return this.writeUntilClear(
-      value,
-      this.sequence > 0 ? this.sequence : expected,
-      (found) => found._tag === "Free" || this.isOurs(found)
-    )
+    return this.inOrder(Effect.suspend(() =>
+      this.writeUntilClear(
+        value,
+        this.sequence > 0 ? this.sequence : expected,
+        (found) => found._tag === "Free" || this.isOurs(found)
+      )
+    ))
   }
 
   /** Begins the time of our key anew. `false`: it is not ours any more. Nothing is taken that is free. */
   confirm(value: object): Effect.Effect<boolean, LeaseError> {
-    return Effect.suspend(() => {
+    return this.inOrder(Effect.suspend(() => {
       if (this.sequence === 0) return Effect.succeed(false)
       return Effect.map(
         this.writeUntilClear(value, this.sequence, (found) => this.isOurs(found)),
         (other) => other === undefined
       )
-    })
+    }))
   }
 
   /** Lets it go, if it is ours or may be. */
   get free(): Effect.Effect<void, LeaseError> {
-    return Effect.suspend(() => {
+    return this.inOrder(Effect.suspend(() => {
       if (this.sequence === 0 && !this.isUnclear) return Effect.void
       const { js } = this.settings
       const remove = (expected: number) =>
@@ -129,7 +134,7 @@ export class Lease {
           this.isUnclear = false
         })
       )
-    })
+    }))
   }
 
   private isOurs(found: Found): boolean {

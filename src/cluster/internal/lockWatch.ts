@@ -72,6 +72,7 @@ export class LockWatch {
         Effect.map(Clock.currentTimeMillis, (now) => this.note(message.subject, foundIn(message), now))
       ),
       Effect.provideService(JetStream, js),
+      Effect.tapError((error) => Effect.logDebug("The watch of shard locks has failed, and begins again", error)),
       Effect.retry(retry),
       Effect.ignore,
       Effect.forkScoped,

@@ -1,4 +1,5 @@
 /** What one runner has in the stream: its address, a machine id, and locks. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { JetStream } from "../../jetstream/JetStream.ts"
@@ -33,7 +34,8 @@ export class RunnerKeys {
 
   /** What stands in the key of the address. */
   get value(): object {
-    return this.runner === undefined ? { address: this.address } : { address: this.address, runner: this.runner }
+    const { address, runner, settings } = this
+    return { address, leaseMillis: Duration.toMillis(settings.ttl), ...(runner === undefined ? {} : { runner }) }
   }
 
   get mayTake(): boolean {

@@ -107,8 +107,9 @@ export class RunnerStore implements ShardLocks {
     const keys = this.keysOf(address)
     const { ttl } = this.settings
     const taking = Effect.gen({ self: this }, function*() {
-      const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(ttl) + 1_000
       let other = yield* keys.claim.take(keys.value)
+      const leaseMillis = other?._tag === "Held" ? Number(other.held["leaseMillis"] ?? 0) : 0
+      const deadline = (yield* Clock.currentTimeMillis) + Math.max(leaseMillis, Duration.toMillis(ttl)) + 1_000
       if (other !== undefined && (yield* this.answers(address))) return yield* new RunnerAddressTaken({ address })
       while (other !== undefined) {
         if ((yield* Clock.currentTimeMillis) > deadline) return yield* new RunnerAddressTaken({ address })
@@ -126,8 +127,9 @@ export class RunnerStore implements ShardLocks {
       Effect.forever
     )
     return Effect.gen({ self: this }, function*() {
-      yield* taking
+      // Also of one that was interrupted: what was sent then may be stored.
       yield* Effect.addFinalizer(() => this.leave(keys))
+      yield* taking
       yield* Effect.forkScoped(keeping)
     })
   }
