@@ -141,10 +141,11 @@ export const make = Effect.fnUntraced(function*(
     subjects: messageSubjects(names),
     isReplicated: () => isReplicated
   })
+  const fenceOf = (shard: string) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined
   const moves = yield* makeMoves(stream, keepMillis)
   const reader = makeReader({
     stream,
-    fenceOf: (shard) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined,
+    fenceOf,
     repair: ({ kind, subject }, sequence, exit) =>
       moves.offer({ subject, kind, sequence, data: undefined, exitMillis: exit.atMillis, extras: [], done: () => {} })
   })
@@ -152,6 +153,7 @@ export const make = Effect.fnUntraced(function*(
     stream,
     reader,
     moves,
+    fenceOf,
     ttl: keepMillis === undefined ? undefined : keepMillis + exitMarginMillis
   })
 

@@ -36,7 +36,7 @@ const partsOn = (js: JetStream.JetStream, change: (stream: MessageStream) => Par
       repair: ({ kind, subject }, sequence) =>
         moves.offer({ subject, kind, sequence, data: undefined, exitMillis: undefined, extras: [], done: () => {} })
     })
-    return { stream, reader, writer: makeWriter({ stream, reader, moves, ttl: undefined }) }
+    return { stream, reader, writer: makeWriter({ stream, reader, moves, fenceOf: () => undefined, ttl: undefined }) }
   })
 
 const one = [shard(1).toString()]
@@ -176,7 +176,7 @@ describe("an exit", () => {
       yield* storage.saveReply(first)
       const refused = yield* Effect.flip(other.saveReply(second))
       assert.strictEqual(refused._tag, "PersistenceError")
-      assert.include(String(refused._tag === "PersistenceError" ? refused.cause : ""), "there is an exit already")
+      assert.include(String(refused._tag === "PersistenceError" ? refused.cause : ""), "there is another one already")
       assert.strictEqual((yield* Effect.flip(storage.saveReply(second)))._tag, "PersistenceError")
       yield* other.clearReplies(requestId, { expectedReplyId: second.reply.id })
       assert.lengthOf(yield* other.repliesFor([request]), 1)
@@ -230,6 +230,10 @@ describe("an exit", () => {
       // It has the shard once more, and what it had read before still does not count.
       yield* take(1)
       assert.isTrue(Exit.isFailure(yield* Effect.exit(a.saveReply(exitOf(request, "later")))))
+      // Nor what it has given back.
+      yield* take(2)
+      yield* a.resetShards([shard(1)])
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(a.saveReply(exitOf(request, "latest")))))
       yield* take(2)
       yield* b.resetShards([shard(1)])
       assert.lengthOf(yield* b.unprocessedMessages([shard(1)]), 1)

@@ -17,6 +17,7 @@ import { type Delayed, makeDelays } from "./messageDelays.ts"
 import {
   type MessageStream,
   noReplies,
+  type Page,
   type ReadError,
   type Replies,
   since,
@@ -213,9 +214,11 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       if (!give(started, picked, groups)) return undefined
       given.push(...picked)
     }
+    let isSparse = false
     while (given.length < limit) {
-      const size = Math.min(limit - given.length, mostOfPage)
-      const { isEnd, messages } = yield* stream.page(subjects.allEntries, cursor + 1, size)
+      // Where much is passed by, of other shards or claimed already, pages are large whatever the limit is.
+      const size: number = isSparse ? mostOfPage : Math.min(limit - given.length, mostOfPage)
+      const { isEnd, messages }: Page = yield* stream.page(subjects.allEntries, cursor + 1, size)
       if (generation !== started) return undefined
       const entries: Array<Found> = []
       for (const message of messages) {
@@ -224,6 +227,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
         if (isDue(found, now)) entries.push(found)
         else delays.add(delayed(found))
       }
+      isSparse = entries.length * 2 < messages.length
       const { last, picked } = yield* pick(entries, now, limit - given.length)
       if (!give(started, picked, groups)) return undefined
       given.push(...picked)

@@ -55,6 +55,8 @@ export interface MessageSubjects {
   readonly ofKey: (address: Address, key: string) => string
   /** The entry of a request, if it is not processed, and of whatever entity it is. */
   readonly ofRequest: (request: string, address?: Address) => string
+  /** Acknowledgements and interrupts of a request, and the request itself where it has no key. */
+  readonly interrupts: (request: string, address: Address) => string
   readonly allEntries: string
   readonly ofEntity: (address: Address) => readonly [entries: string, processed: string]
   readonly exit: (request: string) => string
@@ -90,6 +92,7 @@ export const messageSubjects = ({ stored }: ClusterStream): MessageSubjects => {
         : `${either}.${entityOf(address)}.${keyOf(address, primaryKey)}.*.*.r`,
     ofKey: (address, key) => `${either}.${entityOf(address)}.${tokenOf(key)}.*.*.r`,
     ofRequest: (request, address) => `${inbox}.${address === undefined ? "*.*" : entityOf(address)}.*.${request}.*.r`,
+    interrupts: (request, address) => `${inbox}.${entityOf(address)}.${noKey}.${request}.>`,
     allEntries: `${inbox}.>`,
     ofEntity: (address) => [`${inbox}.${entityOf(address)}.>`, `${done}.${entityOf(address)}.>`],
     exit: (request) => stored("r", request, "x"),

@@ -11,14 +11,15 @@ import type { Claim } from "./messageClaims.ts"
 import type { Moves } from "./messageMoves.ts"
 import type { MessageReader } from "./messageReader.ts"
 import type { MessageStream, StreamError, WriteOptions } from "./messageStream.ts"
-import type { Address } from "./messageSubjects.ts"
+import { type Address, shardText } from "./messageSubjects.ts"
 import { entryOf, isMarker, replyOf } from "./messageValues.ts"
+import type { Fence } from "./shardLocks.ts"
 
-/** The request has an exit, and the first one that is stored is the only one. */
-export class ExitIsThere extends Error {
-  readonly _tag = "ExitIsThere"
+/** The first exit that is stored is the only one, and so is the first chunk of a number. */
+export class ReplyIsThere extends Error {
+  readonly _tag = "ReplyIsThere"
   constructor() {
-    super("there is an exit already, and the first one that is stored is the only one")
+    super("there is another one already, and the first that is stored is the only one")
   }
 }
 
@@ -30,12 +31,13 @@ export class NotTheOwner extends Error {
   }
 }
 
-export type SaveError = StreamError | ExitIsThere | NotTheOwner
+export type SaveError = StreamError | ReplyIsThere | NotTheOwner
 
 export interface WriterOptions {
   readonly stream: MessageStream
   readonly reader: MessageReader
   readonly moves: Moves
+  readonly fenceOf: (shard: string) => Fence | undefined
   /** How long replies live. */
   readonly ttl: Duration.Input | undefined
 }
@@ -58,7 +60,7 @@ const mostTries = 20
 /** How long what was put in the place of an exit is there. */
 const tombstoneTtl = "1 second"
 
-export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
+export const makeWriter = ({ fenceOf, moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
   const { subjects } = stream
   const { claims } = reader
 
@@ -113,19 +115,24 @@ export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): Messa
     return SaveResultEncoded.Success()
   })
 
-  /** Where the request is that a reply is about. */
-  const claimFor = (request: string): Effect.Effect<Claim | undefined, StreamError> => {
+  /**
+   * What a reply is about. Who has not read it, or has given it back, writes under the fence that this process has now: only if
+   * there is no exit yet, which nobody else can write then.
+   */
+  const claimFor = Effect.fnUntraced(function*(request: string): Effect.fn.Return<Claim | undefined, StreamError> {
     const claim = claims.of(request)
-    if (claim !== undefined) return Effect.succeed(claim)
-    return Effect.map(stream.last(subjects.ofRequest(request)), (message) => {
-      const said = message === undefined ? undefined : subjects.read(message.subject)
-      return message === undefined || said === undefined
-        ? undefined
-        : { ...said, sequence: message.sequence, data: message.data, fence: undefined, exit: undefined }
-    })
-  }
+    if (claim !== undefined) return claim
+    const message = yield* stream.last(subjects.ofRequest(request))
+    const said = message === undefined ? undefined : subjects.read(message.subject)
+    const entry = message === undefined ? undefined : entryOf(message)
+    if (message === undefined || said === undefined || entry === undefined) return undefined
+    const { data, sequence } = message
+    const fence = fenceOf(shardText(entry.envelope.address))
+    const isFree = fence !== undefined && (yield* stream.lastOrMarker(subjects.exit(request))) === undefined
+    return { ...said, sequence, data, fence: isFree ? fence : undefined, exit: undefined }
+  })
 
-  /** Without a lock the subject itself takes one message only. With one, it is this process alone that can write. */
+  /** Without a fence the subject itself takes one message only. With one, it is this process alone that can write. */
   const guard = (claim: Claim | undefined, id: string): WriteOptions =>
     claim?.fence === undefined
       ? { ttl, expect: { lastSubjectSequence: 0 } }
@@ -135,51 +142,48 @@ export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): Messa
         expect: { lastSubjectSequence: claim.fence.sequence, forSubject: claim.fence.subject }
       }
 
-  /** A reply whose acknowledgement was lost is there already. */
-  const refusal = (
-    claim: Claim | undefined,
-    subject: string,
-    reply: Reply.Encoded
-  ): Effect.Effect<number, SaveError> =>
-    Effect.flatMap(stream.last(subject), (message): Effect.Effect<number, SaveError> => {
+  /** What is there: this very reply, if its acknowledgement was lost, or another one. */
+  const refusal = (subject: string, reply: Reply.Encoded): Effect.Effect<void, SaveError> =>
+    Effect.flatMap(stream.last(subject), (message): Effect.Effect<void, SaveError> => {
       const there = message === undefined ? undefined : replyOf(message)
-      if (message !== undefined && there?.reply.id === reply.id) return Effect.succeed(message.sequence)
-      return Effect.fail(claim?.fence === undefined ? new ExitIsThere() : new NotTheOwner())
+      if (there === undefined) return Effect.fail(new NotTheOwner())
+      return there.reply.id === reply.id ? Effect.void : Effect.fail(new ReplyIsThere())
     })
 
-  const write = (claim: Claim | undefined, subject: string, reply: Reply.Encoded, id: string) =>
-    stream.write(subject, { reply, entry: claim?.subject }, guard(claim, id)).pipe(
-      Effect.map(({ sequence }) => sequence),
-      Effect.catchTag(
-        "WrongLastSequence",
-        (error): Effect.Effect<number, SaveError> =>
-          claim?.fence === undefined && error.actual !== undefined
-            ? again(claim, subject, reply, error.actual)
-            : refusal(claim, subject, reply)
-      )
-    )
-
-  /** What a cleared exit left behind is no exit. */
-  const again = (
+  const write = (
     claim: Claim | undefined,
     subject: string,
     reply: Reply.Encoded,
-    actual: number
-  ): Effect.Effect<number, SaveError> =>
-    Effect.flatMap(stream.at(actual), (message) =>
-      message !== undefined && !isMarker(message)
-        ? refusal(claim, subject, reply)
-        : stream.write(subject, { reply, entry: claim?.subject }, { ttl, expect: { lastSubjectSequence: actual } })
-          .pipe(
-            Effect.map(({ sequence }) => sequence),
-            Effect.catchTag("WrongLastSequence", () => refusal(claim, subject, reply))
-          ))
+    id: string
+  ): Effect.Effect<void, SaveError> => {
+    const value = { reply, entry: claim?.subject }
+    return stream.write(subject, value, guard(claim, id)).pipe(
+      Effect.flatMap(({ duplicate }) => duplicate ? refusal(subject, reply) : Effect.void),
+      Effect.catchTag(
+        "WrongLastSequence",
+        () => claim?.fence === undefined ? overMarker(subject, value) : refusal(subject, reply)
+      )
+    )
+  }
+
+  /** What a cleared exit left behind is no exit. */
+  const overMarker = (
+    subject: string,
+    value: { readonly reply: Reply.Encoded; readonly entry: string | undefined }
+  ): Effect.Effect<void, SaveError> =>
+    Effect.flatMap(stream.lastOrMarker(subject), (there) =>
+      there !== undefined && !isMarker(there)
+        ? refusal(subject, value.reply)
+        : stream.write(subject, value, { ttl, expect: { lastSubjectSequence: there?.sequence ?? 0 } }).pipe(
+          Effect.asVoid,
+          Effect.catchTag("WrongLastSequence", () => refusal(subject, value.reply))
+        ))
 
   const saveExit = Effect.fnUntraced(function*(
     reply: Reply.WithExitEncoded
   ): Effect.fn.Return<void, SaveError> {
     const claim = yield* claimFor(reply.requestId)
-    if (claim?.exit !== undefined && claim.exit !== reply.id) return yield* Effect.fail(new ExitIsThere())
+    if (claim?.exit !== undefined && claim.exit !== reply.id) return yield* Effect.fail(new ReplyIsThere())
     if (claim !== undefined) claim.exit = reply.id
     yield* write(claim, subjects.exit(reply.requestId), reply, "x").pipe(
       Effect.onError(() =>
@@ -234,11 +238,13 @@ export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): Messa
         return
       }
       const subject = saved.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
-      if (subject === undefined) return
-      const inbox = yield* stream.last(subject)
-      const message = inbox ?? (yield* stream.last(subjects.processed(subject)))
+      const inbox = subject === undefined ? undefined : yield* stream.last(subject)
+      const message = inbox ?? (subject === undefined ? undefined : yield* stream.last(subjects.processed(subject)))
       const entry = message === undefined ? undefined : entryOf(message)
-      if (message === undefined || entry === undefined) return
+      if (subject === undefined || message === undefined || entry === undefined) {
+        // There is nothing that could be asked again.
+        return yield* stream.purge(subjects.replies(request), last.sequence + 1)
+      }
       const cleared = yield* stream.writeAll([
         {
           subject: subjects.exit(request),
@@ -252,6 +258,8 @@ export const makeWriter = ({ moves, reader, stream, ttl }: WriterOptions): Messa
       if (cleared === undefined) return
       yield* stream.purge(subjects.replies(request), cleared - 1)
       yield* stream.purge(subjects.acknowledged(request))
+      // Interrupts were for the run before. Where a certain reply is cleared they are kept, as effect's SQL storage does.
+      if (expected === undefined) yield* stream.purge(subjects.interrupts(request, entry.envelope.address), cleared)
       if (inbox === undefined) yield* stream.remove(message.sequence)
     }),
     requestOfKey: (address, key) =>
