@@ -85,6 +85,8 @@ export interface ClientOptions {
  * @since 0.2.0
  */
 export interface Options extends ClientOptions {
+  /** How long what is processed is kept: see `NatsMessageStorage`. Default 7 days. */
+  readonly retention?: Duration.Input | "forever" | undefined
   /**
    * The name that the runner has in the cluster: the host of its `RunnerAddress`, whose port is 0 and means nothing. No two
    * processes that live may have the same one. A name that stays the same over restarts keeps the shards of the runner where
@@ -184,7 +186,8 @@ export const layerClientOnly = (options: ClientOptions): Layer.Layer<
 > =>
   RunnerServer.layerClientOnly.pipe(
     Layer.provide(NatsRunners.layerClientProtocol(options)),
-    Layer.provideMerge(layerMessages(options)),
+    // Runners remove what is to be removed.
+    Layer.provideMerge(layerMessages({ ...options, retention: "forever" })),
     Layer.provide(NatsRunnerStorage.layer(options)),
     Layer.provide([
       layerConfig(options.shardingConfig, Option.none()),

@@ -57,7 +57,9 @@ import { inOrder, messageStream, unacknowledged } from "./internal/messageStream
 import { messageSubjects } from "./internal/messageSubjects.ts"
 import { inTransaction, PendingExits } from "./internal/messageTransaction.ts"
 import { makeWriter } from "./internal/messageWriter.ts"
+import { keepRetention, makeRetention } from "./internal/retention.ts"
 import { ShardLocks } from "./internal/shardLocks.ts"
+import { isWorkflow, workflowSubjects } from "./internal/workflowSubjects.ts"
 
 /**
  * @category options
@@ -70,9 +72,11 @@ export interface Options {
   readonly replicas?: number | undefined
   /**
    * How long a request is kept when it is processed, with its replies: so long its primary key finds it, and its caller the
-   * reply. The result of a workflow is the reply to a request, too: an execution id is free again afterwards, and whoever asks
-   * for the result later gets none. At least a second; what is not processed is kept for ever. Default 7 days, which outlives a
-   * weekend and fills no disk; `"forever"` keeps all, and grows.
+   * reply. An execution of a workflow keeps all that it has stored until it is at its end, however long it sleeps; this begins
+   * then, and where the execution is a child, not before its parent is at its end, too. An execution id is free again
+   * afterwards, and whoever asks for the result later gets none. Executions are removed in rounds, each 24th of this, from
+   * a minute to an hour. At least a second; what is not processed is kept for ever. Default 7 days, which outlives a weekend
+   * and fills no disk; `"forever"` keeps all, and grows.
    */
   readonly retention?: Duration.Input | "forever" | undefined
 }
@@ -142,7 +146,9 @@ export const make = Effect.fnUntraced(function*(
     isReplicated: () => isReplicated
   })
   const fenceOf = (shard: string) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined
-  const moves = yield* makeMoves(stream, keepMillis)
+  /** Executions of workflows need what they have stored until they end, whenever that is. */
+  const lifetime = (entity: string | undefined) => entity !== undefined && isWorkflow(entity) ? undefined : keepMillis
+  const moves = yield* makeMoves(stream, lifetime)
   const reader = makeReader({
     stream,
     fenceOf,
@@ -154,8 +160,17 @@ export const make = Effect.fnUntraced(function*(
     reader,
     moves,
     fenceOf,
-    ttl: keepMillis === undefined ? undefined : keepMillis + exitMarginMillis
+    lifetime: (entity) => {
+      const millis = lifetime(entity)
+      return millis === undefined ? undefined : millis + exitMarginMillis
+    }
   })
+  if (keepMillis !== undefined) {
+    const { round } = makeRetention({ stream, workflows: workflowSubjects(names), keepMillis })
+    yield* Effect.forkScoped(
+      keepRetention({ round: Effect.andThen(Effect.orDie(ready), round) }, keepMillis, names.name)
+    )
+  }
 
   const during = <A, E extends { readonly message: string }>(what: string, effect: Effect.Effect<A, E>) =>
     Effect.mapError(Effect.andThen(ready, effect), (cause) =>

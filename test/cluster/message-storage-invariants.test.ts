@@ -29,14 +29,18 @@ const partsOn = (js: JetStream.JetStream, change: (stream: MessageStream) => Par
   Effect.gen(function*() {
     const own = messageStream({ js, name: names.name, subjects, isReplicated: () => false })
     const stream = { ...own, ...change(own) }
-    const moves = yield* makeMoves(stream, undefined)
+    const moves = yield* makeMoves(stream, () => undefined)
     const reader = makeReader({
       stream,
       fenceOf: () => undefined,
       repair: ({ kind, subject }, sequence) =>
         moves.offer({ subject, kind, sequence, data: undefined, exitMillis: undefined, extras: [], done: () => {} })
     })
-    return { stream, reader, writer: makeWriter({ stream, reader, moves, fenceOf: () => undefined, ttl: undefined }) }
+    return {
+      stream,
+      reader,
+      writer: makeWriter({ stream, reader, moves, fenceOf: () => undefined, lifetime: () => undefined })
+    }
   })
 
 const one = [shard(1).toString()]

@@ -40,8 +40,8 @@ export interface Moves {
 
 export const makeMoves = Effect.fnUntraced(function*(
   stream: MessageStream,
-  /** How long what is processed is kept, in milliseconds. */
-  keepMillis: number | undefined
+  /** How long what is processed of an entity is kept, in milliseconds. */
+  lifetime: (entity: string | undefined) => number | undefined
 ): Effect.fn.Return<Moves, never, Scope.Scope> {
   const queue = yield* Queue.bounded<Move>(mostWaiting)
   const one = Effect.fnUntraced(function*(move: Move): Effect.fn.Return<void, StreamError> {
@@ -50,6 +50,7 @@ export const makeMoves = Effect.fnUntraced(function*(
   })
   const keep = Effect.fnUntraced(function*(move: Move): Effect.fn.Return<void, StreamError> {
     const { exitMillis, sequence, subject } = move
+    const keepMillis = lifetime(stream.subjects.read(subject)?.entity)
     const age = exitMillis === undefined ? 0 : Math.max(0, (yield* Clock.currentTimeMillis) - exitMillis)
     const left = keepMillis === undefined ? undefined : keepMillis - age
     if (left !== undefined && left < 1_000) return

@@ -13,6 +13,7 @@
 import type * as Envelope from "effect/cluster/Envelope"
 import * as ShardId from "effect/cluster/ShardId"
 import { type ClusterStream, tokenOf } from "./clusterStream.ts"
+import { typeToken } from "./workflowSubjects.ts"
 
 /** An entity, encoded or not. */
 export interface Address {
@@ -74,7 +75,7 @@ export const messageSubjects = ({ stored }: ClusterStream): MessageSubjects => {
   const done = stored("q")
   const either = `${inbox.slice(0, -1)}*`
   const depth = inbox.split(".").length
-  const entityOf = (address: Address) => `${tokenOf(address.entityType)}.${tokenOf(address.entityId)}`
+  const entityOf = (address: Address) => `${typeToken(address.entityType)}.${tokenOf(address.entityId)}`
   const keyOf = (address: Address, primaryKey: string | null) =>
     primaryKey === null ? noKey : tokenOf(keyWithin(address, primaryKey))
   return {

@@ -38,8 +38,8 @@ export interface WriterOptions {
   readonly reader: MessageReader
   readonly moves: Moves
   readonly fenceOf: (shard: string) => Fence | undefined
-  /** How long replies live. */
-  readonly ttl: Duration.Input | undefined
+  /** How long replies to requests of an entity live. */
+  readonly lifetime: (entity: string | undefined) => Duration.Input | undefined
 }
 
 export interface MessageWriter {
@@ -60,7 +60,7 @@ const mostTries = 20
 /** How long what was put in the place of an exit is there. */
 const tombstoneTtl = "1 second"
 
-export const makeWriter = ({ fenceOf, moves, reader, stream, ttl }: WriterOptions): MessageWriter => {
+export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterOptions): MessageWriter => {
   const { subjects } = stream
   const { claims } = reader
 
@@ -105,7 +105,11 @@ export const makeWriter = ({ fenceOf, moves, reader, stream, ttl }: WriterOption
     const chunks = (yield* stream.freshReplies([requestId])).get(requestId)?.chunks ?? []
     const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
     yield* stream.writeAll([
-      { subject: subjects.acknowledged(requestId), value: { replyId, upTo }, ttl },
+      {
+        subject: subjects.acknowledged(requestId),
+        value: { replyId, upTo },
+        ttl: lifetime(subjects.entityOf(envelope.address))
+      },
       { subject: subjects.entry(envelope, null), value: { envelope, deliverAt: null } }
     ])
     // Of what is acknowledged the last one is kept: a stream goes on behind it.
@@ -135,9 +139,9 @@ export const makeWriter = ({ fenceOf, moves, reader, stream, ttl }: WriterOption
   /** Without a fence the subject itself takes one message only. With one, it is this process alone that can write. */
   const guard = (claim: Claim | undefined, id: string): WriteOptions =>
     claim?.fence === undefined
-      ? { ttl, expect: { lastSubjectSequence: 0 } }
+      ? { ttl: lifetime(claim?.entity), expect: { lastSubjectSequence: 0 } }
       : {
-        ttl,
+        ttl: lifetime(claim.entity),
         msgId: `${claim.request}-${claim.sequence}-${id}`,
         expect: { lastSubjectSequence: claim.fence.sequence, forSubject: claim.fence.subject }
       }
@@ -161,20 +165,24 @@ export const makeWriter = ({ fenceOf, moves, reader, stream, ttl }: WriterOption
       Effect.flatMap(({ duplicate }) => duplicate ? refusal(subject, reply) : Effect.void),
       Effect.catchTag(
         "WrongLastSequence",
-        () => claim?.fence === undefined ? overMarker(subject, value) : refusal(subject, reply)
+        () => claim?.fence === undefined ? overMarker(claim, subject, value) : refusal(subject, reply)
       )
     )
   }
 
   /** What a cleared exit left behind is no exit. */
   const overMarker = (
+    claim: Claim | undefined,
     subject: string,
     value: { readonly reply: Reply.Encoded; readonly entry: string | undefined }
   ): Effect.Effect<void, SaveError> =>
     Effect.flatMap(stream.lastOrMarker(subject), (there) =>
       there !== undefined && !isMarker(there)
         ? refusal(subject, value.reply)
-        : stream.write(subject, value, { ttl, expect: { lastSubjectSequence: there?.sequence ?? 0 } }).pipe(
+        : stream.write(subject, value, {
+          ttl: lifetime(claim?.entity),
+          expect: { lastSubjectSequence: there?.sequence ?? 0 }
+        }).pipe(
           Effect.asVoid,
           Effect.catchTag("WrongLastSequence", () => refusal(subject, value.reply))
         ))
