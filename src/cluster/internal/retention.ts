@@ -14,7 +14,7 @@ import { type MessageStream, since, type StreamError } from "./messageStream.ts"
 import type { EntrySubject } from "./messageSubjects.ts"
 import { type Entry, entryOf } from "./messageValues.ts"
 import { exitOf, isSuspended } from "./workflowReplies.ts"
-import { isClock, isWorkflow, parentKey, type WorkflowSubjects } from "./workflowSubjects.ts"
+import { isClock, isWorkflow, parentOf, type WorkflowSubjects } from "./workflowSubjects.ts"
 
 export interface RetentionOptions {
   readonly stream: MessageStream
@@ -75,11 +75,10 @@ export const makeRetention = ({ keepMillis, stream, workflows }: RetentionOption
 
   /** A parent is run from its beginning each time it goes on, and reads the results of its children, or would start them. */
   const isNeeded = (run: Found): Effect.Effect<boolean, StreamError> => {
-    const parent = payloadOf(run, parentKey)
-    if (!hasProperty(parent, "workflowName") || !hasProperty(parent, "executionId")) return Effect.succeed(false)
-    const { executionId, workflowName } = parent
-    if (!isString(workflowName) || !isString(executionId)) return Effect.succeed(false)
-    return isUnfinished(workflows.entity(workflowName, executionId))
+    const { parent } = parentOf(run.envelope._tag === "Request" ? run.envelope.payload : undefined)
+    return parent === undefined
+      ? Effect.succeed(false)
+      : isUnfinished(workflows.entity(parent.workflow, parent.executionId))
   }
 
   const removeReplies = (request: string) =>

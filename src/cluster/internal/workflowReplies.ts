@@ -24,5 +24,17 @@ export const innerExit = (exit: EncodedExit): EncodedExit => {
     : exit
 }
 
+/** What a signal was completed with. */
+export const signalExit = (exit: EncodedExit): EncodedExit =>
+  exit._tag === "Success" && hasProperty(exit.value, "_tag") ? exit.value as EncodedExit : exit
+
+/** Nothing but interrupts is why it ended. */
+export const isInterrupted = (exit: EncodedExit): boolean => {
+  if (exit._tag === "Success") return false
+  const cause: unknown = exit.cause
+  return Array.isArray(cause) && cause.length > 0 &&
+    cause.every((reason) => hasProperty(reason, "_tag") && reason._tag === "Interrupt")
+}
+
 export const exitOf = (reply: Reply.Encoded): EncodedExit | undefined =>
   reply._tag === "WithExit" ? reply.exit : undefined

@@ -3,6 +3,7 @@
  * id is that of the execution, and its clocks are on the type `Workflow/-/DurableClock` with the same id. The request of the
  * execution itself is `run`, with an empty primary key.
  */
+import { hasProperty, isString } from "effect/Predicate"
 import { type ClusterStream, textOf, tokenOf } from "./clusterStream.ts"
 
 const typePrefix = "Workflow/"
@@ -27,8 +28,36 @@ export const executionToken = (entity: string): string => entity.slice(entity.in
 /** The name of the workflow, and `undefined` where the subject has a digest of it. */
 export const workflowOf = (entity: string): string | undefined => textOf(entity.slice(mark.length, entity.indexOf(".")))
 
+/** The deferred that asks for the end of an execution. */
+export const interruptSignal = "Workflow/InterruptSignal"
+
 /** Where a child's request says whose child it is. */
-export const parentKey = "~effect/cluster/ClusterWorkflowEngine/payloadParentKey"
+const parentKey = "~effect/cluster/ClusterWorkflowEngine/payloadParentKey"
+
+export interface ParentExecution {
+  readonly workflow: string
+  readonly executionId: string
+  readonly detached: boolean
+}
+
+/** Who started an execution, and with what, from the payload of its run. */
+export const parentOf = (
+  payload: unknown
+): { readonly parent: ParentExecution | undefined; readonly payload: unknown } => {
+  if (!hasProperty(payload, parentKey)) return { parent: undefined, payload }
+  const { [parentKey]: said, ...given } = payload
+  if (!hasProperty(said, "workflowName") || !hasProperty(said, "executionId")) {
+    return { parent: undefined, payload: given }
+  }
+  const { executionId, workflowName } = said
+  const detached = hasProperty(said, "detached") && said.detached === true
+  return {
+    parent: isString(workflowName) && isString(executionId)
+      ? { workflow: workflowName, executionId, detached }
+      : undefined,
+    payload: given
+  }
+}
 
 export interface WorkflowSubjects {
   /** Runs that are processed, and what else looks like one. */
