@@ -136,7 +136,7 @@ describe("docs/architecture.md", () => {
     )
     assert.isAbove(named.length, 40)
     // A file is named with its room, or behind one that is.
-    const published = ["service", "jetstream"].map((room) => `src/${room}/internal`)
+    const published = ["service", "jetstream", "persistence", "cluster"].map((room) => `src/${room}/internal`)
     const folders = [".", "src", "src/internal", ...rooms.map((room) => `src/internal/${room}`), ...published]
     const missing = named.filter((name) => !folders.some((folder) => fs.existsSync(path.join(root, folder, name))))
     assert.deepStrictEqual(missing, [])
