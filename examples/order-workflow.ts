@@ -13,9 +13,9 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect, Layer, Schedule, Schema } from "effect"
+import { Console, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { NatsClient, NatsLayer } from "effect-nats"
-import { NatsCluster } from "effect-nats/cluster"
+import { NatsCluster, NatsWorkflows } from "effect-nats/cluster"
 import { JetStream } from "effect-nats/jetstream"
 import { NatsKeyValueStore } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
@@ -80,8 +80,12 @@ const program = Effect.gen(function*() {
     const store = yield* KeyValueStore.KeyValueStore
     const times = (name: string) =>
       Effect.map(store.keys, (keys) => keys.filter((key) => key.startsWith(`${name}/`)).length)
-    yield* Order.execute({ id: "42" }, { discard: true })
-    yield* Effect.repeat(times("charge"), { until: (count) => count > 0, schedule: Schedule.spaced("20 millis") })
+    const executionId = yield* Order.execute({ id: "42" }, { discard: true })
+    // As an operator sees it: what an order has done is in the stream.
+    yield* Effect.repeat(NatsWorkflows.history({ prefix: "example", workflow: "Order", executionId }), {
+      until: Option.exists(({ status }) => status === "suspended"),
+      schedule: Schedule.spaced("20 millis")
+    })
     yield* first.kill({ killSignal: "SIGKILL" })
     yield* Console.log("runner-1 is killed while the order waits")
     yield* start("runner-2")
