@@ -111,12 +111,12 @@ describe("a lease", () => {
     "of a process that is killed each time counts an attempt, and the last one makes a dead letter; what is behind it is done",
     () =>
       Effect.gen(function*() {
-        const { js, nats, queues, server } = yield* withQueues({ lockExpiration: "500 millis" })
+        const { js, nats, queues, server } = yield* withQueues({ lockExpiration: "1500 millis" })
         const queue = yield* queues.make({ ...jobs, maxAttempts: 3 })
         for (const id of ["bad", "b", "c"]) yield* queue.offer(id, { id })
         const options = {
           queue: "jobs",
-          lockMillis: 500,
+          lockMillis: 1_500,
           maxAttempts: 3,
           concurrency: 1,
           workMillis: 0,

@@ -18,10 +18,10 @@ it.live(
         killEveryMillis: 500,
         concurrency: 6,
         workMillis: 60,
-        lockMillis: 3_000
+        lockMillis: 5_000
       })
       assert.deepInclude(result, { done: 300, lost: 0, atOnce: 0 })
       assert.isAtMost(result.mostAttempts, kills + 1)
     }),
-  90_000
+  120_000
 )

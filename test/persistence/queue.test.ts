@@ -1,7 +1,7 @@
 /** Queues of effect on a stream: what is offered is taken once, and what came of it stays. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Schedule, Schema, Stream } from "effect"
-import { JetStreamStream } from "effect-nats/jetstream"
+import { JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
 import { NatsPersistedQueue } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
 import { PersistedQueue } from "effect/persistence"
@@ -120,9 +120,17 @@ describe("what came of a take", () => {
 
   it.live("one that is interrupted while it waits takes nothing with it", () =>
     Effect.gen(function*() {
-      const { nats, queues } = yield* withQueues({ lockExpiration: "5 minutes" })
+      const { js, nats, queues } = yield* withQueues({ lockExpiration: "5 minutes" })
       const queue = yield* queues.make({ name: "jobs", schema: Schema.Finite })
       const seen: Array<number> = []
+      const idle = yield* Effect.forkChild(queue.take((n) => Effect.sync(() => seen.push(n))))
+      yield* until(
+        Effect.map(
+          on(js, JetStreamConsumer.info({ stream: "QUEUE_effectq", consumer: "jobs" })),
+          ({ waiting }) => waiting > 0
+        ).pipe(Effect.orElseSucceed(() => false))
+      )
+      yield* Fiber.interrupt(idle)
       // Each offer meets a take that is just being interrupted.
       for (let i = 0; i < 100; i++) {
         const waiting = yield* Effect.forkChild(queue.take((n) => Effect.sync(() => seen.push(n))))
@@ -259,6 +267,8 @@ describe("an element that is too large", () => {
       assert.include(error.message, "\"large\"")
       assert.include(error.message, "\"jobs\"")
       assert.match(error.message, /has 70\d\d\d bytes.*at most 61440/)
+      // What is noted of one that fails has to fit, too.
+      yield* Effect.flip(queue.offer("x".repeat(62_000), { id: "nearly" }))
       yield* untilKinds(nats, {})
       const most = "\u0001".repeat(10_000)
       yield* queue.offer(most, { id: "most" })
