@@ -12,7 +12,7 @@ describe("a token bucket", () => {
     const random = randomOf(3)
     for (const limit of [7, 2200, 5300, 7100]) {
       const refillMillis = 1000 / limit
-      const take = { key: "a", tokens: 1, limit, refillRate: Duration.millis(refillMillis), allowOverflow: true }
+      const take = { key: "a", tokens: 100, limit, refillRate: Duration.millis(refillMillis), allowOverflow: true }
       let held: Held<{ readonly tokens: number; readonly lastRefill: number }> | undefined
       let now = today
       for (let nth = 0; nth < 20_000; nth++) {
