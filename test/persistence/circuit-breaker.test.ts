@@ -68,10 +68,11 @@ layer(TestNatsServer.layer({ jetstream: true }), { excludeTestServices: true })(
       const [one, two] = [yield* store(), yield* store()]
       const key = "life of *.> one"
       assert.strictEqual(yield* told(one, key), "admitted")
-      const moved = yield* open(one, key, "300 millis")
-      assert.strictEqual(moved?.to, "Open")
-      assert.strictEqual(yield* told(one, key), "CircuitOpen")
-      assert.strictEqual(yield* told(two, key), "CircuitOpen")
+      const other = `${key}, for longer`
+      assert.strictEqual((yield* open(one, other, "1 hour"))?.to, "Open")
+      assert.strictEqual(yield* told(one, other), "CircuitOpen")
+      assert.strictEqual(yield* told(two, other), "CircuitOpen")
+      yield* open(one, key, "1 milli")
       yield* untilOver(two, key)
       const scope = yield* Scope.make()
       const admission = yield* Scope.provide(two.admit(key), scope)
@@ -133,11 +134,11 @@ layer(TestNatsServer.layer({ jetstream: true }), { excludeTestServices: true })(
     () =>
       Effect.gen(function*() {
         const server = yield* TestNatsServer.TestNatsServer
-        const near = yield* store({ probeLease: "2 seconds" })
+        const near = yield* store()
         const key = "killed"
         yield* open(near, key, "1 milli")
         yield* untilOver(near, key)
-        const child = yield* startProcess({ url: server.url, does: "hold", key, leaseMillis: 2000 })
+        const child = yield* startProcess({ url: server.url, does: "hold", key, leaseMillis: 6000 })
         assert.strictEqual((yield* child.line)["probe"], true)
         assert.strictEqual(yield* told(near, key), "CircuitHalfOpen")
         yield* child.kill
@@ -185,7 +186,7 @@ layer(TestNatsServer.layer({ jetstream: true }), { excludeTestServices: true })(
         const server = yield* TestNatsServer.TestNatsServer
         const proxy = yield* TestNatsProxy.make({ port: server.port })
         const one = yield* store()
-        const far = yield* made({}, { servers: proxy.url, requestTimeout: "300 millis" })
+        const far = yield* made({}, { servers: proxy.url, whileDisconnected: "fail" })
         const { nats } = yield* connectJetStream(server)
         let requests = 0
         const { stream } = yield* nats.subscription("$JS.API.STREAM.MSG.GET.>")

@@ -127,7 +127,10 @@ const mostLost = 64
 const longestPause = 100
 const mostUnclear = 3
 
-const passing: ReadonlySet<string> = new Set(["JetStreamUnavailable", "NoStreamForSubject"])
+/** The stream has no leader, or its server is about to start. */
+const passing: ReadonlySet<string> = new Set(["JetStreamUnavailable", "NoStreamForSubject", "JetStreamNotEnabled"])
+
+const patienceLost = 4
 
 export class Cells<S> {
   readonly clock: StoreClock
@@ -232,6 +235,22 @@ export class Cells<S> {
       (found) => Option.isNone(found) ? undefined : { revision: found.value.revision, cell: found.value.value }
     )
 
+  /** Asks again what changes nothing, where it is the servers that are away, as long as a request may take. */
+  private asked<A, E extends CellError>(ask: Effect.Effect<A, E>, until: number): Effect.Effect<A, E> {
+    const attempt = (failures: number): Effect.Effect<A, E> =>
+      Effect.catch(ask, (error) =>
+        Effect.flatMap(elapsedMillis, (now) =>
+          now >= until || !this.passes(error)
+            ? Effect.fail(error)
+            : Effect.andThen(pause(failures + patienceLost), Effect.suspend(() => attempt(failures + 1)))))
+    return attempt(0)
+  }
+
+  private passes({ _tag }: CellError): boolean {
+    return passing.has(_tag) ||
+      (_tag === "ConnectionLost" && this.api.connection.settings.whileDisconnected !== "fail")
+  }
+
   /** Takes the steps of a batch in their order, in one write. */
   private settle(
     name: string,
@@ -245,9 +264,9 @@ export class Cells<S> {
       let lost = 0
       let unclear = 0
       while (true) {
-        yield* this.clock.fresh
+        yield* this.asked(this.clock.fresh, until)
         if (known === undefined) {
-          known = yield* this.read(name)
+          known = yield* this.asked(this.read(name), until)
           isCurrent = true
         }
         const taken = take(batch, known, this.clock.now())
@@ -272,7 +291,7 @@ export class Cells<S> {
         }
         const error = written.failure
         if (error._tag === "PublishOutcomeUnknown" || error._tag === "InvalidAnswer") {
-          const found: Known<S> | undefined = yield* this.read(name)
+          const found: Known<S> | undefined = yield* this.asked(this.read(name), until)
           if (found?.cell.by.includes(cell.by[0]) === true) {
             lane.known = found
             return taken.tell()
@@ -286,7 +305,7 @@ export class Cells<S> {
         if (!isLate && !passing.has(error._tag)) return yield* error
         if (++lost >= mostLost || (!isLate && (yield* elapsedMillis) >= until)) return yield* error
         // What was kept was old: nobody was met yet.
-        if (isCurrent) yield* pause(isLate ? lost : lost + 3)
+        if (isCurrent) yield* pause(isLate ? lost : lost + patienceLost)
         known = undefined
         isCurrent = false
       }
