@@ -204,8 +204,11 @@ export const layerStore = (options?: Options): Layer.Layer<CircuitBreakerStore, 
 
 // internal
 
+/** More is for ever. */
+const longestMillis = 2 ** 49
+
 const millisOf = (input: Duration.Input): number =>
-  Math.max(1, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input))))
+  Math.min(longestMillis, Math.max(1, Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input)))))
 
 const failed = (reason: CircuitBreakerErrorReason): CircuitBreakerError => new CircuitBreakerError({ reason })
 

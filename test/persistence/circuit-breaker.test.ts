@@ -231,6 +231,25 @@ layer(TestNatsServer.layer({ jetstream: true }), { excludeTestServices: true })(
       assert.strictEqual(yield* told(one, "deleted"), "admitted")
     }))
 
+  it.effect("can be kept for ever, and is not written by calls that change nothing", () =>
+    Effect.gen(function*() {
+      const forEver = { probeLease: Duration.infinity, idleTimeToLive: Duration.infinity }
+      const { js, store } = yield* made(forEver)
+      yield* open(store, "for ever", "1 milli")
+      yield* untilOver(store, "for ever")
+      const { generation, probe } = yield* store.admit("for ever")
+      assert.isTrue(probe)
+      yield* record(store, "for ever", generation, "Success")
+      const kv = yield* on(js, KeyValue.open("circuit-breaker"))
+      // The openings are forgotten with the first call.
+      yield* until(Effect.map(Effect.scoped(store.admit("for ever")), (call) => call.consecutiveOpenings === 0))
+      const before = yield* kv.get("circuit.for=20ever", { consistent: true })
+      const call = yield* Effect.scoped(store.admit("for ever"))
+      yield* record(store, "for ever", call.generation, "Success")
+      assert.strictEqual(before._tag, "Some")
+      assert.deepStrictEqual(yield* kv.get("circuit.for=20ever", { consistent: true }), before)
+    }))
+
   it.effect("counts every outcome of many at once, of two processes", () =>
     Effect.gen(function*() {
       const stores = [yield* store(), yield* store()]

@@ -3,8 +3,27 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { NatsClient } from "effect-nats/NatsClient"
 import { NatsCircuitBreaker, NatsRateLimiter, NatsReactivity } from "effect-nats/persistence"
+import { getCurrentVersion, setCurrentVersion } from "effect/Version"
 import { rawApi, withJetStream } from "../fixtures/jetStream.ts"
 import { hasTtl, on } from "../fixtures/keyValue.ts"
+
+describe("a store of another effect than the one that runs", () => {
+  it.live("is not built, and fails typed", () =>
+    Effect.gen(function*() {
+      const { js, nats } = yield* withJetStream()
+      const installed = getCurrentVersion()
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setCurrentVersion("4.2.0")),
+        () => Effect.sync(() => setCurrentVersion(installed))
+      )
+      const failures = [
+        yield* Effect.flip(on(js, NatsRateLimiter.makeStore())),
+        yield* Effect.flip(on(js, NatsCircuitBreaker.makeStore())),
+        yield* Effect.flip(Effect.provideService(NatsReactivity.make(), NatsClient, nats))
+      ]
+      assert.deepStrictEqual(failures.map(({ _tag }) => _tag), Array.from({ length: 3 }, () => "UnsupportedEffect"))
+    }).pipe(Effect.scoped))
+})
 
 describe("a store that needs keys with times of their own", () => {
   const stores = {
