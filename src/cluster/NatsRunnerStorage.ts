@@ -36,6 +36,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { quoted } from "../internal/protocol/shown.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
 import type { GetError, PublishError } from "../jetstream/JetStreamError.ts"
 import { ensureStream, opening } from "../persistence/internal/opening.ts"
@@ -107,19 +108,25 @@ export const make: (
         if (Option.isSome(address)) yield* store.claim(address.value)
       })
     })
-    const opened = <A, E>(operation: Effect.Effect<A, E>): Effect.Effect<A, PersistenceError> =>
-      Effect.mapError(Effect.andThen(ready, operation), (cause) => new PersistenceError({ cause }))
+    /** Every failure says what was tried, and in which stream. */
+    const during = <A, E extends { readonly message: string }>(what: string, operation: Effect.Effect<A, E>) =>
+      Effect.mapError(Effect.andThen(ready, operation), (cause) =>
+        new PersistenceError({
+          cause: new Error(`${what} in the stream ${quoted(stream.name)}: ${cause.message}`, { cause })
+        }))
     return {
       locks: store,
       storage: RunnerStorage.makeEncoded({
-        getRunners: opened(store.getRunners),
-        register: (address, runner, healthy) => opened(store.register(address, runner, healthy)),
-        unregister: (address) => opened(store.unregister(address)),
-        setRunnerHealth: (address, healthy) => opened(store.setRunnerHealth(address, healthy)),
-        acquire: (address, shards) => opened(store.acquire(address, shards)),
-        refresh: (address, shards) => opened(store.refresh(address, shards)),
-        release: (address, shard) => opened(store.release(address, shard)),
-        releaseAll: (address) => opened(store.releaseAll(address))
+        getRunners: during("reading the runners", store.getRunners),
+        register: (address, runner, healthy) =>
+          during(`registering the runner ${quoted(address)}`, store.register(address, runner, healthy)),
+        unregister: (address) => during(`taking the runner ${quoted(address)} out`, store.unregister(address)),
+        setRunnerHealth: (address, healthy) =>
+          during(`noting the health of the runner ${quoted(address)}`, store.setRunnerHealth(address, healthy)),
+        acquire: (address, shards) => during("acquiring shards", store.acquire(address, shards)),
+        refresh: (address, shards) => during("refreshing shards", store.refresh(address, shards)),
+        release: (address, shard) => during(`releasing the shard ${quoted(shard)}`, store.release(address, shard)),
+        releaseAll: (address) => during("releasing all shards", store.releaseAll(address))
       })
     }
   }
@@ -134,7 +141,8 @@ export const make: (
  * over, which is `shardLockExpiration` and a second at most. The address is let go when the scope closes. A process that was
  * stopped for longer than its lease and finds its address with another takes no lock any more.
  *
- * Operations fail with `PersistenceError`, whose cause is a `JetStreamError`. With a client that connects in the background the
+ * Operations fail with `PersistenceError`, whose `cause` says what was tried, in which stream, and has the error of JetStream as its
+ * own `cause`. With a client that connects in the background the
  * layer is built at once, operations wait for the first session, and what is wrong then is what they fail with.
  *
  * @category layers

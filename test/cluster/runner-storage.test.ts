@@ -243,7 +243,7 @@ describe("a runner", () => {
       // It is not told that it is a runner, so that it registers, which fails.
       assert.deepStrictEqual(yield* one.storage.getRunners, [])
       const error = yield* Effect.flip(one.register)
-      assert.instanceOf(error.cause, NatsClusterError.RunnerAddressTaken)
+      assert.instanceOf((error.cause as Error).cause, NatsClusterError.RunnerAddressTaken)
       assert.deepStrictEqual(yield* one.acquire(shards), [])
       assert.deepStrictEqual(names(yield* acquireAll(next, shards)), names(shards))
       // Where the other has gone, it is one again.

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
+import { shownName } from "../../internal/protocol/shown.ts"
 import { apiOf } from "../../jetstream/internal/api.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
@@ -319,10 +320,16 @@ export class RunnerStore implements ShardLocks {
   private heartbeat(keys: RunnerKeys): Effect.Effect<unknown, LeaseError> {
     return Effect.suspend((): Effect.Effect<unknown, LeaseError> => {
       if (!keys.claim.isHeld) return keys.claim.found
-      return Effect.tap(keys.heartbeat, (isOurs) =>
-        Effect.sync(() => {
-          if (!isOurs && keys.state === "registered") keys.state = "lost"
-        }))
+      return Effect.tap(keys.heartbeat, (isOurs) => {
+        if (isOurs || keys.state !== "registered") return Effect.void
+        keys.state = "lost"
+        return Effect.annotateLogs(
+          Effect.logWarning(
+            "This runner was not heard of for its lease: it gives up its shards until it is registered again"
+          ),
+          { runner: shownName(keys.address) }
+        )
+      })
     })
   }
 
