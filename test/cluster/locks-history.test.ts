@@ -20,14 +20,15 @@ describe("of thirty locks and four runners", () => {
         const start = Effect.gen(function*() {
           const store = yield* runnerStore(port, `runner-${started++}`, { lease })
           yield* store.register
-          return yield* hold(store, { shards, most: 8, lease, history })
+          return yield* hold(store, { shards, most: 12, lease, history })
         })
         const holders: Array<Holder> = []
         for (let i = 0; i < 4; i++) holders.push(yield* start)
         const freed: Array<number> = []
         for (let step = 0; step < 9; step++) {
-          const index = step % holders.length
-          const holder = holders[index]!
+          // Whoever has the most.
+          const holder = holders.toSorted((a, b) => b.held.size - a.held.size)[0]!
+          const index = holders.indexOf(holder)
           const { proxy } = holder.store
           switch (step % 3) {
             case 0: {
