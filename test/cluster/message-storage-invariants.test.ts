@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
-import type { JetStream } from "effect-nats/jetstream"
+import { NatsClient } from "effect-nats"
+import { JetStream } from "effect-nats/jetstream"
 import { clusterStream } from "../../src/cluster/internal/clusterStream.ts"
 import { makeMoves } from "../../src/cluster/internal/messageMoves.ts"
 import { makeReader } from "../../src/cluster/internal/messageReader.ts"
@@ -13,7 +14,7 @@ import { messageSubjects } from "../../src/cluster/internal/messageSubjects.ts"
 import { makeWriter } from "../../src/cluster/internal/messageWriter.ts"
 import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
 import { until } from "../fixtures/following.ts"
-import { rawApi, withJetStream } from "../fixtures/jetStream.ts"
+import { rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 import { exitOf, idsIn, Keyed, prefix, requestOf, shard, storageOn, streamName } from "../fixtures/messageStorage.ts"
 
 const names = clusterStream({ prefix })
@@ -25,9 +26,13 @@ const setting = Effect.gen(function*() {
 })
 
 /** The parts of a storage, over a stream of which some operations are replaced. */
-const partsOn = (js: JetStream.JetStream, change: (stream: MessageStream) => Partial<MessageStream>) =>
+const partsOn = (
+  js: JetStream.JetStream,
+  change: (stream: MessageStream) => Partial<MessageStream> = () => ({}),
+  isReplicated = false
+) =>
   Effect.gen(function*() {
-    const own = messageStream({ js, name: names.name, subjects, isReplicated: () => false })
+    const own = messageStream({ js, name: names.name, subjects, isReplicated: () => isReplicated })
     const stream = { ...own, ...change(own) }
     const moves = yield* makeMoves(stream, () => undefined)
     const reader = makeReader({
@@ -148,6 +153,40 @@ describe("the move of what is processed", () => {
     }))
 })
 
+/** JetStream whose direct gets are answered by a replica that has nothing yet: an empty stream in its place. */
+const behind = (nats: NatsClient.NatsClient) =>
+  Effect.gen(function*() {
+    yield* rawStream(nats, "EMPTY", { subjects: ["empty"], allow_direct: true })
+    const elsewhere = (subject: string) =>
+      subject === `$JS.API.DIRECT.GET.${streamName}` ? "$JS.API.DIRECT.GET.EMPTY" : subject
+    const copy: NatsClient.NatsClient = {
+      ...nats,
+      request: (subject, ...rest) => nats.request(elsewhere(subject), ...rest),
+      requestMany: (subject, ...rest) => nats.requestMany(elsewhere(subject), ...rest)
+    }
+    return yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, copy)
+  })
+
+describe("a replica that is behind", () => {
+  it.live("hides neither what is new nor what is processed: the leader is asked", () =>
+    Effect.gen(function*() {
+      const { nats, storage } = yield* setting
+      const [done, open] = [requestOf(), requestOf({ payload: { id: 2 } })]
+      const entry = yield* partsOn(yield* behind(nats), () => ({}), true)
+      yield* storage.saveRequest(done)
+      yield* storage.saveRequest(open)
+      const ids = [done, open].map(({ envelope }) => String(envelope.requestId))
+      assert.lengthOf(yield* entry.reader.byId(ids, 0), 2)
+      yield* storage.saveReply(exitOf(done))
+      assert.deepStrictEqual(idsOf(yield* entry.reader.byId(ids, 0)), [2])
+      assert.deepStrictEqual(idsOf(yield* entry.reader.read(one, 0)), [2])
+      assert.deepStrictEqual(idsOf(yield* entry.reader.read(one, 0)), [])
+      assert.strictEqual((yield* entry.stream.freshReplies(ids)).size, 1)
+      const stale = yield* partsOn(yield* behind(nats))
+      assert.deepStrictEqual(idsOf(yield* stale.reader.read(one, 0)), [])
+    }))
+})
+
 describe("an exit", () => {
   it.live("that is older than the entry does not count for it, wherever it is read", () =>
     Effect.gen(function*() {
@@ -208,6 +247,28 @@ describe("an exit", () => {
       )
       assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 1)
       assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 0)
+    }))
+
+  it.live("that came after the one that was to be cleared stays, however late who clears it is", () =>
+    Effect.gen(function*() {
+      const { js, storage } = yield* setting
+      const request = requestOf()
+      const { requestId } = request.envelope
+      yield* storage.saveRequest(request)
+      const [first, second] = [exitOf(request, 1), exitOf(request, 2)]
+      yield* storage.saveReply(first)
+      // Another one resumes, and the run has its next exit, before this one writes what it has decided.
+      const meanwhile = Effect.orDie(Effect.gen(function*() {
+        yield* storage.clearReplies(requestId, { expectedReplyId: first.reply.id })
+        assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 1)
+        yield* storage.saveReply(second)
+      }))
+      const late = yield* partsOn(js, (stream) => ({
+        writeAll: (messages) => Effect.andThen(meanwhile, stream.writeAll(messages))
+      }))
+      yield* late.writer.clearReplies(String(requestId), String(first.reply.id))
+      const [reply] = yield* storage.repliesForUnfiltered([requestId])
+      assert.strictEqual(reply?.id, String(second.reply.id))
     }))
 
   it.live("of who has lost the shard is refused, also when the new owner has not replied yet", () =>

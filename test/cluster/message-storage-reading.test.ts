@@ -209,7 +209,7 @@ describe("what a read costs", () => {
         yield* other.storage.unprocessedMessages([shard(1)])
         assert.deepStrictEqual(yield* other.since, { sent: 1, received: 1 })
       }
-    }), 60_000)
+    }), 180_000)
 
   it.live(
     "is no more than the limit of a backlog of 50,000, and the entities that live already are not starved",

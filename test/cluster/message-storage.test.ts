@@ -1,7 +1,9 @@
 /** The message storage keeps what effect's interface promises: requests, replies, claims and primary keys. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { withJetStream } from "../fixtures/jetStream.ts"
+import type { NatsClient } from "effect-nats"
+import { until } from "../fixtures/following.ts"
+import { rawApi, withJetStream } from "../fixtures/jetStream.ts"
 import {
   acknowledgementOf,
   addressOf,
@@ -13,13 +15,23 @@ import {
   requestOf,
   shard,
   storageOn,
-  Streaming
+  Streaming,
+  streamName
 } from "../fixtures/messageStorage.ts"
 
 const setting = Effect.gen(function*() {
   const made = yield* withJetStream()
   return { ...made, storage: yield* storageOn(made.js) }
 })
+
+/** Waits until what is processed is no entry any more. */
+const moved = (nats: NatsClient.NatsClient) =>
+  until(
+    Effect.map(
+      rawApi(nats, `STREAM.INFO.${streamName}`, { subjects_filter: "cluster.s.i.>" }),
+      ({ state }) => Object.keys(state.subjects ?? {}).length === 0
+    )
+  )
 
 describe("requests", () => {
   it.live("a request that is saved is read once, in the order in which they were saved", () =>
@@ -51,7 +63,7 @@ describe("requests", () => {
 
   it.live("a primary key is one request, before and after it is processed", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { nats, storage } = yield* setting
       const keyed = () => requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } })
       const first = keyed()
       const id = Option.some(first.envelope.requestId)
@@ -62,6 +74,7 @@ describe("requests", () => {
       const again = yield* storage.saveRequest(keyed())
       assert.deepInclude({ ...again }, { _tag: "Duplicate", originalId: first.envelope.requestId })
       yield* storage.saveReply(exitOf(first, "done"))
+      yield* moved(nats)
       const late = yield* storage.saveRequest(keyed())
       assert.isTrue(late._tag === "Duplicate" && Option.isSome(late.lastReceivedReply))
       assert.deepStrictEqual(yield* find, id)
