@@ -182,6 +182,8 @@ const program = Effect.gen(function*() {
 
     const runs = runsOf(runners.entries(), runners.gone)
     const met = overlaps(runs)
+    const processOf = ({ run }: { readonly run: string }): string => run.split(".")[0]
+    const apart = met.filter(([a, b]) => processOf(a) !== processOf(b)).length
     const twice = again(runs)
     const millis = [...firstAnswers.values()].map((answer) => answer.millis)
     const [p50, p99, slowest] = [quantile(millis, 0.5), quantile(millis, 0.99), Math.max(...millis)]

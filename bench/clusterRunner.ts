@@ -8,6 +8,7 @@ import * as ClusterWorkflowEngine from "effect/cluster/ClusterWorkflowEngine"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import type { LogLevel } from "effect/LogLevel"
 import * as References from "effect/References"
 import { openLedger, orderLayer, workerLayer } from "./clusterWork.ts"
 import { clusterLayer, type ClusterOptions } from "./storeLayers.ts"
@@ -34,6 +35,7 @@ process.once("disconnect", () => process.exit(1))
 
 Layer.launch(Layer.provide(serving, work)).pipe(
   Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
-  Effect.provideService(References.MinimumLogLevel, "Warn"),
+  // A cluster of which one is killed has a lot to say. `BENCH_LOG=Debug` shows it.
+  Effect.provideService(References.MinimumLogLevel, (process.env["BENCH_LOG"] ?? "Fatal") as LogLevel),
   NodeRuntime.runMain
 )
