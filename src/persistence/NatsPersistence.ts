@@ -38,7 +38,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Persistence from "effect/persistence/Persistence"
 import type * as Scope from "effect/Scope"
-import { quoted } from "../internal/protocol/shown.ts"
+import { quoted, shownProblem } from "../internal/protocol/shown.ts"
 import type { JetStream } from "../jetstream/JetStream.ts"
 import { type BucketEntries, grace, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
 import type { BucketOptions } from "./internal/bucketOptions.ts"
@@ -67,8 +67,9 @@ export interface Options extends BucketOptions {}
  *   `keyTtl`, as one has that is made here then). Else who reads a value that has been over for a minute deletes it, and what is
  *   never read again stays.
  * - Reads ask the leader of the bucket's stream, so that what was confirmed before is seen, and what was removed is not.
- * - `getMany` is one request for 1,024 keys (nats-server 2.11, a bucket with one replica), else one for each key. Where the bucket
- *   is given replicas later, or a mirror with `mirrorDirect`, these may answer it with what they have: start the program anew.
+ * - `getMany` asks for up to 1,024 keys at once, and is given up to 256 values by each request (nats-server 2.11, a bucket with one
+ *   replica); else it is a request for each key. A replica that the bucket is given while the program runs, and a mirror with
+ *   `mirrorDirect`, may answer it too, with what they have.
  * - `setMany` sends one message for each entry without waiting in between. When it fails, entries before the one that failed are
  *   written, and those behind it may be.
  * - `get` fails for what another program has written there; for `getMany` it is a miss.
@@ -152,7 +153,7 @@ const storeOf = (
       )
     )
 
-  /** What is not JSON is a mistake of the program, or of a schema of its own. */
+  /** Throws for what is no JSON. */
   const writingOf = (
     now: number,
     key: string,
@@ -222,4 +223,5 @@ const storeOf = (
   }
 }
 
-const unwritable = (cause: unknown): Failure => cause instanceof Error ? cause : new Error("It is no JSON.")
+const unwritable = (cause: unknown): Failure =>
+  new Error(`It is no JSON: ${shownProblem(cause instanceof Error ? cause.message : String(cause))}`)

@@ -130,7 +130,7 @@ describe("a backing store", () => {
       for (const set of [store.set("a", loop, undefined), store.setMany([["a", { n: 1n }, undefined]])]) {
         const error = yield* Effect.flip(set)
         assert.strictEqual(error._tag, "PersistenceError")
-        assert.match(error.message, /Could not write .* in the store "users"/)
+        assert.match(error.message, /^Could not write .* in the store "users" .* It is no JSON: .+$/)
       }
       const large = { text: "x".repeat(1024 * 1024) }
       const error = yield* Effect.flip(store.set("large", large, undefined))

@@ -222,11 +222,10 @@ const opened = Effect.fnUntraced(function*(
   const isRecent = yield* Effect.as(supported(apiOf(js), "ttl"), true).pipe(
     Effect.catchTag("UnsupportedByServer", () => Effect.succeed(false))
   )
-  const declared: KeyValue.BucketConfig = { ...config, history: 1 }
-  const made = ensureBucket(bucket, declared)
+  const made = ensureBucket(bucket, config)
   // One without times of its values is taken, too, as an older server makes it: what is over is deleted when it is read.
   yield* isRecent
-    ? Effect.catchTag(ensureBucket(bucket, { ...declared, keyTtl: true }), "BucketExists", () => made)
+    ? Effect.catchTag(ensureBucket(bucket, { ...config, keyTtl: true }), "BucketExists", () => made)
     : made
   const { keyTtl, replicas, ttl } = yield* KeyValue.status(bucket)
   // Its own age would end values early.
