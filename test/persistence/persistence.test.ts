@@ -31,13 +31,20 @@ describe("a backing store", () => {
 
   it.live("takes any text as a key", () =>
     Effect.gen(function*() {
-      const { backing } = yield* withBacking()
+      const { backing, nats } = yield* withBacking()
       const store = yield* backing.make("any")
       const [first, ...rest] = strangeKeys.map((key, i) => [key, of(i), undefined] as const)
       yield* store.setMany([first!, ...rest])
       const [key, ...others] = strangeKeys
       assert.deepStrictEqual(yield* store.getMany([key!, ...others]), strangeKeys.map((_, i) => of(i)) as never)
       for (const [i, key] of strangeKeys.entries()) assert.deepStrictEqual(yield* store.get(key), of(i))
+      // What is too long for a subject is in the value.
+      const { message } = yield* rawApi(nats, "STREAM.MSG.GET.KV_stores", { seq: strangeKeys.length })
+      assert.deepStrictEqual(JSON.parse(Buffer.from(message.data, "base64").toString()), [
+        of(strangeKeys.length - 1),
+        null,
+        strangeKeys.at(-1)
+      ])
     }))
 
   it.live("gives 2,500 keys by few requests where the server has them, and as many as there are before 2.11", () =>

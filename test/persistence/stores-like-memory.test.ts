@@ -47,16 +47,17 @@ it.layer(Live, { timeout: "60 seconds" })("in a bucket", (it) => {
           else if (what < 90) yield* both((store) => store.modifyUint8Array(key, (value) => value.slice(1)))
           else if (what < 98) yield* both((store) => store.clearPrefix(key.slice(0, 1 + (which % 2))))
           else yield* both((store) => store.clear)
-          for (const one of keys) {
-            yield* both((store) => store.get(one))
-            yield* both((store) => store.getUint8Array(one))
-            yield* both((store) => store.has(one))
-          }
+          yield* both((store) => store.get(key))
           yield* both((store) => Effect.map(store.keys, (listed) => [...listed].toSorted()))
-          yield* both((store) => store.size)
         }
+        for (const key of keys) {
+          yield* both((store) => store.get(key))
+          yield* both((store) => store.getUint8Array(key))
+          yield* both((store) => store.has(key))
+        }
+        yield* both((store) => store.size)
       }),
-    { arbitrary: { runs: 150 } }
+    { arbitrary: { runs: 100 }, timeout: 120_000 }
   )
 
   it.effect.prop(
@@ -85,6 +86,6 @@ it.layer(Live, { timeout: "60 seconds" })("in a bucket", (it) => {
           yield* both((store) => store.getMany([key, ...keys, "absent"]))
         }
       }),
-    { arbitrary: { runs: 150 } }
+    { arbitrary: { runs: 100 }, timeout: 120_000 }
   )
 })
