@@ -33,7 +33,8 @@
  *   Until then it may have run beside the next one, so handlers must be idempotent.
  * - An interrupted `take` gives its element back at once; one whose process was killed comes back when its lease is over. A
  *   process that was stopped while it waited can keep as many elements from others for one lease as it had waiting takes.
- * - Delays, retries and ages go by the server's clock. No clock of a program decides.
+ * - Delays, retries and ages go by the server's clock, and no clock of a program decides. A delay begins when the element is
+ *   offered.
  * - Elements come in the order in which they were offered; one that was given back comes before those that nobody had yet.
  *   After a `kill -9` of a single server, what was being worked on can be given to another one at once.
  * - What is done is kept as a small record until `PersistedQueue.layerCleanup` removes it, so that its id is not taken again.
