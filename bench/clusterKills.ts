@@ -198,7 +198,7 @@ const program = Effect.gen(function*() {
       + ` ${killed.length} kills of ${options.runners} runners, ${seconds(took)}`,
       `  lost                        ${lost}`,
       `  answered differently later  ${changed.size}`,
-      `  at once on an entity        ${met.length}`,
+      `  at once on an entity        ${met.length} (in two processes ${apart})`,
       `  handlers that began again   ${twice.began}`,
       `  handlers that ended twice   ${twice.ended}`,
       `  calls that failed           ${failures}${failures === 0 ? "" : ` (${lastFailure})`}`,
