@@ -7,6 +7,7 @@
  *   node bench/clusterKills.ts --store postgres                 the same with the official storage
  *   node bench/clusterKills.ts --messages 500 --kills 4         shorter
  */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { NatsLayer } from "effect-nats"
 import { JetStream, JetStreamStream } from "effect-nats/jetstream"
 import type { TestNatsServer } from "effect-nats/testing"
@@ -220,5 +221,5 @@ const program = Effect.gen(function*() {
   Effect.provideService(References.MinimumLogLevel, "Error")
 )
 
-await Effect.runPromise(program)
-process.exit()
+// A signal ends the servers and runners, too.
+NodeRuntime.runMain(program, { teardown: (exit) => process.exit(Exit.isFailure(exit) ? 1 : process.exitCode) })

@@ -7,8 +7,10 @@
  *   node bench/stores.ts --only queue        or cluster, or takeover
  *   node bench/stores.ts --stores postgres,redis
  */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as References from "effect/References"
@@ -220,5 +222,5 @@ const program = Effect.gen(function*() {
   Effect.provideService(References.MinimumLogLevel, "Error")
 )
 
-await Effect.runPromise(program)
-process.exit()
+// A signal ends the servers and runners, too.
+NodeRuntime.runMain(program, { teardown: (exit) => process.exit(Exit.isFailure(exit) ? 1 : process.exitCode) })

@@ -7,6 +7,7 @@
  *   node bench/workflowKills.ts --replicas 3          three servers
  *   node bench/workflowKills.ts --workflows 20 --kills 2
  */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as ClusterWorkflowEngine from "effect/cluster/ClusterWorkflowEngine"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -230,9 +231,5 @@ const program = Effect.gen(function*() {
   Effect.provideService(References.MinimumLogLevel, "Error")
 )
 
-const exit = await Effect.runPromiseExit(program)
-if (Exit.isFailure(exit)) {
-  console.error(exit.cause)
-  process.exitCode = 1
-}
-process.exit()
+// A signal ends the servers and runners, too.
+NodeRuntime.runMain(program, { teardown: (exit) => process.exit(Exit.isFailure(exit) ? 1 : process.exitCode) })
