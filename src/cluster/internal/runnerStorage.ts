@@ -250,7 +250,7 @@ export class RunnerStore implements ShardLocks {
         for (let i = 0; i < mostGatherings; i++) {
           const more = yield* this.takeAll(keys, shards.filter((shard) => !got.has(shard)))
           for (const shard of more) got.add(shard)
-          if (more.length === 0) break
+          if (more.length === 0 || got.size === shards.length) break
           yield* Effect.sleep(gatherPause)
         }
         if (got.size > 0) break
