@@ -5,7 +5,7 @@
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Result, Schema, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { NatsCluster } from "effect-nats/cluster"
+import { NatsCluster, NatsWorkflows } from "effect-nats/cluster"
 import { JetStream } from "effect-nats/jetstream"
 import {
   NatsCircuitBreaker,
@@ -16,10 +16,11 @@ import {
   NatsReactivity
 } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
-import { ClusterSchema, Entity } from "effect/cluster"
+import { ClusterSchema, ClusterWorkflowEngine, Entity } from "effect/cluster"
 import { CircuitBreaker, KeyValueStore, PersistedQueue, Persistence, RateLimiter } from "effect/persistence"
 import { hasProperty, isTagged } from "effect/Predicate"
 import { Rpc } from "effect/rpc"
+import { Workflow } from "effect/workflow"
 import { isAtLeast } from "../fixtures/serverVersion.ts"
 
 interface Row {
@@ -171,6 +172,9 @@ const CounterLive = Counter.toLayer(Effect.sync(() => {
   return Counter.of({ Add: () => Effect.sync(() => ++count), Count: () => Effect.sync(() => count) })
 }))
 
+const Greet = Workflow.make("Greet", { payload: {}, success: Schema.String, idempotencyKey: () => "once" })
+const GreetLive = Greet.toLayer(() => Effect.succeed("hello"))
+
 const ofCluster = [
   "shop.>",
   ...["CREATE", "INFO", "MSG.GET", "MSG.DELETE", "PURGE"].map((verb) => `$JS.API.STREAM.${verb}.CLUSTER_shop`),
@@ -190,7 +194,11 @@ const withUsers = Effect.gen(function*() {
       ...cases.map(({ publish, user: name }) => user(name, publish)),
       user("reactive", ["changed"], ["changed"]),
       user("runner", [info, ...ofCluster, inbox], ["shop.x.>"]),
-      user("caller", [info, ...ofCluster])
+      user("caller", [info, ...ofCluster]),
+      user("looking", [
+        info,
+        ...["STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET"].map((verb) => `$JS.API.${verb}.CLUSTER_shop`)
+      ])
     ]
   })
   const clientOf = (name: string) => NatsClient.layer({ servers: server.url, auth: { user: name, password: "p" } })
@@ -218,7 +226,7 @@ it.live(
 )
 
 it.live(
-  "reactivity needs its subject alone, and a runner and a caller of a cluster what is in their row",
+  "reactivity needs its subject alone, and those of a cluster what is in their rows",
   () =>
     Effect.gen(function*() {
       const { clientOf, has } = yield* withUsers
@@ -226,12 +234,13 @@ it.live(
         Effect.void,
         Layer.provide(NatsReactivity.layer({ subject: "changed" }), clientOf("reactive"))
       )
-      const Runner = Layer.provide(
-        CounterLive,
-        Layer.provide(
-          NatsCluster.layer({ prefix: "shop", shardingConfig: { shardsPerGroup: 8 } }),
-          jetStreamOf(clientOf("runner"))
-        )
+      const Cluster = Layer.provide(
+        NatsCluster.layer({ prefix: "shop", shardingConfig: { shardsPerGroup: 8 } }),
+        jetStreamOf(clientOf("runner"))
+      )
+      const Runner = Layer.mergeAll(CounterLive, GreetLive).pipe(
+        Layer.provide(ClusterWorkflowEngine.layer),
+        Layer.provide(Cluster)
       )
       const Caller = Layer.provide(
         NatsCluster.layerClientOnly({ prefix: "shop", shardingConfig: { shardsPerGroup: 8 } }),
@@ -240,11 +249,17 @@ it.live(
       const counted = Effect.gen(function*() {
         const counter = (yield* Counter.client)("a")
         yield* counter.Add()
+        yield* Greet.execute({})
         return yield* counter.Count()
-      }).pipe(Effect.provide(Caller))
+      }).pipe(Effect.provide(ClusterWorkflowEngine.layer), Effect.provide(Caller))
       const result = yield* Effect.result(Effect.provide(counted, Layer.fresh(Runner)))
-      if (has(12)) assert.deepStrictEqual(result, Result.succeed(1))
-      else assert.isTrue(result._tag === "Failure" && isTagged(result.failure, "UnsupportedByServer"))
+      if (has(12)) {
+        assert.deepStrictEqual(result, Result.succeed(1))
+        const found = yield* Stream.runCollect(NatsWorkflows.list({ prefix: "shop", payload: true })).pipe(
+          Effect.provide(jetStreamOf(clientOf("looking")))
+        )
+        assert.deepStrictEqual(found.map(({ workflow }) => workflow), ["Greet"])
+      } else assert.isTrue(result._tag === "Failure" && isTagged(result.failure, "UnsupportedByServer"))
     }),
   60_000
 )
