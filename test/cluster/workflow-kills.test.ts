@@ -1,0 +1,109 @@
+/** Runners of workflows that are killed, as processes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { NatsCluster } from "effect-nats/cluster"
+import { TestNatsServer } from "effect-nats/testing"
+import { ClusterWorkflowEngine } from "effect/cluster"
+import { spawn } from "node:child_process"
+import * as path from "node:path"
+import { createInterface } from "node:readline"
+import { built, jetStreamOf } from "../fixtures/clusters.ts"
+import { Watched } from "../fixtures/following.ts"
+import { Job, prefix, shardingConfig } from "../fixtures/workflowJobs.ts"
+
+const file = path.join(import.meta.dirname, "../fixtures/workflowProcess.ts")
+
+class Said extends Watched {
+  readonly lines: Array<string> = []
+
+  add(line: string) {
+    this.lines.push(line)
+    this.changed()
+  }
+
+  of(start: string): ReadonlyArray<string> {
+    return this.lines.filter((line) => line.startsWith(start))
+  }
+}
+
+/** A process of its own, killed when the scope closes. */
+const started = (url: string, name: string, mode = "") =>
+  Effect.gen(function*() {
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => spawn(process.execPath, [file, url, name, mode], { stdio: ["ignore", "pipe", "inherit"] })),
+      (running) => Effect.sync(() => running.kill("SIGKILL"))
+    )
+    const said = new Said()
+    const gone = new Promise<void>((resolve) => child.once("close", () => resolve()))
+    createInterface({ input: child.stdout }).on("line", (line) => said.add(line))
+    const end = (signal: NodeJS.Signals) =>
+      Effect.andThen(Effect.sync(() => child.kill(signal)), Effect.promise(() => gone))
+    yield* said.until(({ lines }) => lines.includes("ready"))
+    return { said, end }
+  })
+
+const setting = Effect.gen(function*() {
+  const { url } = yield* TestNatsServer.make({ jetstream: true })
+  const { context } = yield* built(
+    ClusterWorkflowEngine.layer.pipe(
+      Layer.provideMerge(NatsCluster.layerClientOnly({ prefix, shardingConfig })),
+      Layer.provide(jetStreamOf(url, "caller"))
+    )
+  )
+  return {
+    url,
+    as: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideContext(effect, context as Context.Context<R>)
+  }
+})
+
+describe("a killed runner", () => {
+  it.live(
+    "whose activity hung leaves a run that the next one completes, and every call for it is answered",
+    () =>
+      Effect.gen(function*() {
+        const { as, url } = yield* setting
+        const one = yield* started(url, "one", "hangs")
+        const ids = ["a", "b", "c"]
+        const calls = yield* Effect.forkScoped(as(
+          Effect.forEach([...ids, ...ids], (id) => Job.execute({ id }), { concurrency: "unbounded" })
+        ))
+        yield* one.said.until((said) => said.of("hangs").length === 3)
+        const two = yield* started(url, "two")
+        yield* one.end("SIGKILL")
+        const results = yield* Fiber.join(calls)
+        assert.deepStrictEqual(results, [...ids, ...ids].map(() => ["two", "two"]))
+        for (const id of ids) {
+          assert.lengthOf(two.said.of(`first of ${id}`), 1)
+          assert.lengthOf(two.said.of(`second of ${id}`), 1)
+        }
+      }),
+    90_000
+  )
+})
+
+describe("a cron job", () => {
+  it.live(
+    "goes on after each restart, by kill and by an orderly stop, and no tick comes twice",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* setting
+        const ticks: Array<{ readonly tick: string; readonly isLastOfKilled: boolean }> = []
+        for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL", "SIGTERM", "SIGKILL"] as const) {
+          const runner = yield* started(url, "one", "cron")
+          yield* runner.said.until((said) => said.of("tick").length >= 2)
+          yield* runner.end(signal)
+          const own = runner.said.of("tick")
+          for (const [index, tick] of own.entries()) {
+            ticks.push({ tick, isLastOfKilled: signal === "SIGKILL" && index === own.length - 1 })
+          }
+        }
+        // One that was handled and not stored yet when its process was killed is handled again.
+        const seen = new Set<string>()
+        for (const { tick, isLastOfKilled } of ticks) {
+          assert.isFalse(seen.has(tick), tick)
+          if (!isLastOfKilled) seen.add(tick)
+        }
+      }),
+    120_000
+  )
+})
