@@ -1,14 +1,15 @@
 /** Runners of workflows that are killed, as processes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { type Context, Effect, Fiber, Layer } from "effect"
 import { NatsCluster } from "effect-nats/cluster"
 import { TestNatsServer } from "effect-nats/testing"
 import { ClusterWorkflowEngine } from "effect/cluster"
 import { spawn } from "node:child_process"
 import * as path from "node:path"
 import { createInterface } from "node:readline"
-import { built, jetStreamOf } from "../fixtures/clusters.ts"
+import { built } from "../fixtures/clusters.ts"
 import { Watched } from "../fixtures/following.ts"
+import { jetStreamOf } from "../fixtures/places.ts"
 import { Job, prefix, shardingConfig } from "../fixtures/workflowJobs.ts"
 
 const file = path.join(import.meta.dirname, "../fixtures/workflowProcess.ts")
