@@ -70,8 +70,6 @@ export interface ClientOptions {
   readonly prefix: string
   /** Servers that have the stream: 1, 3 or 5. Default: what the stream has, 1 where it is made. */
   readonly replicas?: number | undefined
-  /** How long what is processed is kept: see `NatsMessageStorage`. Default 7 days. */
-  readonly retention?: Duration.Input | "forever" | undefined
   /**
    * Settings of `effect/cluster`. What is left out comes from the environment as in `ShardingConfig.layerFromEnv`, and then from
    * its defaults; but `refreshAssignmentsInterval` and `entityMessagePollInterval` are 1 second and `runnerHealthCheckInterval` is
