@@ -81,7 +81,7 @@ export const makeRunners = (
       const serving = Effect.callback<void, Error>((resume) => {
         if (serves) return resume(Effect.void)
         child.once("message", () => resume(Effect.void))
-        child.once("exit", (code, signal) => resume(Effect.fail(new Error(`a runner ended with ${code ?? signal}`))))
+        child.once("exit", (code, signal) => resume(Effect.die(new Error(`a runner ended with ${code ?? signal}`))))
       })
       return { pid, port, serving, kill: signalled("SIGKILL"), stop: signalled("SIGTERM") }
     })

@@ -74,12 +74,12 @@ const started = (
         child.stdout.on("data", read)
         child.stderr.on("data", read)
         child.once("error", (error) => resume(Effect.fail(error)))
-        child.once("exit", () => resume(Effect.fail(new Error(`${path.basename(binary)} ended:\n${log}`))))
+        child.once("exit", () => resume(Effect.die(new Error(`${path.basename(binary)} ended:\n${log}`))))
       })
     ),
     Effect.timeoutOrElse({
       duration: "60 seconds",
-      orElse: () => Effect.fail(new Error(`${path.basename(binary)} did not get ready in a minute`))
+      orElse: () => Effect.die(new Error(`${path.basename(binary)} did not get ready in a minute`))
     })
   )
 
@@ -113,7 +113,7 @@ export const startPostgres: Effect.Effect<StoreServer | undefined, Error, Scope.
       encoding: "utf8"
     }
   )
-  if (made.status !== 0) return yield* Effect.fail(new Error(`initdb failed:\n${made.stderr}`))
+  if (made.status !== 0) return yield* Effect.die(new Error(`initdb failed:\n${made.stderr}`))
   const port = yield* freePort
   yield* started(
     postgres,

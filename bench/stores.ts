@@ -52,7 +52,7 @@ const child = (job: QueueJob, whenWaiting: Effect.Effect<void, unknown> = Effect
         if (message === "waiting") Deferred.doneUnsafe(waiting, Effect.void)
         else resume(Effect.succeed(message as QueueResult))
       })
-      process.once("exit", (code) => resume(Effect.fail(new Error(`a measured process ended with ${code}`))))
+      process.once("exit", (code) => resume(Effect.die(new Error(`a measured process ended with ${code}`))))
       return Effect.sync(() => process.kill("SIGKILL"))
     })
     if (job.work === "throughput") return yield* result

@@ -99,8 +99,7 @@ const program = Effect.gen(function*() {
     ).reduce((total, count) => total + count)
     yield* Console.log(`the counters add up to ${sum}`)
   }).pipe(
-    Effect.provide(NatsCluster.layerClientOnly({ prefix: "example", shardingConfig })),
-    Effect.provide(nats(server.url))
+    Effect.provide(Layer.provide(NatsCluster.layerClientOnly({ prefix: "example", shardingConfig }), nats(server.url)))
   )
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 

@@ -48,8 +48,12 @@ const program = Effect.gen(function*() {
 })
 
 program.pipe(
-  Effect.provide(PersistedQueue.layer),
-  Effect.provide(NatsPersistedQueue.layerStore({ prefix: "jobs" })),
-  Effect.provide(Layer.provide(JetStream.layer(), TestNatsServer.layerClient({ jetstream: true }))),
+  Effect.provide(
+    PersistedQueue.layer.pipe(
+      Layer.provide(NatsPersistedQueue.layerStore({ prefix: "jobs" })),
+      Layer.provideMerge(JetStream.layer()),
+      Layer.provide(TestNatsServer.layerClient({ jetstream: true }))
+    )
+  ),
   NodeRuntime.runMain
 )

@@ -95,9 +95,12 @@ const program = Effect.gen(function*() {
     const [charges, shipments] = [yield* times("charge"), yield* times("ship")]
     yield* Console.log(charges === 1 && shipments === 1 ? "charged once, shipped once" : `${charges}, ${shipments}`)
   }).pipe(
-    Effect.provide([ClusterWorkflowEngine.layer, marks]),
-    Effect.provide(NatsCluster.layerClientOnly({ prefix: "example", shardingConfig })),
-    Effect.provide(nats(server.url))
+    Effect.provide(
+      Layer.mergeAll(ClusterWorkflowEngine.layer, marks).pipe(
+        Layer.provideMerge(NatsCluster.layerClientOnly({ prefix: "example", shardingConfig })),
+        Layer.provideMerge(nats(server.url))
+      )
+    )
   )
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 

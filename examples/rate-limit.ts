@@ -10,7 +10,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Effect } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"
 import { NatsRateLimiter } from "effect-nats/persistence"
@@ -32,10 +32,13 @@ const asking = Effect.gen(function*() {
   )
   yield* Console.log(granted.reduce((sum, one) => sum + one, 0))
 }).pipe(
-  Effect.provide(RateLimiter.layer),
-  Effect.provide(NatsRateLimiter.layerStore({ bucket: "limits" })),
-  Effect.provide(JetStream.layer()),
-  Effect.provide(NatsClient.layer({ servers: url ?? "nats://127.0.0.1:4222", logStatus: false }))
+  Effect.provide(
+    RateLimiter.layer.pipe(
+      Layer.provide(NatsRateLimiter.layerStore({ bucket: "limits" })),
+      Layer.provide(JetStream.layer()),
+      Layer.provide(NatsClient.layer({ servers: url ?? "nats://127.0.0.1:4222", logStatus: false }))
+    )
+  )
 )
 
 const program = Effect.gen(function*() {

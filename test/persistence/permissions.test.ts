@@ -251,7 +251,7 @@ it.live(
         yield* counter.Add()
         yield* Greet.execute({})
         return yield* counter.Count()
-      }).pipe(Effect.provide(ClusterWorkflowEngine.layer), Effect.provide(Caller))
+      }).pipe(Effect.provide(Layer.provideMerge(ClusterWorkflowEngine.layer, Caller)))
       const result = yield* Effect.result(Effect.provide(counted, Layer.fresh(Runner)))
       if (has(12)) {
         assert.deepStrictEqual(result, Result.succeed(1))
