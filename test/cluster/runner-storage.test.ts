@@ -8,7 +8,7 @@ import { ShardId } from "effect/cluster"
 import { until } from "../fixtures/following.ts"
 import { connectJetStream } from "../fixtures/jetStream.ts"
 import { on } from "../fixtures/keyValue.ts"
-import { acquireAll, names, type RunnerStore, runnerStore, shardsUpTo } from "../fixtures/runnerStores.ts"
+import { acquireAll, names, runnerOf, type RunnerStore, runnerStore, shardsUpTo } from "../fixtures/runnerStores.ts"
 
 const server = TestNatsServer.make({ jetstream: true })
 
@@ -27,6 +27,7 @@ const looking = (url: string) =>
         Effect.map((message): JetStreamStream.StoredMessage | undefined => message),
         Effect.catchTag("MessageNotFound", () => Effect.undefined)
       ),
+    lastSequence: Effect.map(on(js, JetStreamStream.info(stream)), ({ state }) => state.lastSequence),
     purge: (filter: string) => on(js, JetStreamStream.purge(stream, { filter })),
     publish: (subject: string, value: object) => js.publish(subject, JSON.stringify(value))
   }))
@@ -143,6 +144,22 @@ describe("a lock", () => {
       yield* unanswered(one.acquire(shard))
       yield* one.storage.releaseAll(one.address)
       assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+    }))
+
+  it.live("is confirmed for each reply, and many at once cost their runner one heartbeat", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const { lastSequence } = yield* looking(url)
+      const many = shardsUpTo(20)
+      yield* one.storage.register(runnerOf("one"), true)
+      yield* one.acquire(many)
+      yield* one.refresh(many)
+      const before = yield* lastSequence
+      const held = yield* Effect.forEach(many, (shard) => one.refresh([shard]), { concurrency: "unbounded" })
+      assert.deepStrictEqual(names(held.flat()), names(many))
+      // One lock each; address and machine id once at most.
+      assert.isAtMost((yield* lastSequence) - before, many.length + 2)
     }))
 
   it.live("of a group of any name is another one's of no other group", () =>

@@ -1,7 +1,9 @@
 /** What one runner has in the stream: its address, a machine id, and locks. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { type ClusterStream, tokenOf } from "./clusterStream.ts"
@@ -22,6 +24,9 @@ export class RunnerKeys {
   private machine: { readonly id: number; readonly lease: Lease } | undefined = undefined
   readonly settings: LeaseSettings
   private readonly stream: ClusterStream
+  private readonly oneBeat = Semaphore.makeUnsafe(1).withPermits(1)
+  /** When the last heartbeat that was confirmed began, by the monotonic clock. */
+  private beatAt = -Infinity
 
   constructor(settings: LeaseSettings, stream: ClusterStream, address: string) {
     this.settings = settings
@@ -73,6 +78,20 @@ export class RunnerKeys {
       }
       return yield* Effect.die(new Error(`all ${machineIds} machine ids are in use`))
     })
+  }
+
+  /**
+   * `heartbeat`, where the last one is longer ago. `effect/cluster` confirms the lock of each reply's shard by itself: with a
+   * heartbeat for each, one behind the other, the last ones would be too late.
+   */
+  heartbeatAfter(millis: number): Effect.Effect<boolean, LeaseError> {
+    return this.oneBeat(Effect.flatMap(elapsedMillis, (now) => {
+      if (now - this.beatAt < millis) return Effect.succeed(true)
+      return Effect.tap(this.heartbeat, (isOurs) =>
+        Effect.sync(() => {
+          this.beatAt = isOurs ? now : -Infinity
+        }))
+    }))
   }
 
   /** Begins the times of address and machine id anew. `false`: the address is not ours any more. */

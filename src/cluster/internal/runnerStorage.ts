@@ -311,16 +311,17 @@ export class RunnerStore implements ShardLocks {
         { concurrency: inFlight }
       )
       return Effect.map(
-        Effect.all([this.heartbeat(keys), confirmed], { concurrency: 2 }),
+        Effect.all([this.heartbeat(keys, shards.length === 0), confirmed], { concurrency: 2 }),
         // Calls for this address go to another process: what is still held is given up.
         ([, held]) => keys.state === "lost" ? [] : held
       )
     })
 
-  private heartbeat(keys: RunnerKeys): Effect.Effect<unknown, LeaseError> {
+  private heartbeat(keys: RunnerKeys, isProbe: boolean): Effect.Effect<unknown, LeaseError> {
     return Effect.suspend((): Effect.Effect<unknown, LeaseError> => {
       if (!keys.claim.isHeld) return keys.claim.found
-      return Effect.tap(keys.heartbeat, (isOurs) => {
+      const beat = keys.heartbeatAfter(isProbe ? 0 : Duration.toMillis(this.settings.interval) / 2)
+      return Effect.tap(beat, (isOurs) => {
         if (isOurs || keys.state !== "registered") return Effect.void
         keys.state = "lost"
         return Effect.annotateLogs(
