@@ -80,6 +80,30 @@ describe("a killed runner", () => {
       }),
     90_000
   )
+
+  it.live(
+    "in the middle of sleeps that end while no runner is there runs no stored activity again",
+    () =>
+      Effect.gen(function*() {
+        const { as, url } = yield* setting
+        const one = yield* started(url, "one")
+        const ids = Array.from({ length: 20 }, (_, id) => `job ${id}`)
+        yield* as(Effect.forEach(ids, (id) => Job.execute({ id }, { discard: true }), { concurrency: 10 }))
+        yield* one.said.until((said) => said.of("first").length === ids.length)
+        // Some may have been killed before their result was stored: nobody has it.
+        yield* one.end("SIGKILL")
+        const two = yield* started(url, "two")
+        const results = yield* as(Effect.forEach(ids, (id) => Job.execute({ id }), { concurrency: "unbounded" }))
+        for (const [index, id] of ids.entries()) {
+          const [first = "", second = ""] = results[index]!
+          assert.lengthOf(two.said.of(`first of ${id}`).filter((line) => line.endsWith(id)), first === "two" ? 1 : 0)
+          const seconds = [...one.said.of("second"), ...two.said.of("second")].filter((line) => line.endsWith(` ${id}`))
+          assert.include(["one", "two"], second)
+          assert.isAtLeast(seconds.length, 1)
+        }
+      }),
+    90_000
+  )
 })
 
 describe("a cron job", () => {
