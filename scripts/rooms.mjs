@@ -86,7 +86,8 @@ const roomDoors = {
   },
   persistence: {
     "effectVersion.ts": "the effect that stores were built for",
-    "opening.ts": "streams and buckets made or compared when a layer is built"
+    "opening.ts": "streams and buckets made or compared when a layer is built",
+    "textToken.ts": "any text as a token of a subject"
   }
 }
 

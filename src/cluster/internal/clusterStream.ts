@@ -4,8 +4,8 @@
  *
  * The transport between runners (`live`) is core NATS, and nothing of it is stored.
  */
-import { sha256 } from "../../internal/identity/digest.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import { tokenOf } from "../../persistence/internal/textToken.ts"
 
 /**
  * How long a marker stands in the place of a message that expired: long enough for those who watch, and short, as a marker
@@ -42,37 +42,6 @@ export interface ClusterStream {
  * - `i`: what is not processed yet; `q`: what is; `r`: replies; `a`: acknowledged chunks: see the message storage.
  */
 export type Kind = "l" | "f" | "n" | "h" | "m" | "i" | "q" | "r" | "a"
-
-const plain = /^[-_a-zA-Z0-9]+$/
-
-/** With the other tokens and `$JS.API.DIRECT.GET.` in front of it a subject has to fit a protocol line of 4 KiB. */
-const longestToken = 100
-
-/**
- * Any text as one token of a subject, or as a part of a stream's name; different texts become different tokens. Plain ones stay
- * as they are, other characters are `=` and four hexadecimal digits for each UTF-16 unit, and what gets too long is `==` and
- * its SHA-256.
- */
-export const tokenOf = (text: string): string => {
-  if (text.length <= longestToken && plain.test(text)) return text
-  if (text === "") return "="
-  const escaped = text.length > longestToken ? text : text.replaceAll(
-    /[^-_a-zA-Z0-9]/g,
-    (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
-  if (escaped.length <= longestToken) return escaped
-  const digest = sha256()
-  // UTF-16, as halves of surrogate pairs are all the same in UTF-8.
-  digest.update(Buffer.from(text, "utf16le"))
-  return `==${digest.end()}`
-}
-
-/** The text of a token, and `undefined` where the token is a digest of it. */
-export const textOf = (token: string): string | undefined => {
-  if (token === "=") return ""
-  if (token.startsWith("==")) return undefined
-  return token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
-}
 
 /** The token of a runner. */
 export const runnerToken = ({ host, port }: { readonly host: string; readonly port: number }): string =>

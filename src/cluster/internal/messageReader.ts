@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import type { StoredMessage } from "../../jetstream/JetStreamStream.ts"
-import { tokenOf } from "./clusterStream.ts"
+import { tokenOf } from "../../persistence/internal/textToken.ts"
 import { type Claim, type Claims, makeClaims } from "./messageClaims.ts"
 import { type Delayed, makeDelays } from "./messageDelays.ts"
 import {

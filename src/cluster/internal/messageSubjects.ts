@@ -12,7 +12,8 @@
  */
 import type * as Envelope from "effect/cluster/Envelope"
 import * as ShardId from "effect/cluster/ShardId"
-import { type ClusterStream, tokenOf } from "./clusterStream.ts"
+import { tokenOf } from "../../persistence/internal/textToken.ts"
+import type { ClusterStream } from "./clusterStream.ts"
 import { typeToken } from "./workflowSubjects.ts"
 
 /** An entity, encoded or not. */

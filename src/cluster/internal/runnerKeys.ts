@@ -6,7 +6,8 @@ import * as Stream from "effect/Stream"
 import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-import { type ClusterStream, tokenOf } from "./clusterStream.ts"
+import { tokenOf } from "../../persistence/internal/textToken.ts"
+import type { ClusterStream } from "./clusterStream.ts"
 import { Lease, type LeaseError, type LeaseSettings } from "./lease.ts"
 
 /** A snowflake has ten bits for it. */

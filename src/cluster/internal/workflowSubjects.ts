@@ -4,7 +4,8 @@
  * execution itself is `run`, with an empty primary key.
  */
 import { hasProperty, isString } from "effect/Predicate"
-import { type ClusterStream, textOf, tokenOf } from "./clusterStream.ts"
+import { textOf, tokenOf } from "../../persistence/internal/textToken.ts"
+import type { ClusterStream } from "./clusterStream.ts"
 
 const typePrefix = "Workflow/"
 const mark = tokenOf(typePrefix)

@@ -4,9 +4,9 @@ import * as Stream from "effect/Stream"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import type { GetBatchError, GetError } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-import { tokenOf } from "./queueNames.ts"
 import { type FailedRecord, readFailed } from "./queueRecords.ts"
 import { lastNoted, note, type NoteError, type QueueBase, withJetStream } from "./queueWrites.ts"
+import { tokenOf } from "./textToken.ts"
 
 export interface Failed {
   readonly record: FailedRecord

@@ -2,7 +2,7 @@
  * The subjects of a queue store: `<prefix>.<kind>.<queue>.<id>`. Any text is the name of a queue and the id of an element:
  * each becomes one token, and no two the same one.
  */
-import { sha256 } from "../../internal/identity/digest.ts"
+import { isPlain, tokenOf } from "./textToken.ts"
 
 /**
  * What is noted of an element, one message each at most: the element while it is to be done, the same while its delay lasts,
@@ -10,29 +10,12 @@ import { sha256 } from "../../internal/identity/digest.ts"
  */
 export type Kind = "q" | "w" | "c" | "d" | "f"
 
-/** What is longer is a digest. With four of them a subject is far from what fits a protocol line. */
-const longest = 100
-
-const plain = /^[A-Za-z0-9_-]+$/
-
-const escaped = (text: string): string =>
-  text.replace(/[^A-Za-z0-9_-]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
-
-/** A token that is made of no other text. */
-export const tokenOf = (text: string): string => {
-  if (text.length <= longest && plain.test(text)) return text
-  if (text === "") return "="
-  const token = escaped(text)
-  if (token.length <= longest) return token
-  // By code unit, as texts with halves of surrogate pairs are different ones, too.
-  const digest = sha256()
-  digest.update(new TextEncoder().encode(token))
-  return `==${digest.end().replaceAll("=", "")}`
-}
+/** Behind it stand three tokens, and a subject is to be short. */
+const mostOfPrefix = 100
 
 /** A prefix of plain tokens stands as it is. */
 const rootOf = (prefix: string): string =>
-  prefix.length <= longest && prefix.split(".").every((token) => plain.test(token)) ? prefix : tokenOf(prefix)
+  prefix.length <= mostOfPrefix && prefix.split(".").every(isPlain) ? prefix : tokenOf(prefix)
 
 export class QueueNames {
   readonly stream: string

@@ -10,9 +10,9 @@ import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { MaxPayloadExceeded } from "../../NatsError.ts"
 import { type Claim, claim, settle } from "./queueClaims.ts"
 import { type Restore, TakenQueue } from "./queueConsumers.ts"
-import { tokenOf } from "./queueNames.ts"
 import { askTime, makeServerNow } from "./queueTime.ts"
 import { passes, pauseAfter, type QueueBase, withJetStream } from "./queueWrites.ts"
+import { tokenOf } from "./textToken.ts"
 
 export interface OpenedStore {
   /** Whether the stream takes what is to come later. */
