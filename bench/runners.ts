@@ -13,10 +13,11 @@ import type { ClusterOptions } from "./storeLayers.ts"
 import { freePort, type StoreServer } from "./storeServers.ts"
 
 export interface Runner {
+  /** That of the process that runs now: one that ends by itself is started again, as whoever operates it does. */
   readonly pid: number
   readonly port: number
-  /** Succeeds when it serves. Fails when it ends before. */
-  readonly serving: Effect.Effect<void, Error>
+  /** Succeeds when it serves. */
+  readonly serving: Effect.Effect<void>
   /** Ends it as a crash would, and waits until it is gone. */
   readonly kill: Effect.Effect<void>
   /** Ends it in order, and waits until it is gone. */
@@ -37,6 +38,9 @@ const ended = (child: ChildProcess): Effect.Effect<void> =>
     child.once("exit", () => resume(Effect.void))
   })
 
+/** A runner that has ended by itself is started again so much later. */
+const restartMillis = 500
+
 /** Runners of one cluster. Each has an address of its own, as a new container would. They end with the scope. */
 export const makeRunners = (
   store: StoreServer,
@@ -45,16 +49,22 @@ export const makeRunners = (
   Effect.gen(function*() {
     const gone = new Map<number, number>()
     const children = new Set<ChildProcess>()
+    let closing = false
     const directory = yield* Effect.acquireRelease(
       Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-ledgers-"))),
       (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
     )
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach(children, (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), ended(child)), {
-        concurrency: "unbounded",
-        discard: true
-      })
-    )
+    yield* Effect.addFinalizer(() => {
+      closing = true
+      return Effect.forEach(
+        children,
+        (child) => Effect.andThen(Effect.sync(() => child.kill("SIGKILL")), ended(child)),
+        {
+          concurrency: "unbounded",
+          discard: true
+        }
+      )
+    })
     const start = Effect.gen(function*() {
       const port = yield* freePort
       const setup: RunnerSetup = {
@@ -62,28 +72,43 @@ export const makeRunners = (
         cluster: { ...cluster, port },
         ledger: path.join(directory, `${port}-${Math.round(now())}`)
       }
-      const child = fork(path.join(import.meta.dirname, "clusterRunner.ts"), [JSON.stringify(setup)])
-      children.add(child)
-      const pid = child.pid ?? -1
-      child.once("exit", () => {
-        gone.set(pid, now())
-        children.delete(child)
-      })
+      let serves = false
+      let wanted = true
+      const launched = (): ChildProcess => {
+        const child = fork(path.join(import.meta.dirname, "clusterRunner.ts"), [JSON.stringify(setup)])
+        children.add(child)
+        child.once("message", () => {
+          serves = true
+          for (const hear of hearing.splice(0)) hear()
+        })
+        child.once("exit", () => {
+          gone.set(child.pid ?? -1, now())
+          children.delete(child)
+          if (wanted && !closing) setTimeout(() => wanted && !closing && (current = launched()), restartMillis)
+        })
+        return child
+      }
+      const hearing: Array<() => void> = []
+      let current = launched()
       const signalled = (signal: NodeJS.Signals): Effect.Effect<void> =>
         Effect.suspend(() => {
-          child.kill(signal)
-          return ended(child)
+          wanted = false
+          current.kill(signal)
+          return ended(current)
         })
-      let serves = false
-      child.once("message", () => {
-        serves = true
-      })
-      const serving = Effect.callback<void, Error>((resume) => {
+      const serving = Effect.callback<void>((resume) => {
         if (serves) return resume(Effect.void)
-        child.once("message", () => resume(Effect.void))
-        child.once("exit", (code, signal) => resume(Effect.die(new Error(`a runner ended with ${code ?? signal}`))))
+        hearing.push(() => resume(Effect.void))
       })
-      return { pid, port, serving, kill: signalled("SIGKILL"), stop: signalled("SIGTERM") }
+      return {
+        get pid() {
+          return current.pid ?? -1
+        },
+        port,
+        serving,
+        kill: signalled("SIGKILL"),
+        stop: signalled("SIGTERM")
+      }
     })
     const entries = () =>
       fs.readdirSync(directory).flatMap((name) =>

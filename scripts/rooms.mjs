@@ -87,6 +87,7 @@ const roomDoors = {
   persistence: {
     "effectVersion.ts": "the effect that stores were built for",
     "opening.ts": "streams and buckets made or compared when a layer is built",
+    "passing.ts": "what is waited through",
     "textToken.ts": "any text as a token of a subject"
   }
 }

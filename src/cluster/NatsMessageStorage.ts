@@ -48,6 +48,7 @@ import { JetStream } from "../jetstream/JetStream.ts"
 import { InvalidDefinition } from "../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../jetstream/JetStreamStream.ts"
 import { ensureStream, opening } from "../persistence/internal/opening.ts"
+import { waitThrough } from "../persistence/internal/passing.ts"
 import type { StreamStoreError } from "../persistence/NatsPersistenceError.ts"
 import { clusterStream } from "./internal/clusterStream.ts"
 import { makeMoves } from "./internal/messageMoves.ts"
@@ -172,8 +173,9 @@ export const make = Effect.fnUntraced(function*(
     )
   }
 
+  // All of it can be done twice.
   const during = <A, E extends { readonly message: string }>(what: string, effect: Effect.Effect<A, E>) =>
-    Effect.mapError(Effect.andThen(ready, effect), (cause) =>
+    Effect.mapError(Effect.andThen(ready, waitThrough(apiOf(js), effect)), (cause) =>
       new PersistenceError({
         cause: new Error(`${what} in the stream ${quoted(names.name)}: ${cause.message}`, { cause })
       }))

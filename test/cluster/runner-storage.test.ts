@@ -91,6 +91,22 @@ describe("a lock", () => {
       assert.deepStrictEqual(names(yield* two.acquire(shards.slice(2))), names(shards.slice(2)))
     }))
 
+  it.live("is its owner's while the servers give no answer, for as long as it can be nobody else's", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "one", { lease: "16 seconds" })
+      const two = yield* runnerStore(port, "two")
+      yield* one.acquire(shards.slice(0, 2))
+      yield* two.acquire(shards.slice(2))
+      yield* Effect.all([one.kill, two.kill])
+      // What it never had it does not have, and that the store is well it does not say.
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards.slice(0, 2)))
+      assert.strictEqual((yield* Effect.exit(one.refresh([])))._tag, "Failure")
+      yield* until(Effect.map(Effect.exit(two.refresh(shards.slice(2))), Exit.isFailure))
+      const three = yield* runnerStore(port, "three")
+      assert.deepStrictEqual(names(yield* acquireAll(three, shards.slice(2))), names(shards.slice(2)))
+    }))
+
   it.live("is not confirmed when another took it meanwhile, and is not touched by who had it", () =>
     Effect.gen(function*() {
       const { port, url } = yield* server

@@ -2,10 +2,11 @@
  * A key that its owner has for a time, and refreshes. Every write compares the sequence of what it replaces, so that it never
  * touches the key of another, and the outcome of a write is decided by the write: what is read serves to choose the next one.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Semaphore from "effect/Semaphore"
+import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import type { GetError, PublishError, UnsupportedByServer } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
@@ -60,6 +61,8 @@ const inFlightPause = "20 millis"
 export class Lease {
   /** Of the last write that is known to be ours, 0 for none. */
   sequence = 0
+  /** When the last write that is known to be ours was sent, by the monotonic clock: its time begins no earlier. */
+  private confirmedAt = -Infinity
   /** A write of ours has no answer, and may be what is there. */
   private isUnclear = false
   readonly subject: string
@@ -74,6 +77,11 @@ export class Lease {
 
   get isHeld(): boolean {
     return this.sequence > 0
+  }
+
+  /** Whether nobody else can have it before `millis` are over: its time has not ended by then. */
+  isSureFor(millis: number, now: number): boolean {
+    return this.sequence > 0 && now + millis < this.confirmedAt + Duration.toMillis(this.settings.ttl)
   }
 
   /** What is there, by the leader of the stream. */
@@ -149,19 +157,22 @@ export class Lease {
     tries = mostTries
   ): Effect.Effect<Found | undefined, LeaseError> {
     const { js, owner, timeout, ttl } = this.settings
-    return Effect.suspend(() => {
+    return Effect.flatMap(elapsedMillis, (now) => {
       this.isUnclear = true
-      return js.publish(this.subject, JSON.stringify({ owner, ...value }), {
-        expect: { lastSubjectSequence: expected },
-        ttl,
-        timeout
-      })
+      return Effect.map(
+        js.publish(this.subject, JSON.stringify({ owner, ...value }), {
+          expect: { lastSubjectSequence: expected },
+          ttl,
+          timeout
+        }),
+        ({ sequence }) => {
+          this.sequence = sequence
+          this.confirmedAt = now
+          this.isUnclear = false
+          return undefined
+        }
+      )
     }).pipe(
-      Effect.map(({ sequence }) => {
-        this.sequence = sequence
-        this.isUnclear = false
-        return undefined
-      }),
       Effect.catchTag("WrongLastSequence", ({ actual }) =>
         // One that is on its way into the stream cannot be read yet.
         Effect.flatMap(actual === undefined ? Effect.delay(this.found, inFlightPause) : this.found, (found) => {

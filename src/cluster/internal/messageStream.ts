@@ -15,7 +15,7 @@ import type {
   UnsupportedByServer
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-
+import { RequestTimedOut } from "../../NatsError.ts"
 import type { MessageSubjects } from "./messageSubjects.ts"
 import { type Acknowledged, acknowledgedOf, isMarker, replyOf } from "./messageValues.ts"
 
@@ -69,6 +69,9 @@ export const since = (replies: Replies, sequence: number): Replies => ({
 const bySequence = (left: { readonly sequence: number }, right: { readonly sequence: number }): number =>
   left.sequence - right.sequence
 
+/** So long an answer is waited for, in milliseconds: a leader that dies answers nothing. What can be done twice is tried again. */
+const answerMillis = 2_000
+
 /** Requests to the leader at once, where each is about one message. */
 const atOnce = 32
 
@@ -90,7 +93,7 @@ export interface MessageStream {
   readonly write: (subject: string, value: object | "", options?: WriteOptions) => Effect.Effect<PubAck, WriteError>
   readonly writeBytes: (
     subject: string,
-    data: Uint8Array,
+    data: Uint8Array | string,
     options?: WriteOptions
   ) => Effect.Effect<PubAck, WriteError>
   /** All or none of them. The sequence is that of the last one. */
@@ -128,10 +131,17 @@ interface StreamOptions {
 export const messageStream = ({ isReplicated, js, name, subjects }: StreamOptions): MessageStream => {
   const ask = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E> =>
     Effect.provideService(asked, JetStream, js)
+  const askInTime = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E | RequestTimedOut> =>
+    Effect.timeoutOrElse(ask(asked), {
+      duration: answerMillis,
+      orElse: () => Effect.fail(new RequestTimedOut({ subject: name, timeoutMillis: answerMillis }))
+    })
+  const publish: MessageStream["writeBytes"] = (subject, data, options) =>
+    js.publish(subject, data, { ...options, subjectTemplate: name, timeout: answerMillis })
   const text = (value: object | "") => value === "" ? "" : JSON.stringify(value)
 
   const get = (which: JetStreamStream.Which) =>
-    ask(JetStreamStream.get(name, which, { consistent: isReplicated() })).pipe(
+    askInTime(JetStreamStream.get(name, which, { consistent: isReplicated() })).pipe(
       Effect.map((message): StoredMessage | undefined => message),
       Effect.catchTag("MessageNotFound", () => Effect.undefined)
     )
@@ -198,8 +208,8 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
   return {
     name,
     subjects,
-    write: (subject, value, options) => js.publish(subject, text(value), { ...options, subjectTemplate: name }),
-    writeBytes: (subject, data, options) => js.publish(subject, data, { ...options, subjectTemplate: name }),
+    write: (subject, value, options) => publish(subject, text(value), options),
+    writeBytes: publish,
     writeAll: (messages) => {
       const batch = messages.map(({ expect, subject, ttl, value }) => ({ expect, subject, ttl, payload: text(value) }))
       return Effect.map(js.batch(batch as unknown as Parameters<JetStream["batch"]>[0]), ({ sequence }) => sequence)

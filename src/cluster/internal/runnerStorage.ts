@@ -8,9 +8,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../../internal/identity/randomToken.ts"
 import { shownName } from "../../internal/protocol/shown.ts"
+import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { apiOf } from "../../jetstream/internal/api.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import { RequestTimedOut } from "../../NatsError.ts"
+import { passes, waitThrough } from "../../persistence/internal/passing.ts"
 import { tokenOf } from "../../persistence/internal/textToken.ts"
 import { RunnerAddressTaken } from "../NatsClusterError.ts"
 import type { ClusterStream, Kind } from "./clusterStream.ts"
@@ -131,7 +134,7 @@ export class RunnerStore implements ShardLocks {
     return Effect.gen({ self: this }, function*() {
       // Also of one that was interrupted: what was sent then may be stored.
       yield* Effect.addFinalizer(() => this.leave(keys))
-      yield* taking
+      yield* waitThrough(apiOf(this.settings.js), taking)
       yield* Effect.forkScoped(keeping)
     })
   }
@@ -299,22 +302,48 @@ export class RunnerStore implements ShardLocks {
     )
   }
 
-  /** What is confirmed to be held. Without locks it tells whether the store can be written, as `Sharding` asks after a failure. */
+  /**
+   * What is confirmed to be held. While the store gives no answer, as servers elect a leader, that is also what nobody else can
+   * have before it is asked the next time. Without locks it tells whether the store can be written, as `Sharding` asks after a
+   * failure.
+   */
   readonly refresh = (
     address: string,
     shards: ReadonlyArray<string>
   ): Effect.Effect<ReadonlyArray<string>, LeaseError> =>
     Effect.suspend(() => {
+      const { interval, stream } = this.settings
       const keys = this.keysOf(address)
-      const confirmed = Effect.filter(
-        shards,
-        (shard) => keys.lockOf(shard).confirm({ address }),
-        { concurrency: inFlight }
-      )
-      return Effect.map(
-        Effect.all([this.heartbeat(keys, shards.length === 0), confirmed], { concurrency: 2 }),
+      const lost = new Set<string>()
+      const unknown = new Set(shards)
+      const confirming = Effect.forEach(shards, (shard) =>
+        Effect.map(keys.lockOf(shard).confirm({ address }), (isOurs) => {
+          unknown.delete(shard)
+          if (!isOurs) {
+            lost.add(shard)
+          }
+        }), { concurrency: inFlight, discard: true })
+      const timeoutMillis = Duration.toMillis(interval) / 2
+      const isSure = (now: number): boolean =>
+        [
+          keys.claim,
+          ...Array.from(unknown, (shard) =>
+            keys.lockOf(shard))
+        ].every((lease) =>
+          lease.isSureFor(Duration.toMillis(interval), now)
+        )
+      return Effect.all([this.heartbeat(keys, shards.length === 0), confirming], { concurrency: 2 }).pipe(
+        Effect.timeoutOrElse({
+          duration: timeoutMillis,
+          orElse: () => Effect.fail(new RequestTimedOut({ subject: stream.name, timeoutMillis }))
+        }),
+        Effect.catchIf(
+          passes,
+          (error) =>
+            Effect.flatMap(elapsedMillis, (now) => shards.length > 0 && isSure(now) ? Effect.void : Effect.fail(error))
+        ),
         // Calls for this address go to another process: what is still held is given up.
-        ([, held]) => keys.state === "lost" ? [] : held
+        Effect.map(() => keys.state === "lost" ? [] : shards.filter((shard) => !lost.has(shard)))
       )
     })
 

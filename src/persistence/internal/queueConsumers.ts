@@ -8,7 +8,8 @@ import { monotonicMillis } from "../../internal/telemetry/monotonic.ts"
 import { openNext, type PulledMessage } from "../../jetstream/internal/fetching.ts"
 import * as JetStreamConsumer from "../../jetstream/JetStreamConsumer.ts"
 import type { CreateConsumerError, FetchError } from "../../jetstream/JetStreamError.ts"
-import { passes, pauseAfter, type QueueBase, withJetStream } from "./queueWrites.ts"
+import { passes, pauseAfter } from "./passing.ts"
+import { type QueueBase, withJetStream } from "./queueWrites.ts"
 import { tokenOf } from "./textToken.ts"
 
 export type TakeError = CreateConsumerError | FetchError

@@ -8,10 +8,11 @@ import { quoted } from "../../internal/protocol/shown.ts"
 import { unsupported } from "../../jetstream/internal/level.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { MaxPayloadExceeded } from "../../NatsError.ts"
+import { passes, pauseAfter } from "./passing.ts"
 import { type Claim, claim, settle } from "./queueClaims.ts"
 import { type Restore, TakenQueue } from "./queueConsumers.ts"
 import { askTime, makeServerNow } from "./queueTime.ts"
-import { passes, pauseAfter, type QueueBase, withJetStream } from "./queueWrites.ts"
+import { type QueueBase, withJetStream } from "./queueWrites.ts"
 import { tokenOf } from "./textToken.ts"
 
 export interface OpenedStore {

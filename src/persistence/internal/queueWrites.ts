@@ -9,6 +9,7 @@ import type { Api } from "../../jetstream/internal/api.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import type { ExpectationError, GetError, PublishError, UnsupportedByServer } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
+import { passes, pauseAfter } from "./passing.ts"
 import type { Kind, QueueNames } from "./queueNames.ts"
 
 /** What everything that is done with a queue stands on. */
@@ -32,26 +33,6 @@ export interface Noted {
 }
 
 export type NoteError = PublishError | ExpectationError | UnsupportedByServer | GetError
-
-const passing: ReadonlySet<string> = new Set([
-  "NotPublished",
-  "PublishOutcomeUnknown",
-  "InvalidAnswer",
-  "NoStreamForSubject",
-  "JetStreamUnavailable",
-  "JetStreamNotEnabled",
-  "RequestTimedOut",
-  "ConnectionLost"
-])
-
-/** What is waited through: the server is away, or has no leader. */
-export const passes = (error: { readonly _tag: string }): boolean => passing.has(error._tag)
-
-/** A queue's connection is looked at again so soon at first, and so late in the end. */
-const firstPauseMillis = 50
-const lastPauseMillis = 2_000
-
-export const pauseAfter = (failures: number): number => Math.min(firstPauseMillis * 2 ** failures, lastPauseMillis)
 
 export const withJetStream = <A, E, R>(
   { js }: QueueBase,
