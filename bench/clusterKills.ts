@@ -10,7 +10,6 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { NatsLayer } from "effect-nats"
 import { JetStream, JetStreamStream } from "effect-nats/jetstream"
-import type { TestNatsServer } from "effect-nats/testing"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -22,7 +21,7 @@ import { parseArgs } from "node:util"
 import { now, Worker } from "./clusterWork.ts"
 import { again, makeRunners, overlaps, runsOf } from "./runners.ts"
 import { clusterLayer } from "./storeLayers.ts"
-import { startNats, startPostgres } from "./storeServers.ts"
+import { killInTurns, startNats, startPostgres } from "./storeServers.ts"
 import { quantile } from "./workload.ts"
 
 const { values: given } = parseArgs({
@@ -77,17 +76,6 @@ const plainPublisher = (servers: ReadonlyArray<string>) =>
       Effect.forkScoped
     )
     return () => Math.max(longest, now() - last)
-  })
-
-const killServers = (servers: ReadonlyArray<TestNatsServer.TestNatsServer>) =>
-  Effect.gen(function*() {
-    for (let index = 0;; index++) {
-      yield* Effect.sleep("10 seconds")
-      const server = servers[index % servers.length]
-      yield* server.kill
-      yield* Effect.sleep("1 second")
-      yield* server.restart
-    }
   })
 
 const program = Effect.gen(function*() {
@@ -153,7 +141,7 @@ const program = Effect.gen(function*() {
     const kills = yield* Effect.forkChild(killing)
     const servers = nats === undefined || !given["server-kills"]
       ? undefined
-      : yield* Effect.forkChild(killServers(nats.servers))
+      : yield* Effect.forkChild(killInTurns(nats.servers, "10 seconds"))
     // Spread over the time of the kills, so that each kill meets messages that wait.
     const total = options.kills * options.everyMillis
     const pace = total / options.messages

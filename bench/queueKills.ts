@@ -2,33 +2,48 @@
  * Jobs of a queue through processes that are killed: how many are lost, done twice, or had by two at once.
  *
  *   node bench/queueKills.ts                          3,000 jobs, 3 processes, a kill each second, 20 of them
+ *   node bench/queueKills.ts --replicas 3             on three servers, of which one is killed every five seconds
  *   node bench/queueKills.ts --jobs 300 --kills 3     shorter
  *
  * It ends with 1 when one of the promises was broken, and says which.
  */
-import { TestNatsServer } from "effect-nats/testing"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { parseArgs } from "node:util"
 import { runQueue } from "./persistence/queueRun.ts"
+import { killInTurns, startNats } from "./storeServers.ts"
 
 const numeric = { type: "string" } as const
 const { values } = parseArgs({
-  options: { jobs: numeric, kills: numeric, every: numeric, processes: numeric, work: numeric, lock: numeric }
+  options: {
+    jobs: numeric,
+    kills: numeric,
+    every: numeric,
+    processes: numeric,
+    work: numeric,
+    lock: numeric,
+    replicas: numeric
+  }
 })
+const replicas = Number(values.replicas ?? 1) === 3 ? 3 : 1
 const kills = Number(values.kills ?? 20)
 
 const program = Effect.gen(function*() {
-  const { url } = yield* TestNatsServer.make({ jetstream: true })
+  const { servers, store } = yield* startNats({ replicas })
+  const killing = yield* Effect.forkChild(replicas === 1 ? Effect.never : killInTurns(servers, "5 seconds"))
   const result = yield* runQueue({
-    url,
+    servers: store.servers,
+    replicas,
     jobs: Number(values.jobs ?? 3_000),
     processes: Number(values.processes ?? 3),
     kills,
     killEveryMillis: Number(values.every ?? 1_000),
     concurrency: 8,
     workMillis: Number(values.work ?? 100),
-    lockMillis: Number(values.lock ?? 2_000)
+    // An election takes up to 9 seconds, in which nothing can be stored.
+    lockMillis: Number(values.lock ?? (replicas === 3 ? 10_000 : 2_000))
   })
+  yield* Fiber.interrupt(killing)
   console.table(result)
   const broken = [
     ...(result.lost > 0 ? [`${result.lost} lost`] : []),

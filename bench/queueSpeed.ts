@@ -40,7 +40,8 @@ const tell = (what: string, value: number): void => {
 }
 
 const program = Effect.gen(function*() {
-  const { url } = yield* TestNatsServer.make({ jetstream: true })
+  const server = yield* TestNatsServer.make({ jetstream: true })
+  const { url } = server
   const nats = yield* NatsClient.make({ servers: url })
   const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
   const store = yield* Effect.provideService(NatsPersistedQueue.makeStore(), JetStream.JetStream, js)
@@ -53,6 +54,10 @@ const program = Effect.gen(function*() {
   tell("offers of known ids/s", jobs / (yield* timed(offers)) * 1_000)
   const takes = Effect.forEach(numbers(jobs), () => queue.take(() => Effect.void), all)
   tell("take + complete/s", jobs / (yield* timed(takes)) * 1_000)
+  yield* offers
+  // What is done is known after a restart, too.
+  yield* server.stop
+  yield* server.restart
   yield* offers
   const { state } = yield* Effect.provideService(
     JetStreamStream.info("QUEUE_effectq", { subjects: "effectq.q.>" }),
@@ -97,10 +102,15 @@ const program = Effect.gen(function*() {
       all
     )
   )
-  const delay = 1_000 + delayed / 2
+  // Due one after the other, 2,000 a second: all at once they would wait for the takers, and not for their time.
+  const firstDue = Date.now() + 2_000 + delayed / 5
   const offering = Effect.forEach(
     numbers(delayed),
-    (i) => Effect.suspend(() => queue.offer(Date.now() + delay, { id: `late-${i}`, delay })),
+    (i) =>
+      Effect.suspend(() => {
+        const due = firstDue + i / 2
+        return queue.offer(due, { id: `late-${i}`, delay: due - Date.now() })
+      }),
     all
   )
   tell("delayed offers/s", delayed / (yield* timed(offering)) * 1_000)

@@ -3,6 +3,7 @@
  * in a directory that is removed. Nothing here needs root, and nothing needs not to be root.
  */
 import { TestNatsServer } from "effect-nats/testing"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as childProcess from "node:child_process"
@@ -166,6 +167,19 @@ export interface NatsServers {
   readonly servers: ReadonlyArray<TestNatsServer.TestNatsServer>
   readonly store: StoreServer
 }
+
+/** One server after the other is killed, and is there again a second later. */
+export const killInTurns = (
+  servers: ReadonlyArray<TestNatsServer.TestNatsServer>,
+  every: Duration.Input
+): Effect.Effect<never, TestNatsServer.TestNatsServerError> =>
+  Effect.forever(Effect.forEach(servers, (server) =>
+    Effect.gen(function*() {
+      yield* Effect.sleep(every)
+      yield* server.kill
+      yield* Effect.sleep("1 second")
+      yield* server.restart
+    })))
 
 /** One server, or three that replicate each stream. `sync` makes it sync each message to disk before it confirms it. */
 export const startNats = (options: { readonly replicas: 1 | 3; readonly sync?: boolean | undefined }) =>

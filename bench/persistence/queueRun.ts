@@ -11,7 +11,7 @@ import * as NatsPersistedQueue from "../../src/persistence/NatsPersistedQueue.ts
 import { historyOf, type QueueWorker, startWorker } from "./queueProcesses.ts"
 
 export interface RunOptions {
-  readonly url: string
+  readonly servers: ReadonlyArray<string>
   readonly jobs: number
   readonly processes: number
   readonly kills: number
@@ -43,10 +43,10 @@ const counts = (js: JetStream.JetStream, stream: string, kind: string) =>
 /** The kills are spread over the jobs: the first when the workers are there, the next when its time is over. */
 export const runQueue = (options: RunOptions): Effect.Effect<RunResult, unknown, Scope.Scope> =>
   Effect.gen(function*() {
-    const { concurrency, jobs, killEveryMillis, kills, lockMillis, processes, replicas, url, workMillis } = options
+    const { concurrency, jobs, killEveryMillis, kills, lockMillis, processes, replicas, servers, workMillis } = options
     const prefix = "run"
     const stream = "QUEUE_run"
-    const nats = yield* NatsClient.make({ servers: url, reconnect: { initialDelay: "20 millis" } })
+    const nats = yield* NatsClient.make({ servers, reconnect: { initialDelay: "20 millis" } })
     const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
     const store = yield* Effect.provideService(
       NatsPersistedQueue.makeStore({ prefix, lockExpiration: lockMillis, replicas }),
@@ -58,7 +58,7 @@ export const runQueue = (options: RunOptions): Effect.Effect<RunResult, unknown,
     const started = performance.now()
     const all: Array<QueueWorker> = []
     const start = Effect.map(
-      startWorker(url, { prefix, queue: "jobs", lockMillis, concurrency, workMillis }),
+      startWorker(servers.join(), { prefix, queue: "jobs", lockMillis, concurrency, workMillis }),
       (worker) => {
         all.push(worker)
         return worker
@@ -83,11 +83,12 @@ export const runQueue = (options: RunOptions): Effect.Effect<RunResult, unknown,
     const killer = yield* Effect.forkChild(killing)
     yield* offering
     yield* Fiber.join(killer)
-    while ((yield* counts(js, stream, "d")) < jobs || (yield* counts(js, stream, "q")) > 0) yield* Effect.sleep(100)
+    const count = (kind: string) => Effect.eventually(counts(js, stream, kind))
+    while ((yield* count("d")) < jobs || (yield* count("q")) > 0) yield* Effect.sleep(100)
     const seconds = (performance.now() - started) / 1_000
     yield* Effect.forEach(living, (worker) => worker.kill)
     const history = historyOf(all)
-    const done = yield* counts(js, stream, "d")
+    const done = yield* count("d")
     return {
       jobs,
       kills,

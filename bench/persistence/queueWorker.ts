@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as process from "node:process"
@@ -45,7 +46,7 @@ const nowMicros = (): number => Number(process.hrtime.bigint() / 1_000n)
 
 const program = (url: string, options: WorkerOptions) =>
   Effect.gen(function*() {
-    const nats = yield* NatsClient.make({ servers: url, reconnect: { initialDelay: "20 millis" } })
+    const nats = yield* NatsClient.make({ servers: url.split(","), reconnect: { initialDelay: "20 millis" } })
     const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
     const store = yield* Effect.provideService(
       NatsPersistedQueue.makeStore({
@@ -92,6 +93,8 @@ if (url !== undefined && options !== undefined) {
   Effect.runFork(
     program(url, JSON.parse(options) as WorkerOptions).pipe(
       Effect.tapCause((cause) => Effect.sync(() => print({ type: "log", message: String(cause) }))),
+      // As whoever operates it starts it again.
+      Effect.retry(Schedule.spaced("500 millis")),
       Effect.onExit(() => Effect.sync(() => process.exit(1))),
       Effect.provide(Logger.layer([printing]))
     )

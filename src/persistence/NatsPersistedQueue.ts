@@ -78,9 +78,9 @@ export interface Options {
    * warning says so.
    */
   readonly lockExpiration?: Duration.Input | undefined
-  /** Servers that keep the stream. Default 1. */
+  /** Servers that keep the stream. Default: what it has, 1 where it is made. */
   readonly replicas?: number | undefined
-  /** Default `"file"`. `"memory"` does not outlive a restart of its server. */
+  /** Default: what it has, `"file"` where it is made. `"memory"` does not outlive a restart of its server. */
   readonly storage?: "file" | "memory" | undefined
 }
 
@@ -136,8 +136,8 @@ const definitionOf = ({ names }: QueueBase, { replicas, storage }: Options, sche
   JetStreamStream.make(names.stream, {
     subjects: [names.all as string],
     retention: "workqueue",
-    storage: storage ?? "file",
-    replicas: replicas ?? 1,
+    storage,
+    replicas,
     discard: "old",
     maxMessagesPerSubject: 1,
     allowDirect: true,

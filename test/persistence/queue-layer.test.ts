@@ -23,6 +23,8 @@ describe("a store of queues", () => {
         maxMessagesPerSubject: 1
       })
       yield* anotherStore(server, { prefix: "shop.mails", storage: "memory" })
+      // What is left out is as it is.
+      yield* anotherStore(server, { prefix: "shop.mails" })
     }))
 
   it.live("fails typed where its stream is configured otherwise, and leaves it as it is", () =>

@@ -11,7 +11,7 @@ it.live(
       const { url } = yield* TestNatsServer.make({ jetstream: true })
       const kills = 3
       const result = yield* runQueue({
-        url,
+        servers: [url],
         jobs: 300,
         processes: 3,
         kills,
