@@ -7,46 +7,18 @@ import { Effect, Exit } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"
 import { clusterStream } from "../../src/cluster/internal/clusterStream.ts"
-import { makeMoves } from "../../src/cluster/internal/messageMoves.ts"
-import { makeReader } from "../../src/cluster/internal/messageReader.ts"
-import { type MessageStream, messageStream } from "../../src/cluster/internal/messageStream.ts"
-import { messageSubjects } from "../../src/cluster/internal/messageSubjects.ts"
-import { makeWriter } from "../../src/cluster/internal/messageWriter.ts"
 import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
 import { until } from "../fixtures/following.ts"
 import { rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
+import { partsOn } from "../fixtures/messageParts.ts"
 import { exitOf, idsIn, Keyed, prefix, requestOf, shard, storageOn, streamName } from "../fixtures/messageStorage.ts"
 
 const names = clusterStream({ prefix })
-const subjects = messageSubjects(names)
 
 const setting = Effect.gen(function*() {
   const made = yield* withJetStream()
   return { ...made, storage: yield* storageOn(made.js) }
 })
-
-/** The parts of a storage, over a stream of which some operations are replaced. */
-const partsOn = (
-  js: JetStream.JetStream,
-  change: (stream: MessageStream) => Partial<MessageStream> = () => ({}),
-  isReplicated = false
-) =>
-  Effect.gen(function*() {
-    const own = messageStream({ js, name: names.name, subjects, isReplicated: () => isReplicated })
-    const stream = { ...own, ...change(own) }
-    const moves = yield* makeMoves(stream, () => undefined)
-    const reader = makeReader({
-      stream,
-      fenceOf: () => undefined,
-      repair: ({ kind, subject }, sequence) =>
-        moves.offer({ subject, kind, sequence, data: undefined, exitMillis: undefined, extras: [], done: () => {} })
-    })
-    return {
-      stream,
-      reader,
-      writer: makeWriter({ stream, reader, moves, fenceOf: () => undefined, lifetime: () => undefined })
-    }
-  })
 
 const one = [shard(1).toString()]
 const idsOf = (given: ReadonlyArray<{ readonly envelope: unknown }>) => idsIn(given as never)

@@ -191,11 +191,13 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     return found
   })
 
+  /** `false`: a reset came in between. What is `given` was claimed. */
   const scan = Effect.fnUntraced(function*(
     groups: ReadonlyMap<string, string>,
     now: number,
-    limit: number
-  ): Effect.fn.Return<ReadonlyArray<Picked> | undefined, ReadError> {
+    limit: number,
+    given: Array<Picked>
+  ): Effect.fn.Return<boolean, ReadError> {
     const wanted: ReadonlySet<string> = new Set(groups.keys())
     for (const shard of wanted) {
       if (covered.has(shard)) continue
@@ -207,11 +209,10 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     const again = delays.forgotten(now)
     if (again !== undefined) cursor = Math.min(cursor, again - 1)
     const started = generation
-    const given: Array<Picked> = []
-    const late = yield* due(wanted, now, limit)
+    const late = yield* due(wanted, now, limit - given.length)
     if (late.length > 0) {
-      const { picked } = yield* pick(late, now, limit)
-      if (!give(started, picked, groups)) return undefined
+      const { picked } = yield* pick(late, now, limit - given.length)
+      if (!give(started, picked, groups)) return false
       given.push(...picked)
     }
     let isSparse = false
@@ -219,7 +220,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       // Where much is passed by, of other shards or claimed already, pages are large whatever the limit is.
       const size: number = isSparse ? mostOfPage : Math.min(limit - given.length, mostOfPage)
       const { isEnd, messages }: Page = yield* stream.page(subjects.allEntries, cursor + 1, size)
-      if (generation !== started) return undefined
+      if (generation !== started) return false
       const entries: Array<Found> = []
       for (const message of messages) {
         const found = foundOf(message)
@@ -229,14 +230,14 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       }
       isSparse = entries.length * 2 < messages.length
       const { last, picked } = yield* pick(entries, now, limit - given.length)
-      if (!give(started, picked, groups)) return undefined
+      if (!give(started, picked, groups)) return false
       given.push(...picked)
       const end = messages.at(-1)
       if (end === undefined) break
       cursor = last === entries.at(-1)?.sequence ? end.sequence : last ?? cursor
       if (isEnd) break
     }
-    return given
+    return true
   })
 
   /** Of some entities only, whatever the cursor has passed. */
@@ -244,8 +245,9 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     groups: ReadonlyMap<string, string>,
     addresses: ReadonlyArray<Address>,
     now: number,
-    limit: number
-  ): Effect.fn.Return<ReadonlyArray<Picked> | undefined, ReadError> {
+    limit: number,
+    given: Array<Picked>
+  ): Effect.fn.Return<boolean, ReadError> {
     const started = generation
     const patterns = addresses.map((address) => subjects.ofEntity(address)[0])
     const placed = new Set(addresses.map(placeOf))
@@ -257,30 +259,45 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       entries.push(found)
     }
     const { picked } = yield* pick(entries, now, limit)
-    return give(started, picked, groups) ? picked : undefined
+    if (!give(started, picked, groups)) return false
+    given.push(...picked)
+    return true
   })
-
-  const read: MessageReader["read"] = (shards, now, options = {}) => {
-    const groups = new Map(shards.map((shard) => [tokenOf(shard), shard]))
-    const limit = Math.max(0, Math.floor(options.limit ?? Number.POSITIVE_INFINITY))
-    const { addresses } = options
-    const once = Effect.suspend(() =>
-      addresses === undefined ? scan(groups, now, limit) : ofAddresses(groups, addresses, now, limit)
-    )
-    return lock.withPermits(1)(Effect.gen(function*() {
-      for (let tries = 0; tries < mostTries; tries++) {
-        const picked = yield* once
-        if (picked !== undefined) return picked.map(givenOf)
-      }
-      return []
-    }))
-  }
 
   const release = (fits: (claim: Claim) => boolean, from?: number) => {
     const lowest = claims.release(fits)
     generation++
     const first = from ?? lowest
     if (first !== undefined) cursor = Math.min(cursor, Math.max(0, first - 1))
+  }
+
+  const read: MessageReader["read"] = (shards, now, options = {}) => {
+    const groups = new Map(shards.map((shard) => [tokenOf(shard), shard]))
+    const limit = Math.max(0, Math.floor(options.limit ?? Number.POSITIVE_INFINITY))
+    const { addresses } = options
+    return lock.withPermits(1)(Effect.suspend(() => {
+      let given: Array<Picked> = []
+      const once = Effect.suspend(() =>
+        addresses === undefined
+          ? scan(groups, now, limit, given)
+          : ofAddresses(groups, addresses, now, limit - given.length, given)
+      )
+      return Effect.gen(function*() {
+        for (let tries = 0; tries < mostTries && !(yield* once); tries++) {
+          // What was given back is free, and what was not stays claimed.
+          given = given.filter(({ found }) => claims.has(found, found.sequence))
+        }
+        return given.map(givenOf)
+      }).pipe(
+        // Nobody has them.
+        Effect.onError(() =>
+          Effect.sync(() => {
+            const sequences = new Set(given.map(({ found }) => found.sequence))
+            release(({ sequence }) => sequences.has(sequence))
+          })
+        )
+      )
+    }))
   }
 
   return {
