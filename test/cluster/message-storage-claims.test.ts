@@ -2,9 +2,25 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch } from "effect"
 import { NatsError } from "effect-nats"
+import type { JetStream } from "effect-nats/jetstream"
+import { clusterStream } from "../../src/cluster/internal/clusterStream.ts"
+import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
 import { withJetStream } from "../fixtures/jetStream.ts"
 import { partsOn } from "../fixtures/messageParts.ts"
-import { addressOf, idsIn, requestOf, shard, storageOn } from "../fixtures/messageStorage.ts"
+import {
+  acknowledgementOf,
+  addressOf,
+  chunkOf,
+  idsIn,
+  interruptOf,
+  prefix,
+  requestOf,
+  shard,
+  storageOn,
+  Streaming
+} from "../fixtures/messageStorage.ts"
+
+const fenceSubject = clusterStream({ prefix }).stored("f", "1")
 
 const one = [shard(1).toString()]
 const idsOf = (given: ReadonlyArray<{ readonly envelope: unknown }>) => idsIn(given as never)
@@ -64,4 +80,129 @@ describe("a read of several pages", () => {
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual(idsOf(yield* reader.read(one, 0)), [1, 2, 3])
     }))
+})
+
+const setting = Effect.gen(function*() {
+  const { js } = yield* withJetStream()
+  return { js, storage: yield* storageOn(js), request: requestOf({ rpc: Streaming, payload: { key: "a" } }) }
+})
+
+describe("an acknowledgement", () => {
+  it.live("that is late takes nothing back: what came after it stays acknowledged", () =>
+    Effect.gen(function*() {
+      const { js, request, storage } = yield* setting
+      yield* storage.saveRequest(request)
+      const [first, second] = [chunkOf(request, 0), chunkOf(request, 1)]
+      for (const chunk of [first, second]) {
+        yield* storage.saveReply(chunk)
+        yield* storage.saveEnvelope(acknowledgementOf(request, chunk))
+      }
+      assert.lengthOf(yield* storage.repliesFor([request]), 0)
+      // Of another caller of the same key.
+      yield* storage.saveEnvelope(acknowledgementOf(request, first))
+      assert.lengthOf(yield* storage.repliesFor([request]), 0)
+      const other = yield* storageOn(js)
+      assert.lengthOf(yield* other.unprocessedMessages([shard(1)]), 2)
+      yield* storage.saveReply(chunkOf(request, 2))
+      yield* storage.saveEnvelope(acknowledgementOf(request, second))
+      assert.lengthOf(yield* storage.repliesFor([request]), 1)
+    }))
+
+  it.live("lets out the interrupts that were hidden behind the chunk", () =>
+    Effect.gen(function*() {
+      const { request, storage } = yield* setting
+      const read = Effect.map(storage.unprocessedMessages([shard(1)]), idsIn)
+      yield* storage.saveRequest(request)
+      assert.lengthOf(yield* read, 1)
+      const chunk = chunkOf(request, 0)
+      yield* storage.saveReply(chunk)
+      yield* storage.saveEnvelope(interruptOf(request))
+      assert.deepStrictEqual(yield* read, [])
+      yield* storage.saveEnvelope(acknowledgementOf(request, chunk))
+      assert.deepStrictEqual(yield* read, ["Interrupt", "AckChunk"])
+      assert.deepStrictEqual(yield* read, [])
+    }))
+
+  it.live("lets out no interrupt of a run that was cleared", () =>
+    Effect.gen(function*() {
+      const { request, storage } = yield* setting
+      const read = Effect.map(storage.unprocessedMessages([shard(1)]), idsIn)
+      yield* storage.saveRequest(request)
+      yield* storage.saveReply(chunkOf(request, 0))
+      yield* storage.saveEnvelope(interruptOf(request))
+      assert.deepStrictEqual(yield* read, [])
+      yield* storage.clearReplies(request.envelope.requestId)
+      assert.lengthOf(yield* read, 1)
+      const chunk = chunkOf(request, 0)
+      yield* storage.saveReply(chunk)
+      yield* storage.saveEnvelope(acknowledgementOf(request, chunk))
+      assert.deepStrictEqual(yield* read, ["AckChunk"])
+    }))
+})
+
+/** The fence of a process that has the shard. */
+const fenceOn = (js: JetStream.JetStream) =>
+  Effect.map(js.publish(fenceSubject, "owner"), ({ sequence }) => ({ subject: fenceSubject, sequence }))
+
+const cases = [{ locks: "with locks" }, { locks: "without locks" }]
+
+describe("a reply", () => {
+  it.live.each(cases)(
+    "of a run that was cleared before its end is not taken for that of the run, $locks",
+    ({ locks }) =>
+      Effect.gen(function*() {
+        const { js, request, storage: client } = yield* setting
+        const fence = locks === "with locks" ? yield* fenceOn(js) : undefined
+        const storage = yield* Effect.provideService(storageOn(js), ShardLocks, { fenceOf: () => fence })
+        yield* client.saveRequest(request)
+        const run = Effect.gen(function*() {
+          assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 1)
+          const chunk = chunkOf(request, 0)
+          yield* storage.saveReply(chunk)
+          return String(chunk.reply.id)
+        })
+        yield* run
+        yield* storage.clearReplies(request.envelope.requestId)
+        const id = yield* run
+        assert.deepStrictEqual((yield* client.repliesFor([request])).map((reply) => String(reply.id)), [id])
+      })
+  )
+
+  it.live.each(cases)(
+    "whose answer was lost is tried under another id, and is the one that is stored, $locks",
+    ({ locks }) =>
+      Effect.gen(function*() {
+        const { js, request, storage: client } = yield* setting
+        const fence = locks === "with locks" ? yield* fenceOn(js) : undefined
+        yield* client.saveRequest(request)
+        let isLost = false
+        const { reader, writer } = yield* partsOn(js, (stream) => ({
+          write: (subject, value, options) =>
+            Effect.flatMap(stream.write(subject, value, options), (ack) =>
+              isLost
+                ? Effect.fail(new NatsError.RequestTimedOut({ subject, timeoutMillis: 1 })) as never
+                : Effect.succeed(ack))
+        }), { fence })
+        assert.lengthOf(yield* reader.read(one, 0), 1)
+        const requestId = String(request.envelope.requestId)
+        for (const id of ["1", "2"]) {
+          isLost = id === "1"
+          const saved = yield* Effect.exit(
+            writer.saveReply({ _tag: "Chunk", id, requestId, sequence: 0, values: ["a"] })
+          )
+          assert.strictEqual(saved._tag, id === "1" ? "Failure" : "Success")
+        }
+        for (const id of ["3", "4"]) {
+          isLost = id === "3"
+          const exit = { _tag: "Success", value: undefined } as const
+          const saved = yield* Effect.exit(writer.saveReply({ _tag: "WithExit", id, requestId, exit }))
+          assert.strictEqual(saved._tag, id === "3" ? "Failure" : "Success")
+        }
+        const stored = yield* client.repliesForUnfiltered([request.envelope.requestId])
+        assert.deepStrictEqual(stored.map(({ id }) => id), ["1", "3"])
+        // It is processed for the reader, too.
+        reader.resetShards(one)
+        assert.lengthOf(yield* reader.read(one, 0), 0)
+      })
+  )
 })

@@ -144,7 +144,7 @@ describe("a replica that is behind", () => {
     Effect.gen(function*() {
       const { nats, storage } = yield* setting
       const [done, open] = [requestOf(), requestOf({ payload: { id: 2 } })]
-      const entry = yield* partsOn(yield* behind(nats), () => ({}), true)
+      const entry = yield* partsOn(yield* behind(nats), () => ({}), { isReplicated: true })
       yield* storage.saveRequest(done)
       yield* storage.saveRequest(open)
       const ids = [done, open].map(({ envelope }) => String(envelope.requestId))

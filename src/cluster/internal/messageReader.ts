@@ -120,7 +120,23 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     sequence: found.sequence,
     data: found.data.length <= smallData ? found.data : undefined,
     fence: fenceOf(group),
-    exit: undefined
+    exit: undefined,
+    tried: new Set()
+  })
+
+  /** Interrupts that were passed by, as a chunk was not acknowledged. */
+  const hiddenBefore = Effect.fnUntraced(function*(
+    { request }: Found,
+    picked: ReadonlyArray<Picked>
+  ): Effect.fn.Return<ReadonlyArray<Picked>, ReadError> {
+    const found: Array<Picked> = []
+    for (const sequence of claims.hiddenOf(request)) {
+      if (picked.some((each) => each.found.sequence === sequence)) continue
+      const message = yield* stream.at(sequence)
+      const interrupt = message === undefined ? undefined : foundOf(message)
+      if (interrupt !== undefined) found.push({ found: interrupt, lastSentReply: Option.none() })
+    }
+    return found
   })
 
   /** Of these entries, those to be given out. */
@@ -137,7 +153,10 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
       const all = replies.get(found.request) ?? noReplies
       const counting: Replies = found.kind === "r" ? since(all, found.sequence) : all
       if (counting.exit !== undefined) return Effect.as(repair(found, found.sequence, counting.exit), undefined)
-      if (unacknowledged(counting).length > 0) return Effect.undefined
+      if (unacknowledged(counting).length > 0) {
+        if (found.kind.startsWith("n")) claims.hide(found)
+        return Effect.undefined
+      }
       const chunk = found.kind === "r" ? counting.chunks.at(-1) : undefined
       return Effect.succeed({ found, lastSentReply: Option.map(Option.fromUndefinedOr(chunk), ({ reply }) => reply) })
     }
@@ -158,6 +177,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
             }
           }
         }
+        if (found.kind === "a") picked.push(...yield* hiddenBefore(found, picked))
         picked.push(own)
         if (found.kind === "r") requests.add(found.request)
       }
@@ -264,7 +284,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     return true
   })
 
-  const release = (fits: (claim: Claim) => boolean, from?: number) => {
+  const release = (fits: Parameters<Claims["release"]>[0], from?: number) => {
     const lowest = claims.release(fits)
     generation++
     const first = from ?? lowest

@@ -43,19 +43,18 @@ export interface StoredReply {
 export interface Replies {
   readonly exit: StoredReply | undefined
   readonly chunks: ReadonlyArray<StoredReply>
-  readonly acknowledged: Acknowledged | undefined
+  readonly acknowledged: StoredAcknowledgement | undefined
+}
+
+interface StoredAcknowledgement extends Acknowledged {
+  readonly sequence: number
 }
 
 export const noReplies: Replies = { exit: undefined, chunks: [], acknowledged: undefined }
 
-const idOf = (stored: StoredReply): string => stored.reply.id
-
 /** Chunks that nobody has acknowledged. */
 export const unacknowledged = ({ acknowledged, chunks }: Replies): ReadonlyArray<StoredReply> => {
-  if (acknowledged === undefined) return chunks
-  const { replyId, upTo } = acknowledged
-  const last = upTo ?? chunks.find((chunk) => idOf(chunk) === replyId)?.sequence ?? 0
-  return chunks.filter(({ sequence }) => sequence > last)
+  return acknowledged === undefined ? chunks : chunks.filter(({ sequence }) => sequence > acknowledged.upTo)
 }
 
 /** What counts for an entry: only what is younger than it. An older reply is one that was cleared. */
@@ -252,7 +251,7 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
 interface Gathered {
   exit: StoredReply | undefined
   readonly chunks: Array<StoredReply>
-  acknowledged: Acknowledged | undefined
+  acknowledged: StoredAcknowledgement | undefined
 }
 
 const gathered = (subjects: MessageSubjects, messages: ReadonlyArray<StoredMessage>): ReadonlyMap<string, Replies> => {
@@ -263,7 +262,8 @@ const gathered = (subjects: MessageSubjects, messages: ReadonlyArray<StoredMessa
     found.set(request, of)
     const saved = replyOf(message)
     if (saved === undefined) {
-      of.acknowledged = acknowledgedOf(message) ?? of.acknowledged
+      const acknowledged = acknowledgedOf(message)
+      if (acknowledged !== undefined) of.acknowledged = { ...acknowledged, sequence: message.sequence }
       continue
     }
     const stored = { sequence: message.sequence, reply: saved.reply, atMillis: message.timestampMillis }

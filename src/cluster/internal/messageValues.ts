@@ -21,8 +21,8 @@ export interface SavedReply {
 /** The last chunk that was acknowledged. */
 export interface Acknowledged {
   readonly replyId: string
-  /** The sequence of the chunk in the stream. Absent where it was gone. */
-  readonly upTo?: number | undefined
+  /** The sequence of the chunk in the stream. */
+  readonly upTo: number
 }
 
 /** What a server leaves in the place of a message that expired, and what was put in the place of an exit that was cleared. */
@@ -43,4 +43,4 @@ export const entryOf = (message: StoredMessage): Entry | undefined => parse(mess
 
 export const replyOf = (message: StoredMessage): SavedReply | undefined => parse(message, "reply")
 
-export const acknowledgedOf = (message: StoredMessage): Acknowledged | undefined => parse(message, "replyId")
+export const acknowledgedOf = (message: StoredMessage): Acknowledged | undefined => parse(message, "upTo")

@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import type { Claim } from "./messageClaims.ts"
 import type { Moves } from "./messageMoves.ts"
 import type { MessageReader } from "./messageReader.ts"
-import type { MessageStream, StreamError, WriteOptions } from "./messageStream.ts"
+import { type MessageStream, noReplies, type StreamError, type WriteOptions } from "./messageStream.ts"
 import { type Address, shardText } from "./messageSubjects.ts"
 import { entryOf, isMarker, replyOf } from "./messageValues.ts"
 import type { Fence } from "./shardLocks.ts"
@@ -102,21 +102,35 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
 
   const saveAcknowledgement = Effect.fnUntraced(function*(envelope: Envelope.AckChunkEncoded) {
     const { replyId, requestId } = envelope
-    const chunks = (yield* stream.freshReplies([requestId])).get(requestId)?.chunks ?? []
-    const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
-    yield* stream.writeAll([
-      {
-        subject: subjects.acknowledged(requestId),
-        value: { replyId, upTo },
-        ttl: lifetime(subjects.entityOf(envelope.address))
-      },
-      { subject: subjects.entry(envelope, null), value: { envelope, deliverAt: null } }
-    ])
-    // Of what is acknowledged the last one is kept: a stream goes on behind it.
-    for (const { sequence } of chunks) {
-      if (upTo !== undefined && sequence < upTo) yield* stream.remove(sequence)
+    const entry = { subject: subjects.entry(envelope, null), value: { envelope, deliverAt: null } }
+    for (let tries = 1;; tries++) {
+      const { acknowledged, chunks } = (yield* stream.freshReplies([requestId])).get(requestId) ?? noReplies
+      const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
+      // One of several callers can be late: what is acknowledged stays so, and the chunk may be removed already.
+      if (upTo === undefined || (acknowledged !== undefined && upTo <= acknowledged.upTo)) {
+        yield* stream.write(entry.subject, entry.value)
+        return SaveResultEncoded.Success()
+      }
+      const refused = yield* stream.writeAll([
+        {
+          subject: subjects.acknowledged(requestId),
+          value: { replyId, upTo },
+          ttl: lifetime(subjects.entityOf(envelope.address)),
+          expect: { lastSubjectSequence: acknowledged?.sequence ?? 0 }
+        },
+        entry
+      ]).pipe(
+        Effect.as(undefined),
+        Effect.catchTag("WrongLastSequence", (error) => Effect.succeed(error))
+      )
+      if (refused === undefined) {
+        // Of what is acknowledged the last one is kept: a stream goes on behind it.
+        for (const { sequence } of chunks) if (sequence < upTo) yield* stream.remove(sequence)
+        return SaveResultEncoded.Success()
+      }
+      if (tries === mostTries) return yield* refused
+      yield* Effect.sleep("10 millis")
     }
-    return SaveResultEncoded.Success()
   })
 
   /**
@@ -133,7 +147,7 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
     const { data, sequence } = message
     const fence = fenceOf(shardText(entry.envelope.address))
     const isFree = fence !== undefined && (yield* stream.lastOrMarker(subjects.exit(request))) === undefined
-    return { ...said, sequence, data, fence: isFree ? fence : undefined, exit: undefined }
+    return { ...said, sequence, data, fence: isFree ? fence : undefined, exit: undefined, tried: new Set() }
   })
 
   /** Without a fence the subject itself takes one message only. With one, it is this process alone that can write. */
@@ -146,12 +160,16 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
         expect: { lastSubjectSequence: claim.fence.sequence, forSubject: claim.fence.subject }
       }
 
-  /** What is there: this very reply, if its acknowledgement was lost, or another one. */
-  const refusal = (subject: string, reply: Reply.Encoded): Effect.Effect<void, SaveError> =>
+  /**
+   * What is there: this very reply, if its acknowledgement was lost, or another one. `effect/cluster` tries again under another
+   * id, so that what was tried before is this one, too.
+   */
+  const refusal = (claim: Claim | undefined, subject: string, reply: Reply.Encoded): Effect.Effect<void, SaveError> =>
     Effect.flatMap(stream.last(subject), (message): Effect.Effect<void, SaveError> => {
       const there = message === undefined ? undefined : replyOf(message)
       if (there === undefined) return Effect.fail(new NotTheOwner())
-      return there.reply.id === reply.id ? Effect.void : Effect.fail(new ReplyIsThere())
+      const isOurs = there.reply.id === reply.id || claim?.tried.has(there.reply.id) === true
+      return isOurs ? Effect.void : Effect.fail(new ReplyIsThere())
     })
 
   const write = (
@@ -162,11 +180,12 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
   ): Effect.Effect<void, SaveError> => {
     const value = { reply, entry: claim?.subject }
     return stream.write(subject, value, guard(claim, id)).pipe(
-      Effect.flatMap(({ duplicate }) => duplicate ? refusal(subject, reply) : Effect.void),
+      Effect.flatMap(({ duplicate }) => duplicate ? refusal(claim, subject, reply) : Effect.void),
       Effect.catchTag(
         "WrongLastSequence",
-        () => claim?.fence === undefined ? overMarker(claim, subject, value) : refusal(subject, reply)
-      )
+        () => claim?.fence === undefined ? overMarker(claim, subject, value) : refusal(claim, subject, reply)
+      ),
+      Effect.onError(() => Effect.sync(() => claim?.tried.add(reply.id)))
     )
   }
 
@@ -178,13 +197,13 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
   ): Effect.Effect<void, SaveError> =>
     Effect.flatMap(stream.lastOrMarker(subject), (there) =>
       there !== undefined && !isMarker(there)
-        ? refusal(subject, value.reply)
+        ? refusal(claim, subject, value.reply)
         : stream.write(subject, value, {
           ttl: lifetime(claim?.entity),
           expect: { lastSubjectSequence: there?.sequence ?? 0 }
         }).pipe(
           Effect.asVoid,
-          Effect.catchTag("WrongLastSequence", () => refusal(subject, value.reply))
+          Effect.catchTag("WrongLastSequence", () => refusal(claim, subject, value.reply))
         ))
 
   const saveExit = Effect.fnUntraced(function*(
@@ -238,37 +257,31 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
       const last = yield* stream.last(subjects.replies(request))
       const saved = last === undefined ? undefined : replyOf(last)
       if (expected !== undefined && saved?.reply.id !== expected) return
-      if (last === undefined || saved === undefined || saved.reply._tag !== "WithExit") {
-        if (last !== undefined && expected === undefined) {
-          yield* stream.purge(subjects.replies(request), last.sequence + 1)
-        }
-        reader.resetRequests([request])
+      const exit = saved?.reply._tag === "WithExit" ? last : undefined
+      if (exit === undefined && expected !== undefined) return reader.resetRequests([request])
+      const subject = saved?.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
+      const message = subject === undefined
+        ? undefined
+        : (yield* stream.last(subject)) ?? (yield* stream.last(subjects.processed(subject)))
+      const entry = message === undefined ? undefined : entryOf(message)
+      if (subject === undefined || entry === undefined) {
+        // There is nothing that could be asked again.
+        if (last !== undefined) yield* stream.purge(subjects.replies(request), last.sequence + 1)
         return
       }
-      const subject = saved.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
-      const inbox = subject === undefined ? undefined : yield* stream.last(subject)
-      const message = inbox ?? (subject === undefined ? undefined : yield* stream.last(subjects.processed(subject)))
-      const entry = message === undefined ? undefined : entryOf(message)
-      if (subject === undefined || message === undefined || entry === undefined) {
-        // There is nothing that could be asked again.
-        return yield* stream.purge(subjects.replies(request), last.sequence + 1)
-      }
-      const cleared = yield* stream.writeAll([
-        {
-          subject: subjects.exit(request),
-          value: "",
-          ttl: tombstoneTtl,
-          expect: { lastSubjectSequence: last.sequence }
-        },
-        { subject, value: { ...entry } }
-      ]).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
+      // What is put back has another sequence: its reader, in whatever process, reads it again.
+      const put = { subject, value: { ...entry } }
+      const tombstone = { subject: subjects.exit(request), value: "", ttl: tombstoneTtl } as const
+      const cleared = yield* stream.writeAll(
+        exit === undefined ? [put] : [{ ...tombstone, expect: { lastSubjectSequence: exit.sequence } }, put]
+      ).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
       // Another one was faster, and what is there now is not what was to be cleared.
       if (cleared === undefined) return
-      yield* stream.purge(subjects.replies(request), cleared - 1)
-      yield* stream.purge(subjects.acknowledged(request))
+      yield* stream.purge(subjects.replies(request), exit === undefined ? cleared : cleared - 1)
+      yield* stream.purge(subjects.acknowledged(request), cleared)
       // Interrupts were for the run before. Where a certain reply is cleared they are kept, as effect's SQL storage does.
       if (expected === undefined) yield* stream.purge(subjects.interrupts(request, entry.envelope.address), cleared)
-      if (inbox === undefined) yield* stream.remove(message.sequence)
+      yield* stream.purge(subjects.processed(subject), cleared)
     }),
     requestOfKey: (address, key) =>
       Effect.map(
