@@ -130,6 +130,19 @@ describe("a lock", () => {
       assert.deepStrictEqual(yield* two.refresh(shards), [])
     }))
 
+  it.live("of a runner with a longer lease is not taken by one with a shorter lease, which knows of it for long", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two", { lease: "1 second" })
+      assert.lengthOf(yield* one.acquire(shards), 3)
+      assert.deepStrictEqual(yield* two.acquire(shards), [])
+      // Its own lease, and a second more.
+      yield* Effect.sleep("2500 millis")
+      assert.deepStrictEqual(yield* two.acquire(shards), [])
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
+    }))
+
   it.live("whose write was stored and not answered is found again: taken, confirmed, or let go", () =>
     Effect.gen(function*() {
       const { port, url } = yield* server

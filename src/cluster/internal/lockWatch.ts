@@ -24,7 +24,7 @@ const retry = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced(
 export class LockWatch {
   private readonly seen = new Map<string, Seen>()
   private changed = Latch.makeUnsafe(false)
-  /** Whoever has a lock refreshes it in this time, or it is free. */
+  /** Whoever has a lock refreshes it in this time, or it may be free. */
   private readonly trustedMillis: number
 
   constructor(ttl: Duration.Duration) {
@@ -46,12 +46,16 @@ export class LockWatch {
     latch.openUnsafe()
   }
 
-  /** The sequence that a free lock has; `undefined` where another has it, as far as is known. */
+  /**
+   * The sequence that is expected of a free lock; `undefined` where another has it, as far as is known. That of a lock which
+   * another has, or had, is never expected: a lease may be longer than it is here, and clocks are set.
+   */
   expected(subject: string, owner: string, nowMillis: number): number | undefined {
     const seen = this.seen.get(subject)
-    if (seen === undefined || nowMillis - seen.atMillis > this.trustedMillis) return seen?.found.sequence ?? 0
-    const { found } = seen
-    return found._tag === "Free" || found.held.owner === owner ? found.sequence : undefined
+    if (seen === undefined) return 0
+    const { atMillis, found } = seen
+    if (found._tag === "Free" || found.held.owner === owner) return found.sequence
+    return nowMillis - atMillis > this.trustedMillis ? 0 : undefined
   }
 
   /** Waits until one of them is free, or `wake`. */
