@@ -1,6 +1,7 @@
 /** Runners and locks in JetStream: whose a lock is, and who may change it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
+import { NatsHeaders } from "effect-nats"
 import { NatsClusterError } from "effect-nats/cluster"
 import { JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
@@ -243,6 +244,9 @@ describe("a runner", () => {
       yield* two.kill
       yield* one.storage.setRunnerHealth(two.address, false)
       assert.deepStrictEqual(yield* seen, ["one true", "two false"])
+      // Who found it does not say so again, however long its lease is kept.
+      const health = yield* last("test.s.h.two=003a0")
+      assert.strictEqual(NatsHeaders.get(health!.headers, "Nats-TTL"), "86400s")
       yield* one.storage.setRunnerHealth(two.address, true)
       assert.deepStrictEqual(yield* seen, ["one true", "two true"])
       // It is told again and again, and the key ends all the same.

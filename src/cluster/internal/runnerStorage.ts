@@ -25,8 +25,8 @@ import type { Fence, ShardLocks } from "./shardLocks.ts"
 /** Writes on their way at a time. */
 const inFlight = 128
 
-/** What others found of a runner's health is kept for so many of its leases. */
-const healthLeases = 10
+/** What others found of a runner's health is written when it changes, and is for one process: it is kept until that is gone. */
+const healthTtl = "1 day"
 
 /** `Sharding` sleeps for so long between two calls of `acquire`. */
 const mostPatience = Duration.seconds(1)
@@ -225,10 +225,10 @@ export class RunnerStore implements ShardLocks {
     )
 
   private writeHealth(address: string, owner: string, healthy: boolean): Effect.Effect<void, LeaseError> {
-    const { interval, js, stream, ttl } = this.settings
+    const { interval, js, stream } = this.settings
     return Effect.asVoid(
       js.publish(stream.stored("h", tokenOf(address)), JSON.stringify({ owner, healthy }), {
-        ttl: Duration.times(ttl, healthLeases),
+        ttl: healthTtl,
         timeout: interval
       })
     )
