@@ -163,7 +163,7 @@ describe("a request that is to be delivered later", () => {
       assert.deepStrictEqual(yield* read, [1])
     }))
 
-  it("of more than are remembered the stream is read again when one of them is due", () => {
+  it("of more than are remembered those that are due last are forgotten, and read again when one of them is due", () => {
     const delays = makeDelays(2)
     const at = (sequence: number, time: number) => ({
       sequence,
@@ -176,10 +176,16 @@ describe("a request that is to be delivered later", () => {
     })
     for (const [sequence, time] of [[1, 10], [2, 40], [3, 30], [4, 20]] as const) delays.add(at(sequence, time))
     assert.deepStrictEqual(delays.due(10).map(({ sequence }) => sequence), [1])
-    assert.isUndefined(delays.forgotten(19))
-    assert.strictEqual(delays.forgotten(20), 3)
+    assert.isUndefined(delays.forgotten(29))
+    assert.deepStrictEqual(delays.due(20).map(({ sequence }) => sequence), [1, 4])
+    delays.remove(1)
+    assert.deepStrictEqual(delays.due(20).map(({ sequence }) => sequence), [4])
+    assert.strictEqual(delays.forgotten(30), 2)
     assert.isUndefined(delays.forgotten(1_000))
-    assert.deepStrictEqual(delays.due(40).map(({ sequence }) => sequence), [1, 2])
+    delays.remove(4)
+    delays.add(at(5, 50))
+    assert.deepStrictEqual(delays.due(49), [])
+    assert.deepStrictEqual(delays.due(50).map(({ sequence }) => sequence), [5])
   })
 })
 
