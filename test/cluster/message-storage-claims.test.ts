@@ -1,11 +1,12 @@
 /** What was read is given to one reader once: also where a read has several pages, of which one fails or is disturbed. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch } from "effect"
-import { NatsError } from "effect-nats"
-import type { JetStream } from "effect-nats/jetstream"
+import { NatsError, NatsHeaders } from "effect-nats"
+import { type JetStream, JetStreamStream } from "effect-nats/jetstream"
 import { clusterStream } from "../../src/cluster/internal/clusterStream.ts"
 import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
 import { withJetStream } from "../fixtures/jetStream.ts"
+import { on } from "../fixtures/keyValue.ts"
 import { partsOn } from "../fixtures/messageParts.ts"
 import {
   acknowledgementOf,
@@ -20,7 +21,8 @@ import {
   Streaming
 } from "../fixtures/messageStorage.ts"
 
-const fenceSubject = clusterStream({ prefix }).stored("f", "1")
+const names = clusterStream({ prefix })
+const fenceSubject = names.stored("f", "1")
 
 const one = [shard(1).toString()]
 const idsOf = (given: ReadonlyArray<{ readonly envelope: unknown }>) => idsIn(given as never)
@@ -106,6 +108,25 @@ describe("an acknowledgement", () => {
       yield* storage.saveReply(chunkOf(request, 2))
       yield* storage.saveEnvelope(acknowledgementOf(request, second))
       assert.lengthOf(yield* storage.repliesFor([request]), 1)
+    }))
+
+  it.live("lives as long as the chunk, whatever is kept where it was saved", () =>
+    Effect.gen(function*() {
+      const { js, request, storage } = yield* setting
+      const client = yield* storageOn(js, { retention: "forever" })
+      yield* client.saveRequest(request)
+      const chunk = chunkOf(request, 0)
+      yield* storage.saveReply(chunk)
+      yield* client.saveEnvelope(acknowledgementOf(request, chunk))
+      const headersOf = (subject: string) =>
+        Effect.map(
+          on(js, JetStreamStream.get(names.name, { last: subject })),
+          ({ headers }) => NatsHeaders.get(headers, "Nats-TTL")
+        )
+      const id = String(request.envelope.requestId)
+      const ttl = yield* headersOf(names.stored("a", id))
+      assert.isDefined(ttl)
+      assert.strictEqual(ttl, yield* headersOf(names.stored("r", id, "0")))
     }))
 
   it.live("lets out the interrupts that were hidden behind the chunk", () =>

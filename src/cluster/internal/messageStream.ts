@@ -1,6 +1,6 @@
 /** Reads and writes of the message storage: what is asked of the stream, and how its answers are put together. */
 import type * as Reply from "effect/cluster/Reply"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type Expectation, JetStream, type PubAck } from "../../jetstream/JetStream.ts"
@@ -16,6 +16,7 @@ import type {
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { RequestTimedOut } from "../../NatsError.ts"
+import * as NatsHeaders from "../../NatsHeaders.ts"
 import type { MessageSubjects } from "./messageSubjects.ts"
 import { type Acknowledged, acknowledgedOf, isMarker, replyOf } from "./messageValues.ts"
 
@@ -37,6 +38,8 @@ export interface StoredReply {
   readonly reply: Reply.Encoded
   /** When it was stored, in milliseconds since 1970. */
   readonly atMillis: number
+  /** How long it lives from then on. `undefined`: for ever. */
+  readonly ttl: Duration.Duration | undefined
 }
 
 /** What is stored of the replies to one request, in the order of the stream. */
@@ -254,6 +257,11 @@ interface Gathered {
   acknowledged: StoredAcknowledgement | undefined
 }
 
+const ttlOf = (message: StoredMessage): Duration.Duration | undefined => {
+  const seconds = Number.parseInt(NatsHeaders.get(message.headers, "Nats-TTL") ?? "", 10)
+  return Number.isNaN(seconds) ? undefined : Duration.seconds(seconds)
+}
+
 const gathered = (subjects: MessageSubjects, messages: ReadonlyArray<StoredMessage>): ReadonlyMap<string, Replies> => {
   const found = new Map<string, Gathered>()
   for (const message of messages) {
@@ -266,7 +274,12 @@ const gathered = (subjects: MessageSubjects, messages: ReadonlyArray<StoredMessa
       if (acknowledged !== undefined) of.acknowledged = { ...acknowledged, sequence: message.sequence }
       continue
     }
-    const stored = { sequence: message.sequence, reply: saved.reply, atMillis: message.timestampMillis }
+    const stored = {
+      sequence: message.sequence,
+      reply: saved.reply,
+      atMillis: message.timestampMillis,
+      ttl: ttlOf(message)
+    }
     if (saved.reply._tag === "WithExit") of.exit = stored
     else of.chunks.push(stored)
   }

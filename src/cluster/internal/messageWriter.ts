@@ -105,17 +105,18 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
     const entry = { subject: subjects.entry(envelope, null), value: { envelope, deliverAt: null } }
     for (let tries = 1;; tries++) {
       const { acknowledged, chunks } = (yield* stream.freshReplies([requestId])).get(requestId) ?? noReplies
-      const upTo = chunks.find(({ reply }) => reply.id === replyId)?.sequence
+      const chunk = chunks.find(({ reply }) => reply.id === replyId)
       // One of several callers can be late: what is acknowledged stays so, and the chunk may be removed already.
-      if (upTo === undefined || (acknowledged !== undefined && upTo <= acknowledged.upTo)) {
+      if (chunk === undefined || (acknowledged !== undefined && chunk.sequence <= acknowledged.upTo)) {
         yield* stream.write(entry.subject, entry.value)
         return SaveResultEncoded.Success()
       }
       const refused = yield* stream.writeAll([
         {
           subject: subjects.acknowledged(requestId),
-          value: { replyId, upTo },
-          ttl: lifetime(subjects.entityOf(envelope.address)),
+          value: { replyId, upTo: chunk.sequence },
+          // Who acknowledges knows nothing of what runners keep.
+          ttl: chunk.ttl,
           expect: { lastSubjectSequence: acknowledged?.sequence ?? 0 }
         },
         entry
@@ -125,7 +126,7 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
       )
       if (refused === undefined) {
         // Of what is acknowledged the last one is kept: a stream goes on behind it.
-        for (const { sequence } of chunks) if (sequence < upTo) yield* stream.remove(sequence)
+        for (const { sequence } of chunks) if (sequence < chunk.sequence) yield* stream.remove(sequence)
         return SaveResultEncoded.Success()
       }
       if (tries === mostTries) return yield* refused
