@@ -29,7 +29,7 @@
 import * as Snowflake from "effect/cluster/Snowflake"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { hasProperty, isNumber, isString } from "effect/Predicate"
+import { isString } from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { JetStream } from "../jetstream/JetStream.ts"
 import type { ApiError, GetBatchError, GetError, InvalidName, StreamNotFound } from "../jetstream/JetStreamError.ts"
@@ -50,10 +50,12 @@ import {
 } from "./internal/workflowReplies.ts"
 import {
   executionToken,
-  interruptSignal,
   isClock,
   isWorkflow,
+  kindOf,
+  numberIn,
   parentOf,
+  textIn,
   workflowOf,
   type WorkflowSubjects,
   workflowSubjects
@@ -318,33 +320,6 @@ const stepStatus = (
   }
 }
 
-const text = (payload: unknown, property: string): string => {
-  const value = hasProperty(payload, property) ? payload[property] : undefined
-  return isString(value) ? value : ""
-}
-
-const numeric = (payload: unknown, property: string): number | undefined => {
-  const value = hasProperty(payload, property) ? payload[property] : undefined
-  return isNumber(value) ? value : undefined
-}
-
-/** What a request of the engine is. */
-const kindOf = (tag: string, payload: unknown, ofClock: boolean): Pick<Step, "kind" | "name"> | undefined => {
-  if (ofClock) return tag === "run" ? { kind: "clock", name: text(payload, "name") } : undefined
-  switch (tag) {
-    case "activity":
-      return { kind: "activity", name: text(payload, "name") }
-    case "deferred": {
-      const name = text(payload, "name")
-      return { kind: name === interruptSignal ? "interrupt" : "signal", name }
-    }
-    case "resume":
-      return { kind: "child", name: text(payload, "childExecutionId") }
-    default:
-      return undefined
-  }
-}
-
 /**
  * An execution and what it has stored. `None` where there is none, or none any more.
  *
@@ -380,16 +355,16 @@ export const history = Effect.fnUntraced(function*(
   for (const [request, { entity, envelope }] of [...entries].toSorted(([a], [b]) => inStart(a, b))) {
     const ofClock = isClock(entity)
     // Executions of different workflows may have one id.
-    if (ofClock && text(envelope.payload, "workflowName") !== workflow) continue
+    if (ofClock && textIn(envelope.payload, "workflowName") !== workflow) continue
     const kind = kindOf(envelope.tag, envelope.payload, ofClock)
     if (kind === undefined || (kind.kind === "signal" && clocks.has(kind.name))) continue
     if (kind.kind === "clock") clocks.add(`DurableClock/${kind.name}`)
     steps.push({
       ...kind,
       ...stepStatus(replies.get(request)?.exit, envelope.tag === "deferred", payload),
-      attempt: kind.kind === "activity" ? numeric(envelope.payload, "attempt") : undefined,
+      attempt: kind.kind === "activity" ? numberIn(envelope.payload, "attempt") : undefined,
       startedMillis: startOf(request),
-      wakeUpMillis: kind.kind === "clock" ? numeric(envelope.payload, "wakeUp") : undefined
+      wakeUpMillis: kind.kind === "clock" ? numberIn(envelope.payload, "wakeUp") : undefined
     })
   }
   return Option.some({

@@ -99,7 +99,7 @@ export const makeRetention = ({ keepMillis, stream, workflows }: RetentionOption
     yield* Effect.forEach(requests, removeReplies, { concurrency: atOnce, discard: true })
     yield* stream.purge(workflows.all(clocks))
     yield* stream.purge(workflows.waiting(run.entity))
-    if (run.sequence > 1) yield* stream.purge(workflows.done(run.entity), run.sequence - 1)
+    yield* stream.purge(workflows.done(run.entity), run.sequence)
     const later = yield* stream.subjectsOf(workflows.done(run.entity))
     yield* Effect.forEach(
       later.filter((subject) => subject !== run.subject),

@@ -1,9 +1,9 @@
 /**
- * Where `ClusterWorkflowEngine` of effect has what it stores: all of one execution is on the entity type `Workflow/<name>`, whose
- * id is that of the execution, and its clocks are on the type `Workflow/-/DurableClock` with the same id. The request of the
- * execution itself is `run`, with an empty primary key.
+ * Where `ClusterWorkflowEngine` of effect has what it stores, and what its requests are: all of one execution is on the entity
+ * type `Workflow/<name>`, whose id is that of the execution, and its clocks are on the type `Workflow/-/DurableClock` with the
+ * same id. The request of the execution itself is `run`, with an empty primary key.
  */
-import { hasProperty, isString } from "effect/Predicate"
+import { hasProperty, isNumber, isString } from "effect/Predicate"
 import { textOf, tokenOf } from "../../persistence/internal/textToken.ts"
 import type { ClusterStream } from "./clusterStream.ts"
 
@@ -30,7 +30,7 @@ export const executionToken = (entity: string): string => entity.slice(entity.in
 export const workflowOf = (entity: string): string | undefined => textOf(entity.slice(mark.length, entity.indexOf(".")))
 
 /** The deferred that asks for the end of an execution. */
-export const interruptSignal = "Workflow/InterruptSignal"
+const interruptSignal = "Workflow/InterruptSignal"
 
 /** Where a child's request says whose child it is. */
 const parentKey = "~effect/cluster/ClusterWorkflowEngine/payloadParentKey"
@@ -57,6 +57,39 @@ export const parentOf = (
       ? { workflow: workflowName, executionId, detached }
       : undefined,
     payload: given
+  }
+}
+
+export type StepKind = "activity" | "signal" | "clock" | "child" | "interrupt"
+
+export const textIn = (payload: unknown, property: string): string => {
+  const value = hasProperty(payload, property) ? payload[property] : undefined
+  return isString(value) ? value : ""
+}
+
+export const numberIn = (payload: unknown, property: string): number | undefined => {
+  const value = hasProperty(payload, property) ? payload[property] : undefined
+  return isNumber(value) ? value : undefined
+}
+
+/** What a request of the engine is. */
+export const kindOf = (
+  tag: string,
+  payload: unknown,
+  ofClock: boolean
+): { readonly kind: StepKind; readonly name: string } | undefined => {
+  if (ofClock) return tag === "run" ? { kind: "clock", name: textIn(payload, "name") } : undefined
+  switch (tag) {
+    case "activity":
+      return { kind: "activity", name: textIn(payload, "name") }
+    case "deferred": {
+      const name = textIn(payload, "name")
+      return { kind: name === interruptSignal ? "interrupt" : "signal", name }
+    }
+    case "resume":
+      return { kind: "child", name: textIn(payload, "childExecutionId") }
+    default:
+      return undefined
   }
 }
 
