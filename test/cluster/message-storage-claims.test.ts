@@ -12,6 +12,7 @@ import {
   acknowledgementOf,
   addressOf,
   chunkOf,
+  exitOf,
   idsIn,
   interruptOf,
   prefix,
@@ -226,4 +227,19 @@ describe("a reply", () => {
         assert.lengthOf(yield* reader.read(one, 0), 0)
       })
   )
+
+  it.live("that comes while a run that has none is cleared stays", () =>
+    Effect.gen(function*() {
+      const { js, request, storage } = yield* setting
+      const { requestId } = request.envelope
+      yield* storage.saveRequest(request)
+      assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 1)
+      const late = yield* partsOn(js, (stream) => ({
+        write: (subject, value, options) =>
+          Effect.andThen(Effect.orDie(storage.saveReply(exitOf(request))), stream.write(subject, value, options))
+      }))
+      yield* late.writer.clearReplies(String(requestId), undefined)
+      assert.lengthOf(yield* storage.repliesForUnfiltered([requestId]), 1)
+      assert.lengthOf(yield* (yield* storageOn(js)).unprocessedMessages([shard(1)]), 0)
+    }))
 })

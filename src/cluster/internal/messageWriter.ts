@@ -234,6 +234,18 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
     })
   })
 
+  /** Puts back what has no exit. One that comes meanwhile is newer than what was to be cleared. */
+  const putUnfinished = Effect.fnUntraced(function*(
+    request: string,
+    { subject, value }: { readonly subject: string; readonly value: object }
+  ): Effect.fn.Return<number | undefined, StreamError> {
+    const forSubject = subjects.exit(request)
+    const there = yield* stream.lastOrMarker(forSubject)
+    if (there !== undefined && !isMarker(there)) return undefined
+    const expect = { lastSubjectSequence: there?.sequence ?? 0, forSubject }
+    return (yield* stream.write(subject, value, { expect })).sequence
+  })
+
   return {
     saveEnvelope: ({ deliverAt, envelope, primaryKey }) => {
       switch (envelope._tag) {
@@ -272,10 +284,15 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
       }
       // What is put back has another sequence: its reader, in whatever process, reads it again.
       const put = { subject, value: { ...entry } }
-      const tombstone = { subject: subjects.exit(request), value: "", ttl: tombstoneTtl } as const
-      const cleared = yield* stream.writeAll(
-        exit === undefined ? [put] : [{ ...tombstone, expect: { lastSubjectSequence: exit.sequence } }, put]
-      ).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
+      const cleared = yield* (exit === undefined ? putUnfinished(request, put) : stream.writeAll([
+        {
+          subject: subjects.exit(request),
+          value: "",
+          ttl: tombstoneTtl,
+          expect: { lastSubjectSequence: exit.sequence }
+        },
+        put
+      ])).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
       // Another one was faster, and what is there now is not what was to be cleared.
       if (cleared === undefined) return
       yield* stream.purge(subjects.replies(request), exit === undefined ? cleared : cleared - 1)
