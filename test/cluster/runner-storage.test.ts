@@ -1,11 +1,12 @@
 /** Runners and locks in JetStream: whose a lock is, and who may change it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber } from "effect"
+import { Clock, Effect, Exit, Fiber } from "effect"
 import { NatsHeaders } from "effect-nats"
 import { NatsClusterError } from "effect-nats/cluster"
 import { JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
 import { ShardId } from "effect/cluster"
+import { makeAheadClock } from "../fixtures/aheadClock.ts"
 import { until } from "../fixtures/following.ts"
 import { connectJetStream } from "../fixtures/jetStream.ts"
 import { on } from "../fixtures/keyValue.ts"
@@ -174,6 +175,38 @@ describe("a lock", () => {
       yield* unanswered(one.acquire(shard))
       yield* one.storage.releaseAll(one.address)
       assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+    }))
+
+  it.live("whose end nobody was told of is had in time, whatever the clock was set back by meanwhile", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const { purge } = yield* looking(url)
+      const one = yield* runnerStore(port, "one", long)
+      yield* one.acquire(shards)
+      const clock = yield* makeAheadClock
+      yield* Effect.gen(function*() {
+        const two = yield* runnerStore(port, "two")
+        assert.deepStrictEqual(yield* two.acquire(shards), [])
+        yield* purge(lockOf(1))
+        yield* clock.setWall(-3_600_000)
+        yield* clock.forward(4_000)
+        assert.deepStrictEqual(names(yield* two.acquire(shards)), names(shards.slice(0, 1)))
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
+
+  it.live("is not taken by who has a shorter lease, however long ago its owner was heard of", () =>
+    Effect.gen(function*() {
+      const { port } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      yield* one.acquire(shards)
+      const clock = yield* makeAheadClock
+      yield* Effect.gen(function*() {
+        const two = yield* runnerStore(port, "two")
+        assert.deepStrictEqual(yield* two.acquire(shards), [])
+        yield* clock.forward(10_000)
+        assert.deepStrictEqual(yield* two.acquire(shards), [])
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
     }))
 
   it.live("is confirmed for each reply, and many at once cost their runner one heartbeat", () =>

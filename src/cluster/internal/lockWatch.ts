@@ -2,13 +2,13 @@
  * What happens to the locks of a cluster, as it happens: when one is free, by release or by the end of its time, those who wait
  * for it are woken. It only says when to try: whether a lock is had is decided by the write.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import * as JetStreamConsumer from "../../jetstream/JetStreamConsumer.ts"
 import type { ClusterStream } from "./clusterStream.ts"
@@ -16,6 +16,7 @@ import { type Found, foundIn } from "./lease.ts"
 
 interface Seen {
   readonly found: Found
+  /** By the monotonic clock: one that is set back must not make a lock look held for longer than it can be. */
   readonly atMillis: number
 }
 
@@ -73,7 +74,7 @@ export class LockWatch {
       from: "lastPerSubject"
     }).pipe(
       Stream.runForEach((message) =>
-        Effect.map(Clock.currentTimeMillis, (now) => this.note(message.subject, foundIn(message), now))
+        Effect.map(elapsedMillis, (now) => this.note(message.subject, foundIn(message), now))
       ),
       Effect.provideService(JetStream, js),
       Effect.tapError((error) => Effect.logDebug("The watch of shard locks has failed, and begins again", error)),

@@ -1,5 +1,4 @@
 /** Runners, machine ids and locks over leases, in the form that `effect/cluster` asks for. */
-import * as Clock from "effect/Clock"
 import type { ShardingConfig } from "effect/cluster/ShardingConfig"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -114,10 +113,10 @@ export class RunnerStore implements ShardLocks {
     const taking = Effect.gen({ self: this }, function*() {
       let other = yield* keys.claim.take(keys.value)
       const leaseMillis = other?._tag === "Held" ? Number(other.held["leaseMillis"] ?? 0) : 0
-      const deadline = (yield* Clock.currentTimeMillis) + Math.max(leaseMillis, Duration.toMillis(ttl)) + 1_000
+      const deadline = (yield* elapsedMillis) + Math.max(leaseMillis, Duration.toMillis(ttl)) + 1_000
       if (other !== undefined && (yield* this.answers(address))) return yield* new RunnerAddressTaken({ address })
       while (other !== undefined) {
-        if ((yield* Clock.currentTimeMillis) > deadline) return yield* new RunnerAddressTaken({ address })
+        if ((yield* elapsedMillis) > deadline) return yield* new RunnerAddressTaken({ address })
         yield* Effect.sleep(claimPause)
         const found = yield* keys.claim.found
         if (found._tag === "Held") {
@@ -243,13 +242,13 @@ export class RunnerStore implements ShardLocks {
   readonly acquire = (address: string, shards: ReadonlyArray<string>): Effect.Effect<Array<string>, LeaseError> =>
     Effect.gen({ self: this }, function*() {
       const keys = this.keysOf(address)
-      const at = yield* Clock.currentTimeMillis
+      const at = yield* elapsedMillis
       const deadline = at + Duration.toMillis(this.patience)
       const got = new Set(yield* this.takeAll(keys, shards))
       if (got.size > 0) return [...got]
       const subjects = shards.map((shard) => keys.lockOf(shard).subject)
       while (keys.mayTake) {
-        const left = deadline - (yield* Clock.currentTimeMillis)
+        const left = deadline - (yield* elapsedMillis)
         if (left <= 0 || Option.isNone(yield* Effect.timeoutOption(this.watch.changedFor(subjects), left))) break
         for (let i = 0; i < mostGatherings; i++) {
           const more = yield* this.takeAll(keys, shards.filter((shard) => !got.has(shard)))
@@ -266,7 +265,7 @@ export class RunnerStore implements ShardLocks {
     keys: RunnerKeys,
     shards: ReadonlyArray<string>
   ): Effect.Effect<ReadonlyArray<string>, LeaseError> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    return Effect.flatMap(elapsedMillis, (now) =>
       keys.mayTake
         ? Effect.filter(shards, (shard) => this.take(keys, shard, now), { concurrency: inFlight })
         : Effect.succeed([]))
