@@ -1,12 +1,13 @@
 /** Effect's own workflow engine on the message storage: signals, queues, children, and code that changes while a run sleeps. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Option, Schema } from "effect"
+import { NatsWorkflows } from "effect-nats/cluster"
 import { JetStream } from "effect-nats/jetstream"
 import { NatsPersistedQueue } from "effect-nats/persistence"
 import { PersistedQueue } from "effect/persistence"
 import { Activity, DurableDeferred, DurableQueue, Workflow } from "effect/workflow"
 import { until } from "../fixtures/following.ts"
-import { Approval, approve, Order, orderOf, runnerOn, setting, sleep, Steps } from "../fixtures/workflows.ts"
+import { Approval, approve, Order, orderOf, prefix, runnerOn, setting, sleep, Steps } from "../fixtures/workflows.ts"
 
 const isSuspended = (executionId: string) =>
   Effect.map(Order.poll(executionId), (result) => Option.isSome(result) && result.value._tag === "Suspended")
@@ -25,7 +26,7 @@ describe("a signal", () => {
         const { js } = yield* setting
         const steps = new Steps()
         const runner = yield* runnerOn(js, orderOf(steps))
-        const ids = Array.from({ length: 100 }, (_, id) => String(id))
+        const ids = Array.from({ length: 200 }, (_, id) => String(id))
         const results = yield* runner.as(Effect.forEach(ids, (id) =>
           Effect.gen(function*() {
             const payload = { id, sleepMillis: 20 }
@@ -35,7 +36,51 @@ describe("a signal", () => {
             return yield* Order.execute(payload)
           }), { concurrency: 20 }))
         assert.deepStrictEqual(results, ids.map((id) => ["first", "second", `yes, ${id}`, "third"]))
-        for (const step of ["first", "second", "third"]) assert.strictEqual(steps.count(step), 100)
+        for (const step of ["first", "second", "third"]) assert.strictEqual(steps.count(step), ids.length)
+      }),
+    120_000
+  )
+
+  it.live(
+    "that is kept before a run waits for it is had at once: the run is not suspended for it",
+    () =>
+      Effect.gen(function*() {
+        const { js } = yield* setting
+        const bodies: Array<string> = []
+        const gates = new Map<string, Deferred.Deferred<void>>()
+        const early = Step.toLayer(Effect.fnUntraced(function*({ id }) {
+          bodies.push(id)
+          yield* Activity.make({ name: "work", execute: Deferred.await(gates.get(id)!) })
+          return yield* DurableDeferred.await(Approval)
+        }))
+        const runner = yield* runnerOn(js, early)
+        const ids = Array.from({ length: 100 }, (_, id) => String(id))
+        const results = yield* runner.as(Effect.forEach(ids, (id) =>
+          Effect.gen(function*() {
+            const gate = yield* Deferred.make<void>()
+            gates.set(id, gate)
+            const executionId = yield* Step.execute({ id }, { discard: true })
+            const token = DurableDeferred.tokenFromExecutionId(Approval, { workflow: Step, executionId })
+            yield* DurableDeferred.succeed(Approval, { token, value: `yes, ${id}` })
+            yield* DurableDeferred.succeed(Approval, { token, value: "another" })
+            const history = Effect.provideService(
+              NatsWorkflows.history({ prefix, workflow: Step._tag, executionId }),
+              JetStream.JetStream,
+              js
+            )
+            const isKept = Effect.map(history, (found) =>
+              Option.isSome(found) &&
+              found.value.steps.some(({ kind, status }) => kind === "signal" && status === "complete"))
+            yield* until(isKept)
+            yield* Deferred.succeed(gate, undefined)
+            return yield* Step.execute({ id })
+          }), { concurrency: 20 }))
+        assert.deepStrictEqual(
+          results,
+          ids.map((id) => `yes, ${id}`)
+        )
+        // A run that was suspended goes through its body again.
+        assert.sameMembers(bodies, ids)
       }),
     120_000
   )
