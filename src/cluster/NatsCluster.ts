@@ -33,7 +33,6 @@
  *
  * @since 0.2.0
  */
-import type { CurrentAddress } from "effect/cluster/Entity"
 import * as Entity from "effect/cluster/Entity"
 import type { MessageStorage } from "effect/cluster/MessageStorage"
 import * as RunnerAddress from "effect/cluster/RunnerAddress"
@@ -195,18 +194,22 @@ export const layerClientOnly = (options: ClientOptions): Layer.Layer<
   )
 
 /**
- * The fencing token of the entity that runs here: a number that is larger than that of every runner which had the entity's
+ * The fencing token of the entity or workflow that runs here: a number that is larger than that of every runner which had its
  * shard before. A store outside that remembers the largest token it saw, and refuses what comes with a smaller one, is safe
  * from a runner that was stopped, lost its shard, and goes on. It stays the same for as long as the runner has the shard.
  *
- * `undefined` where this process never had the shard, as in a test of the entity by itself.
+ * An entity takes it where its handlers are made, and not in a handler: in one that another entity of the same process calls,
+ * what `effect/cluster` has as the address is the caller's. A workflow takes it in its body or in an activity.
+ *
+ * `undefined` outside of both, and where this process never had the shard, as in a test of the entity by itself.
  *
  * @category getters
  * @since 0.2.0
  */
-export const fencingToken: Effect.Effect<number | undefined, never, CurrentAddress | ShardLocks> = Effect.gen(
+export const fencingToken: Effect.Effect<number | undefined, never, ShardLocks> = Effect.gen(
   function*() {
-    const { shardId } = yield* Entity.CurrentAddress
-    return (yield* ShardLocks).fenceOf(shardId.toString())?.sequence
+    const address = yield* Effect.serviceOption(Entity.CurrentAddress)
+    if (Option.isNone(address)) return undefined
+    return (yield* ShardLocks).fenceOf(address.value.shardId.toString())?.sequence
   }
 )

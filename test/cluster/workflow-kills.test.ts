@@ -1,7 +1,7 @@
 /** Runners of workflows that are killed, as processes. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Effect, Fiber, Layer } from "effect"
-import { NatsCluster } from "effect-nats/cluster"
+import { type Context, Effect, Fiber, Layer, Option } from "effect"
+import { NatsCluster, NatsWorkflows } from "effect-nats/cluster"
 import { TestNatsServer } from "effect-nats/testing"
 import { ClusterWorkflowEngine } from "effect/cluster"
 import { spawn } from "node:child_process"
@@ -9,6 +9,8 @@ import * as path from "node:path"
 import { createInterface } from "node:readline"
 import { built } from "../fixtures/clusters.ts"
 import { Watched } from "../fixtures/following.ts"
+import { connectJetStream } from "../fixtures/jetStream.ts"
+import { on } from "../fixtures/keyValue.ts"
 import { jetStreamOf } from "../fixtures/places.ts"
 import { Job, prefix, shardingConfig } from "../fixtures/workflowJobs.ts"
 
@@ -40,7 +42,7 @@ const started = (url: string, name: string, mode = "") =>
     const end = (signal: NodeJS.Signals) =>
       Effect.andThen(Effect.sync(() => child.kill(signal)), Effect.promise(() => gone))
     yield* said.until(({ lines }) => lines.includes("ready"))
-    return { said, end }
+    return { said, end, goOn: Effect.sync(() => child.kill("SIGCONT")) }
   })
 
 const setting = Effect.gen(function*() {
@@ -101,6 +103,46 @@ describe("a killed runner", () => {
           assert.include(["one", "two"], second)
           assert.isAtLeast(seconds.length, 1)
         }
+      }),
+    90_000
+  )
+})
+
+/** What a store outside is given with a write: it refuses one that is smaller than another that it has seen. */
+const tokenOf = (line: string | undefined): number => Number(line?.split(" ").at(-1))
+
+describe("a stopped runner", () => {
+  it.live(
+    "whose step another one has done stores no result of it when it goes on, and has the smaller token",
+    () =>
+      Effect.gen(function*() {
+        const { as, url } = yield* setting
+        const one = yield* started(url, "one", "stops")
+        const executionId = yield* as(Job.execute({ id: "a" }, { discard: true }))
+        yield* one.said.until((said) => said.of("stops").length === 1)
+        const two = yield* started(url, "two")
+        const expected = ["one", "two"]
+        assert.deepStrictEqual(yield* as(Job.execute({ id: "a" })), expected)
+        yield* one.goOn
+        yield* one.said.until((said) => said.of("writes second of a").length === 1)
+        const [early, late] = [one, two].map(({ said }) => tokenOf(said.of("writes second of a")[0]))
+        assert.isBelow(early!, late!)
+        // It is asked again, so that all is over that it had begun.
+        let other = 0
+        while (one.said.of("first of other").length === 0) {
+          yield* as(Job.execute({ id: `other ${other++}` }, { discard: true }))
+          yield* Effect.sleep("100 millis")
+        }
+        assert.deepStrictEqual(yield* as(Job.execute({ id: "a" })), expected)
+        const { js } = yield* connectJetStream({ url } as TestNatsServer.TestNatsServer)
+        const history = yield* on(js, NatsWorkflows.history({ prefix, workflow: Job._tag, executionId, payload: true }))
+        const activities = Option.getOrThrow(history).steps.filter(({ kind }) => kind === "activity")
+        assert.deepStrictEqual(activities.map(({ exit, name }) => [name, exit]), [
+          ["first", { _tag: "Success", value: "one" }],
+          ["second", { _tag: "Success", value: "two" }]
+        ])
+        assert.lengthOf(two.said.of("second of a"), 1)
+        assert.lengthOf(two.said.of("first of a"), 0)
       }),
     90_000
   )
