@@ -6,6 +6,7 @@
  *   node bench/clusterKills.ts --replicas 3 --server-kills      three servers, and one of them killed every ten seconds
  *   node bench/clusterKills.ts --store postgres                 the same with the official storage
  *   node bench/clusterKills.ts --messages 500 --kills 4         shorter
+ *   node bench/clusterKills.ts --messages 500 --kills 0         without kills: no handler is to end twice
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { NatsLayer } from "effect-nats"
@@ -142,8 +143,8 @@ const program = Effect.gen(function*() {
     const servers = nats === undefined || !given["server-kills"]
       ? undefined
       : yield* Effect.forkChild(killInTurns(nats.servers, "10 seconds"))
-    // Spread over the time of the kills, so that each kill meets messages that wait.
-    const total = options.kills * options.everyMillis
+    // Spread over the time of the kills, so that each kill meets messages that wait; without kills over the time of one.
+    const total = Math.max(1, options.kills) * options.everyMillis
     const pace = total / options.messages
     const asking = yield* Effect.forkChild(
       Effect.forEach(
