@@ -135,7 +135,8 @@ export const make = Effect.fnUntraced(function*(
   )
   const ready = yield* opening({
     name: `the messages of ${quoted(options.prefix)}`,
-    needs: ["ttl", "expectedSubject", "directBatch", "batch"],
+    // What comes latest is first: an error names the version that has all of it.
+    needs: ["batch", "ttl", "expectedSubject", "directBatch"],
     open: Effect.andThen(ensureStream(names.definition), looked)
   })
   yield* Effect.logInfo(noTransactions)

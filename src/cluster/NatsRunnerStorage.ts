@@ -101,7 +101,8 @@ export const make: (
     const address = Option.map(config.runnerAddress, ({ host, port }) => `${host}:${port}`)
     const ready = yield* opening({
       name: stream.name,
-      needs: ["ttl", "deleteMarkers", "expectedSubject", "batch"],
+      // What comes latest is first: an error names the version that has all of it.
+      needs: ["batch", "ttl", "deleteMarkers", "expectedSubject"],
       open: Effect.gen(function*() {
         yield* ensureStream(stream.definition)
         yield* store.watching

@@ -111,7 +111,8 @@ export interface Parent {
  *
  * - `activity`: an attempt of an activity.
  * - `signal`: a durable deferred that somebody has completed, also that of a durable queue.
- * - `clock`: a sleep.
+ * - `clock`: a sleep. One that is not stored, since it is not longer than its `inMemoryThreshold`, is an activity by the name
+ *   `DurableClock/<name>`.
  * - `child`: a child that has ended and woke the execution; `name` is its execution id.
  * - `interrupt`: somebody has asked for the end of it.
  *
@@ -129,7 +130,7 @@ export interface Step {
   readonly startedMillis: number
   /** When its result was stored, by the clock of the server. */
   readonly endedMillis: number | undefined
-  /** When a sleep is over. */
+  /** When a sleep is over. `undefined` of one whose run was interrupted later. */
   readonly wakeUpMillis: number | undefined
   /** The exit that it ended with, encoded. Only where `payload` is asked for. */
   readonly exit?: unknown
@@ -323,8 +324,8 @@ const stepStatus = (
 /**
  * An execution and what it has stored. `None` where there is none, or none any more.
  *
- * What a sleep left behind when it was over is told with the clock, not as a signal. A clock that was still pending when its run
- * was interrupted is gone.
+ * A sleep is told once, as a clock. An interrupt of the run removes its clocks: of one that was over is told when that was, and one
+ * that was still pending is gone.
  *
  * @category operations
  * @since 0.2.0
@@ -357,8 +358,12 @@ export const history = Effect.fnUntraced(function*(
     // Executions of different workflows may have one id.
     if (ofClock && textIn(envelope.payload, "workflowName") !== workflow) continue
     const kind = kindOf(envelope.tag, envelope.payload, ofClock)
-    if (kind === undefined || (kind.kind === "signal" && clocks.has(kind.name))) continue
-    if (kind.kind === "clock") clocks.add(`DurableClock/${kind.name}`)
+    if (kind === undefined) continue
+    if (kind.kind === "clock") {
+      // Its signal came after it, and is all that is left of it where the run was interrupted later.
+      if (clocks.has(kind.name)) continue
+      clocks.add(kind.name)
+    }
     steps.push({
       ...kind,
       ...stepStatus(replies.get(request)?.exit, envelope.tag === "deferred", payload),

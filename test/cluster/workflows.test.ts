@@ -177,4 +177,24 @@ describe("the history of an execution", () => {
       assert.strictEqual(ofStopped.status, "interrupted")
       assert.include(ofStopped.steps.map(({ kind }) => kind), "interrupt")
     }), 60_000)
+
+  it.live("tells a sleep as one that was over before an interrupt removed it", () =>
+    Effect.gen(function*() {
+      const { history, runner } = yield* operator
+      const payload = { id: "slept", sleepMillis: 10 }
+      const slept = yield* runner.as(Order.execute(payload, { discard: true }))
+      yield* until(Effect.map(history("Order", slept), (found) => {
+        const { steps } = Option.getOrThrow(found)
+        return steps.length === 3 && steps.every(({ status }) => status === "complete")
+      }))
+      yield* runner.as(Order.interrupt(slept))
+      yield* runner.as(Effect.exit(Order.execute(payload)))
+      const { steps } = Option.getOrThrow(yield* history("Order", slept))
+      assert.deepStrictEqual(steps.map(({ kind, name, status }) => [kind, name, status]), [
+        ["activity", "first", "complete"],
+        ["clock", "pause", "complete"],
+        ["activity", "second", "complete"],
+        ["interrupt", "Workflow/InterruptSignal", "complete"]
+      ])
+    }), 60_000)
 })

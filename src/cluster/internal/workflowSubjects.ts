@@ -72,6 +72,9 @@ export const numberIn = (payload: unknown, property: string): number | undefined
   return isNumber(value) ? value : undefined
 }
 
+/** What the signal begins with that a clock gives when its time is over. */
+const clockSignal = "DurableClock/"
+
 /** What a request of the engine is. */
 export const kindOf = (
   tag: string,
@@ -84,7 +87,10 @@ export const kindOf = (
       return { kind: "activity", name: textIn(payload, "name") }
     case "deferred": {
       const name = textIn(payload, "name")
-      return { kind: name === interruptSignal ? "interrupt" : "signal", name }
+      if (name === interruptSignal) return { kind: "interrupt", name }
+      return name.startsWith(clockSignal)
+        ? { kind: "clock", name: name.slice(clockSignal.length) }
+        : { kind: "signal", name }
     }
     case "resume":
       return { kind: "child", name: textIn(payload, "childExecutionId") }
