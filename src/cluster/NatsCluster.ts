@@ -65,7 +65,10 @@ import * as NatsRunnerStorage from "./NatsRunnerStorage.ts"
  * @since 0.2.0
  */
 export interface ClientOptions {
-  /** Names the cluster: its stream is `CLUSTER_<prefix>`, its subjects are below `<prefix>.`. Any text. */
+  /**
+   * Names the cluster: its stream is `CLUSTER_<prefix>`, its subjects are below `<prefix>.`. Any text, but that of a queue store of
+   * the same account, whose stream would have them, too: `SubjectsOverlap`.
+   */
   readonly prefix: string
   /** Servers that have the stream: 1, 3 or 5. Default: what the stream has, 1 where it is made. */
   readonly replicas?: number | undefined

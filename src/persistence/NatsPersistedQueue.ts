@@ -16,7 +16,7 @@
  * })
  *
  * const Live = PersistedQueue.layer.pipe(
- *   Layer.provide(NatsPersistedQueue.layerStore({ prefix: "shop" })),
+ *   Layer.provide(NatsPersistedQueue.layerStore({ prefix: "jobs" })),
  *   Layer.provide(JetStream.layer()),
  *   Layer.provide(NatsClient.layer({ servers: "nats://127.0.0.1:4222" }))
  * )
@@ -65,8 +65,9 @@ import type { StreamStoreError } from "./NatsPersistenceError.ts"
 export interface Options {
   /**
    * What the subjects of the store begin with, and its stream is called by: stores of different prefixes know nothing of
-   * each other. The stream of `"shop"` is `QUEUE_shop`, and stores `shop.*.*.*`. Any text; characters other than letters,
-   * digits, `-` and `_` are escaped, but dots in subjects. Default `"effectq"`.
+   * each other. The stream of `"jobs"` is `QUEUE_jobs`, and stores `jobs.*.*.*`, whoever publishes there: nothing else may have
+   * such subjects, and no cluster this prefix (`SubjectsOverlap`). Any text; characters other than letters, digits, `-` and `_` are
+   * escaped, but dots in subjects. Default `"effectq"`.
    */
   readonly prefix?: string | undefined
   /**
@@ -109,7 +110,7 @@ export interface DeadLetter {
   readonly attempts: number
   /** What was offered, as JSON has it. `undefined` where it was none of a queue's. */
   readonly element: unknown
-  /** The last failure as text, of which the end may be cut off. */
+  /** The last failure as `Cause.pretty` writes it: the class of an error and its `message`. The end may be cut off. */
   readonly lastFailure: string
   /** When it failed, by the server's clock, in milliseconds since 1970. */
   readonly failedAtMillis: number

@@ -4,6 +4,7 @@
  * It is the one of effect in each process, and a core NATS message of the keys that were invalidated. NATS delivers such a
  * message at most once, so whatever a process may have missed is invalidated, too: after a reconnect everything is, and a
  * process that could not tell the others what it invalidated tells them that everything is, as soon as it is back.
+ * It knows of its own connection only: what is lost between servers that lose each other is not told again.
  *
  * ```ts
  * import { Effect, Layer } from "effect"
