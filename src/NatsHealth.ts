@@ -1,7 +1,8 @@
 /**
  * Whether a client lives and can do its work, for the probes of an orchestrator. What runs on the client counts: a listener, a
  * typed handler, a service, an rpc server, a recorder or what handles a consumer that is stopping, or that has ended and was
- * not stopped, is not ready, and neither is a service that has lost an endpoint. A `consume` is its program's own business.
+ * not stopped, is not ready, and neither is a service that has lost an endpoint, nor a store of a client in the background that
+ * is not open. A `consume` is its program's own business.
  *
  * ```ts
  * import { Effect } from "effect"

@@ -100,8 +100,8 @@ const noTransactions =
 
 /**
  * A storage, and its stream where there is none. A stream that is configured otherwise is left as it is: `StreamExists`. A server
- * before 2.12 is `UnsupportedByServer`. Where the client connects in the background nothing is waited for, and calls fail with
- * what is wrong.
+ * before 2.12 is `UnsupportedByServer`. Where the client connects in the background nothing is waited for: calls wait for the first
+ * session, no longer than for the answer to a request, and fail with what is wrong.
  *
  * Operations fail with `PersistenceError`, whose `cause` says what was tried, in which stream, and has the error of JetStream as
  * its own `cause`. Interrupting one leaves open whether it was stored. Closing the scope leaves entries of processed requests
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.catchTag("StreamNotFound", () => Effect.void)
   )
   const ready = yield* opening({
-    name: `the messages of ${quoted(options.prefix)}`,
+    name: `messages of ${names.name}`,
     // What comes latest is first: an error names the version that has all of it.
     needs: ["batch", "ttl", "expectedSubject", "directBatch"],
     open: Effect.andThen(ensureStream(names.definition), looked)
@@ -170,13 +170,13 @@ export const make = Effect.fnUntraced(function*(
   if (keepMillis !== undefined) {
     const { round } = makeRetention({ stream, workflows: workflowSubjects(names), keepMillis })
     yield* Effect.forkScoped(
-      keepRetention({ round: Effect.andThen(Effect.orDie(ready), round) }, keepMillis, names.name)
+      keepRetention({ round: Effect.andThen(Effect.orDie(ready.whenever), round) }, keepMillis, names.name)
     )
   }
 
   // All of it can be done twice.
   const during = <A, E extends { readonly message: string }>(what: string, effect: Effect.Effect<A, E>) =>
-    Effect.mapError(Effect.andThen(ready, waitThrough(apiOf(js), effect)), (cause) =>
+    Effect.mapError(Effect.andThen(ready.inTime, waitThrough(apiOf(js), effect)), (cause) =>
       new PersistenceError({
         cause: new Error(`${what} in the stream ${quoted(names.name)}: ${cause.message}`, { cause })
       }))

@@ -99,7 +99,7 @@ export const make: (
     const stream = clusterStream(options)
     const store = new RunnerStore(settingsOf(js, stream, config))
     const address = Option.map(config.runnerAddress, ({ host, port }) => `${host}:${port}`)
-    const ready = yield* opening({
+    const { inTime } = yield* opening({
       name: stream.name,
       // What comes latest is first: an error names the version that has all of it.
       needs: ["batch", "ttl", "deleteMarkers", "expectedSubject"],
@@ -111,7 +111,7 @@ export const make: (
     })
     /** Every failure says what was tried, and in which stream. */
     const during = <A, E extends { readonly message: string }>(what: string, operation: Effect.Effect<A, E>) =>
-      Effect.mapError(Effect.andThen(ready, operation), (cause) =>
+      Effect.mapError(Effect.andThen(inTime, operation), (cause) =>
         new PersistenceError({
           cause: new Error(`${what} in the stream ${quoted(stream.name)}: ${cause.message}`, { cause })
         }))
@@ -143,8 +143,8 @@ export const make: (
  * stopped for longer than its lease and finds its address with another takes no lock any more.
  *
  * Operations fail with `PersistenceError`, whose `cause` says what was tried, in which stream, and has the error of JetStream as its
- * own `cause`. With a client that connects in the background the
- * layer is built at once, operations wait for the first session, and what is wrong then is what they fail with.
+ * own `cause`. With a client that connects in the background the layer is built at once, operations wait for the first session,
+ * no longer than for the answer to a request, and what is wrong then is what they fail with.
  *
  * @category layers
  * @since 0.2.0

@@ -52,7 +52,6 @@ import { JetStream } from "../jetstream/JetStream.ts"
 import { openCells, type Transition } from "./internal/cells.ts"
 import * as Circuits from "./internal/circuits.ts"
 import { OpenCircuits } from "./internal/openCircuits.ts"
-import { openedInTime } from "./internal/opened.ts"
 import { ensureBucket, opening } from "./internal/opening.ts"
 import { machineClock } from "./internal/storeClock.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
@@ -89,7 +88,7 @@ const releaseWithin = Duration.seconds(2)
  * The store, for as long as the scope. Makes the bucket where there is none, and fails with `BucketExists` where there is one
  * that is configured otherwise, with `UnsupportedByServer` before nats-server 2.11, and with `UnsupportedEffect` where another
  * minor version of effect is installed. Where the client connects in the background it does not wait for the first session:
- * calls do.
+ * calls do, no longer than for the answer to a request.
  *
  * Any string is a key. At most one probe runs while a circuit is half open. Its slot is free again when its scope closes: at
  * once where it was interrupted or its outcome ignored, and after one lease where its process was killed. What a call fails with
@@ -109,20 +108,17 @@ export const makeStore = (
       idle: millisOf(options.idleTimeToLive ?? "1 hour")
     }
     const api = apiOf(yield* JetStream)
-    const opened = openedInTime(
-      api,
-      yield* opening({
-        name: `circuit breaker ${bucket}`,
-        needs: ["ttl"],
-        open: Effect.gen(function*() {
-          yield* ensureBucket(bucket, { keyTtl: true, replicas, storage })
-          const circuits = yield* (yield* openCells(bucket)).cells("circuit", Circuits.Circuit)
-          const open = new OpenCircuits(circuits)
-          yield* open.watch(api)
-          return { circuits, open }
-        })
+    const { inTime } = yield* opening({
+      name: `circuit breaker ${bucket}`,
+      needs: ["ttl"],
+      open: Effect.gen(function*() {
+        yield* ensureBucket(bucket, { keyTtl: true, replicas, storage })
+        const circuits = yield* (yield* openCells(bucket)).cells("circuit", Circuits.Circuit)
+        const open = new OpenCircuits(circuits)
+        yield* open.watch(api)
+        return { circuits, open }
       })
-    )
+    })
     const asked = <A, E extends { readonly message: string }>(
       key: string,
       what: string,
@@ -138,7 +134,7 @@ export const makeStore = (
           })
         ))
     const step = <A>(key: string, what: string, transition: Transition<Circuits.Circuit, A>) =>
-      asked(key, what, Effect.flatMap(opened, ({ circuits }) => circuits.step(key, transition)))
+      asked(key, what, Effect.flatMap(inTime, ({ circuits }) => circuits.step(key, transition)))
 
     /** The probes of this process whose outcome is not recorded yet. */
     const running = new Set<string>()
@@ -178,7 +174,7 @@ export const makeStore = (
 
     return CircuitBreakerStore.of({
       admit: (key) =>
-        Effect.flatMap(asked(key, "asked", opened), ({ open }) => {
+        Effect.flatMap(asked(key, "asked", inTime), ({ open }) => {
           const left = open.leftOf(key)
           return left === undefined
             ? admit(key)

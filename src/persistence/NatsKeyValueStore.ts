@@ -55,7 +55,8 @@ export interface Options extends BucketOptions {
  * changed: else it fails with `BucketExists`. Fails with `UnsupportedEffect` where another minor version of effect runs than
  * the one that this store is for. Needs nats-server 2.9.
  *
- * Where the client connects in the background and has no session yet it succeeds at once, and operations wait.
+ * Where the client connects in the background and has no session yet it succeeds at once. Operations wait for the first session
+ * then, no longer than for the answer to a request: `RequestTimedOut`.
  *
  * Operations fail with `KeyValueStoreError`, whose `cause` is a `JetStreamError`. They wait and fail as those of `KeyValue` do;
  * interruption ends the wait, and a write that was sent may have been done. Reads ask the leader of the bucket's stream, so that
@@ -78,7 +79,7 @@ export const make: (
   options: Options
 ) => Effect.Effect<KeyValueStore.KeyValueStore, BucketStoreError, JetStream | Scope.Scope> = Effect.fnUntraced(
   function*({ storeId = "default", ...options }: Options) {
-    return storeOf(yield* openEntries(options), options.bucket, storeId)
+    return storeOf((yield* openEntries(options)).inTime, options.bucket, storeId)
   }
 )
 

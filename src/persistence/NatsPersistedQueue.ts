@@ -149,9 +149,9 @@ const definitionOf = ({ names }: QueueBase, { replicas, storage }: Options, sche
  * A store of queues. Makes its stream where there is none; one that is there and is configured otherwise fails it with
  * `StreamExists`, and is left as it is. Dies of a `lockExpiration` that is out of range.
  *
- * The client may connect in the background: the store is there before its server, and its operations wait then. When the
- * scope closes, leases are not renewed any more: close what takes before. Takes that are interrupted give back what they
- * have.
+ * The client may connect in the background: the store is there before its server. A `take` waits for the first session then,
+ * however long that takes; `offer` and the clean-up no longer than for the answer to a request. When the scope closes, leases
+ * are not renewed any more: close what takes before. Takes that are interrupted give back what they have.
  *
  * @category constructors
  * @since 0.2.0

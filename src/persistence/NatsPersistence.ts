@@ -57,7 +57,8 @@ export interface Options extends BucketOptions {}
  * is taken if it is as `options` say, and is never changed: else it fails with `BucketExists`, as it does for one whose values
  * have an age. Fails with `UnsupportedEffect` where another minor version of effect runs than the one that this is for.
  *
- * Where the client connects in the background and has no session yet it succeeds at once, and operations wait.
+ * Where the client connects in the background and has no session yet it succeeds at once. Operations wait for the first session
+ * then, no longer than for the answer to a request: `RequestTimedOut`.
  *
  * Operations fail with `PersistenceError`, whose `cause` is a `JetStreamError`. They wait and fail as those of `KeyValue` do;
  * interruption ends the wait, and a write that was sent may have been done.
@@ -83,9 +84,9 @@ export const makeBacking: (
   options: Options
 ) => Effect.Effect<Persistence.BackingPersistence["Service"], BucketStoreError, JetStream | Scope.Scope> = Effect
   .fnUntraced(function*(options: Options) {
-    const ready = yield* openEntries(options)
+    const { inTime } = yield* openEntries(options)
     return Persistence.BackingPersistence.of({
-      make: (storeId) => Effect.succeed(storeOf(ready, options.bucket, storeId))
+      make: (storeId) => Effect.succeed(storeOf(inTime, options.bucket, storeId))
     })
   })
 

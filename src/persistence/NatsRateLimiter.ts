@@ -34,10 +34,8 @@ import * as Layer from "effect/Layer"
 import { RateLimiterError, RateLimiterStore, RateLimitStoreError } from "effect/persistence/RateLimiter"
 import type * as Scope from "effect/Scope"
 import { quoted, shownProblem } from "../internal/protocol/shown.ts"
-import { apiOf } from "../jetstream/internal/api.ts"
-import { JetStream } from "../jetstream/JetStream.ts"
+import type { JetStream } from "../jetstream/JetStream.ts"
 import { openCells } from "./internal/cells.ts"
-import { openedInTime } from "./internal/opened.ts"
 import { ensureBucket, opening } from "./internal/opening.ts"
 import * as Limits from "./internal/rateLimits.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
@@ -61,7 +59,7 @@ export interface Options {
  * The store, for as long as the scope. Makes the bucket where there is none, and fails with `BucketExists` where there is one
  * that is configured otherwise, with `UnsupportedByServer` before nats-server 2.11, and with `UnsupportedEffect` where another
  * minor version of effect is installed. Where the client connects in the background it does not wait for the first session:
- * calls do.
+ * calls do, no longer than for the answer to a request.
  *
  * Any string is a key. What a call fails with is a `RateLimitStoreError`, whose cause is the one of JetStream; what the server
  * did not answer may have been taken, and a refused take takes nothing. Interruption ends the wait for an answer: tokens that
@@ -75,8 +73,7 @@ export const makeStore = (
 ): Effect.Effect<RateLimiterStore["Service"], BucketStoreError, JetStream | Scope.Scope> =>
   Effect.gen(function*() {
     const { bucket = "rate-limiter", replicas, storage } = options
-    const api = apiOf(yield* JetStream)
-    const opened = yield* opening({
+    const { inTime } = yield* opening({
       name: `rate limiter ${bucket}`,
       needs: ["ttl"],
       open: Effect.gen(function*() {
@@ -98,12 +95,11 @@ export const makeStore = (
           cause
         })
       })
-    type Opened = Effect.Success<typeof opened>
+    type Opened = Effect.Success<typeof inTime>
     const asked = <A, E extends { readonly message: string }>(
       key: string,
       ask: (cells: Opened) => Effect.Effect<A, E>
-    ): Effect.Effect<A, RateLimiterError> =>
-      Effect.mapError(Effect.flatMap(openedInTime(api, opened), ask), failed(key))
+    ): Effect.Effect<A, RateLimiterError> => Effect.mapError(Effect.flatMap(inTime, ask), failed(key))
 
     return RateLimiterStore.of({
       fixedWindow: (take) => asked(take.key, ({ fixed }) => fixed.step(take.key, Limits.takeFixed(take))),

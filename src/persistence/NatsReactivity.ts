@@ -27,6 +27,7 @@
  *
  * @since 0.2.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -36,7 +37,7 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { randomToken } from "../internal/identity/randomToken.ts"
-import { asPart, reportEnd } from "../internal/operations/background.ts"
+import { asPart, joinParts, noteEnd, reportEnd } from "../internal/operations/background.ts"
 import { connectionOf } from "../internal/operations/connectionOf.ts"
 import { shownName } from "../internal/protocol/shown.ts"
 import { invalidSubject } from "../internal/subject/invalid.ts"
@@ -157,12 +158,12 @@ export const make = (
           }))
       )
 
-    const part = { kind: "store", name: `reactivity ${subject}` } as const
-    yield* opened.pipe(
-      Effect.flatMap((first) =>
-        Effect.forkScoped(listen(first).pipe(Effect.catchCause((cause) => reportEnd(part, cause))))
-      )
-    )
+    const part = yield* joinParts(connection, { kind: "store", name: `reactivity ${subject}` })
+    const ended = (cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+      noteEnd(part, cause)
+      return reportEnd(part, cause)
+    }
+    yield* Effect.flatMap(opened, (first) => Effect.forkScoped(Effect.catchCause(listen(first), ended)))
 
     // After a reconnect messages were missed, on both sides.
     let { sessions } = connection

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Connection } from "../connection/connection.ts"
 import type { Part, PartName } from "../connection/parts.ts"
 import { describePart, wordsFor } from "../protocol/partName.ts"
 import { printable } from "../protocol/printable.ts"
@@ -56,7 +57,18 @@ const reasonIn = (error: unknown): string => {
   }
 }
 
-/** For health: a part that is being stopped, and one that has ended and was not. */
+/** A part of the client for as long as the scope. */
+export const joinParts = (connection: Connection, name: PartName): Effect.Effect<Part, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => connection.parts.join(name)),
+    (part) => Effect.sync(() => connection.parts.leave(part))
+  )
+
+/** For health: a part that is not there yet, one that is being stopped, and one that has ended and was not. */
+export const noteOpening = (part: Part): void => {
+  part.trouble ??= `${describePart(part)} is not open yet`
+}
+
 export const noteStopping = (part: Part): void => {
   part.trouble ??= `${describePart(part)} is stopping`
 }

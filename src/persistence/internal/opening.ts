@@ -2,11 +2,13 @@
  * What a store stands on, looked at when its layer is built: the installed effect, what the server can do, and the stream or
  * bucket, which is made where there is none and never changed.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { reportEnd } from "../../internal/operations/background.ts"
-import { connectionOf } from "../../internal/operations/connectionOf.ts"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { joinParts, noteEnd, noteOpening, reportEnd } from "../../internal/operations/background.ts"
+import { sleep } from "../../internal/operations/sending.ts"
 import { type Api, apiOf } from "../../jetstream/internal/api.ts"
 import { type Feature, supported } from "../../jetstream/internal/level.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
@@ -18,9 +20,10 @@ import type {
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import * as KeyValue from "../../jetstream/KeyValue.ts"
-import type { ConnectionClosed } from "../../NatsError.ts"
+import { type ConnectionClosed, type ConnectionLost, RequestTimedOut } from "../../NatsError.ts"
 import type { UnsupportedEffect } from "../NatsPersistenceError.ts"
 import { checkEffect } from "./effectVersion.ts"
+import { pauseAfter } from "./passing.ts"
 
 /** Makes the stream where there is none. One that is there is taken if it is as the definition declares. */
 export const ensureStream = (
@@ -54,32 +57,86 @@ export interface Opening<A, E> {
 
 type LookError = ApiError | UnsupportedByServer
 
+/** What calls of a store begin with. Where it is open, neither waits. */
+export interface Ready<A, E> {
+  /**
+   * For every call that is like a request: waits no longer than for the answer to one, and not at all where the client is not
+   * to wait for a connection.
+   */
+  readonly inTime: Effect.Effect<A, E | ConnectionClosed | ConnectionLost | RequestTimedOut>
+  /** For what waits however long it takes, as who takes of a queue. */
+  readonly whenever: Effect.Effect<A, E | ConnectionClosed>
+}
+
+/** The server has not said yes or no: it is away, or has no leader. Whether the account has JetStream it has said. */
+const undecided: ReadonlySet<string> = new Set(["ConnectionLost", "RequestTimedOut", "JetStreamUnavailable"])
+
 /**
- * Opens what a store stands on, and gives it as what every call begins with. Where the client connects in the background and
- * has no session yet it does not wait: calls do, and what is wrong then is what they fail with, and the end of the part.
+ * Opens what a store stands on. Where the client connects in the background and has no session yet it does not wait: calls do,
+ * and what is wrong then is what they fail with, the end of the part, and why the client is not ready. A server that is just
+ * not able to answer is no end: it is asked again.
  */
-export const opening = Effect.fnUntraced(function*<A, E>(
+export const opening = Effect.fnUntraced(function*<A, E extends { readonly _tag: string }>(
   { name, needs, open }: Opening<A, E>
 ): Effect.fn.Return<
-  Effect.Effect<A, E | LookError | ConnectionClosed>,
+  Ready<A, E | LookError>,
   E | LookError | UnsupportedEffect,
   JetStream | Scope.Scope
 > {
   yield* checkEffect
   const api = apiOf(yield* JetStream)
+  const { connection } = api
   const opened = Effect.andThen(checkServer(api, needs), open)
-  const connection = connectionOf(api.nats)
-  if (!connection.isComing) return Effect.succeed(yield* opened)
+  if (!connection.isComing) {
+    const store = Effect.succeed(yield* opened)
+    return { inTime: store, whenever: store }
+  }
   const scope = yield* Effect.scope
-  const ready = yield* Deferred.make<A, E | LookError | ConnectionClosed>()
-  yield* Effect.andThen(connection.awaitSession, opened).pipe(
-    Effect.tapCause((cause) => reportEnd({ kind: "store", name }, cause)),
-    Effect.exit,
-    Effect.flatMap((exit) => Deferred.done(ready, exit)),
-    Effect.forkIn(scope)
+  const part = yield* joinParts(connection, { kind: "store", name })
+  noteOpening(part)
+  const ready = Deferred.makeUnsafe<A, E | LookError | ConnectionClosed>()
+  // What one that fails has begun ends with it.
+  const once = Effect.flatMap(Scope.fork(scope), (own) =>
+    Effect.andThen(connection.awaitSession, opened).pipe(
+      Scope.provide(own),
+      Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+    ))
+  const tried = (failures: number): Effect.Effect<A, E | LookError | ConnectionClosed, JetStream> =>
+    Effect.catchIf(
+      once,
+      (error) => undecided.has(error._tag),
+      () => Effect.andThen(sleep(connection, pauseAfter(failures)), tried(failures + 1))
+    )
+  yield* tried(0).pipe(
+    Effect.onExit((exit) => {
+      const isEnd = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+      if (isEnd) noteEnd(part, exit.cause)
+      else part.trouble = undefined
+      Deferred.doneUnsafe(ready, exit)
+      return isEnd ? reportEnd(part, exit.cause) : Effect.void
+    }),
+    // One that has not begun could end without a word.
+    Effect.forkIn(scope, { startImmediately: true })
   )
-  return Deferred.await(ready)
+  return { inTime: inTime(api, ready), whenever: Deferred.await(ready) }
 })
+
+const inTime = <A, E>(
+  api: Api,
+  ready: Deferred.Deferred<A, E>
+): Effect.Effect<A, E | ConnectionClosed | ConnectionLost | RequestTimedOut> =>
+  Effect.suspend((): Effect.Effect<A, E | ConnectionClosed | ConnectionLost | RequestTimedOut> => {
+    const { connection, timeoutMillis } = api
+    const opened = Deferred.await(ready)
+    if (Deferred.isDoneUnsafe(ready)) return opened
+    if (connection.session === undefined && connection.settings.whileDisconnected === "fail") {
+      return Effect.fail(connection.unavailable)
+    }
+    const late = Effect.suspend(() =>
+      Effect.fail(new RequestTimedOut({ subject: `${api.prefix}.INFO`, timeoutMillis }))
+    )
+    return Effect.raceFirst(opened, Effect.andThen(sleep(connection, timeoutMillis), late))
+  })
 
 const checkServer = (api: Api, needs: ReadonlyArray<Feature>): Effect.Effect<void, LookError> =>
   Effect.forEach(needs, (feature) => supported(api, feature), { discard: true })

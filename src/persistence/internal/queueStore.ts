@@ -8,6 +8,7 @@ import { quoted } from "../../internal/protocol/shown.ts"
 import { unsupported } from "../../jetstream/internal/level.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { MaxPayloadExceeded } from "../../NatsError.ts"
+import type { Ready } from "./opening.ts"
 import { passes, pauseAfter } from "./passing.ts"
 import { type Claim, claim, settle } from "./queueClaims.ts"
 import { type Restore, TakenQueue } from "./queueConsumers.ts"
@@ -36,7 +37,7 @@ export const failedWith = (what: string) => (cause: { readonly message: string }
 export const makeQueueStore = Effect.fnUntraced(
   function*<E extends { readonly _tag: string; readonly message: string }>(
     base: QueueBase,
-    ready: Effect.Effect<OpenedStore, E>,
+    ready: Ready<OpenedStore, E>,
     leaseMillis: number
   ): Effect.fn.Return<Store, never, Scope.Scope> {
     const scope = yield* Effect.scope
@@ -56,7 +57,7 @@ export const makeQueueStore = Effect.fnUntraced(
     const offer: Store["offer"] = ({ delay, element, id, name }) => {
       const what = `The element ${quoted(id)} was not offered to the queue ${quoted(name)}`
       return Effect.gen(function*() {
-        const { hasSchedules } = yield* ready
+        const { hasSchedules } = yield* ready.inTime
         const text = yield* Effect.try({
           try: () => JSON.stringify({ id, name, element }),
           catch: (cause) => new PersistedQueueError({ message: `${what}: it is no JSON`, cause })
@@ -116,7 +117,7 @@ export const makeQueueStore = Effect.fnUntraced(
       const what = `Nothing can be taken of the queue ${quoted(options.name)}`
       return Effect.uninterruptibleMask((restore: Restore) =>
         Effect.gen(function*() {
-          yield* restore(ready)
+          yield* restore(ready.whenever)
           const queue = yield* queueOf(options.name)
           let claimed: Claim | undefined
           while (claimed === undefined) {
@@ -168,7 +169,7 @@ export const makeQueueStore = Effect.fnUntraced(
 
     const cleanup: Store["cleanup"] = ({ failedTimeToLive, timeToLive }) =>
       Effect.gen(function*() {
-        yield* ready
+        yield* ready.inTime
         yield* cleanKind("d", timeToLive)
         if (failedTimeToLive !== undefined) yield* cleanKind("f", failedTimeToLive)
       }).pipe(
