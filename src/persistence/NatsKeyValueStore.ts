@@ -38,7 +38,7 @@ import type { JetStream } from "../jetstream/JetStream.ts"
 import { type BucketEntries, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
 import type { BucketOptions } from "./internal/bucketOptions.ts"
 import { decodeBytes, decodeValue, encodeValue, keyIn } from "./internal/keyedValue.ts"
-import { isHashed, textOf, tokenOf } from "./internal/keyToken.ts"
+import { isHashed, textOf, tokenOf } from "./internal/textToken.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
 
 /**

@@ -42,7 +42,7 @@ import { quoted, shownProblem } from "../internal/protocol/shown.ts"
 import type { JetStream } from "../jetstream/JetStream.ts"
 import { type BucketEntries, grace, openEntries, type Stored, type Writing } from "./internal/bucketEntries.ts"
 import type { BucketOptions } from "./internal/bucketOptions.ts"
-import { isHashed, tokenOf } from "./internal/keyToken.ts"
+import { isHashed, tokenOf } from "./internal/textToken.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
 
 /**

@@ -243,11 +243,11 @@ layer(TestNatsServer.layer({ jetstream: true }), { excludeTestServices: true })(
       const kv = yield* on(js, KeyValue.open("circuit-breaker"))
       // The openings are forgotten with the first call.
       yield* until(Effect.map(Effect.scoped(store.admit("for ever")), (call) => call.consecutiveOpenings === 0))
-      const before = yield* kv.get("circuit.for=20ever", { consistent: true })
+      const before = yield* kv.get("circuit.for=0020ever", { consistent: true })
       const call = yield* Effect.scoped(store.admit("for ever"))
       yield* record(store, "for ever", call.generation, "Success")
       assert.strictEqual(before._tag, "Some")
-      assert.deepStrictEqual(yield* kv.get("circuit.for=20ever", { consistent: true }), before)
+      assert.deepStrictEqual(yield* kv.get("circuit.for=0020ever", { consistent: true }), before)
     }))
 
   it.effect("counts every outcome of many at once, of two processes", () =>

@@ -128,7 +128,7 @@ layer(Server, { excludeTestServices: true })("a limit of several processes", (it
         "",
         ".",
         "a.b",
-        "a=2Eb",
+        "a=002eb",
         "a",
         "*",
         ">",
@@ -141,7 +141,7 @@ layer(Server, { excludeTestServices: true })("a limit of several processes", (it
         "\u0000",
         "x".repeat(5000),
         `${"x".repeat(4999)}y`,
-        "=sha256-",
+        "==",
         "__proto__"
       ]
       for (const key of keys) {

@@ -33,8 +33,8 @@ import type {
 } from "../../jetstream/JetStreamError.ts"
 import * as KeyValue from "../../jetstream/KeyValue.ts"
 import type { ConnectionClosed, MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
-import { cellName } from "./cellName.ts"
 import { machineClock, StoreClock } from "./storeClock.ts"
+import { tokenOf } from "./textToken.ts"
 
 /** A state that counts until `expiresAt`, by the store's clock. */
 export interface Held<S> {
@@ -156,7 +156,7 @@ export class Cells<S> {
 
   /** The key of a bucket in which the state of `key` stands. */
   name(key: string): string {
-    return `${this.prefix}.${cellName(key)}`
+    return `${this.prefix}.${tokenOf(key)}`
   }
 
   /** All states that are there, and each change of one. What does not decode is left out. */

@@ -3,7 +3,7 @@
  * header that says what it is, and where the key is not in the subject it stands in front of the value.
  */
 import type { Stored } from "./bucketEntries.ts"
-import { isHashed } from "./keyToken.ts"
+import { isHashed } from "./textToken.ts"
 
 /** `"bytes"` of bytes that could be text, `"json"` of text that is not well-formed. */
 const kindHeader = "Effect-Value"

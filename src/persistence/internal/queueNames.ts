@@ -2,7 +2,7 @@
  * The subjects of a queue store: `<prefix>.<kind>.<queue>.<id>`. Any text is the name of a queue and the id of an element:
  * each becomes one token, and no two the same one.
  */
-import { isPlain, tokenOf } from "./textToken.ts"
+import { isPlain, longest, tokenOf } from "./textToken.ts"
 
 /**
  * What is noted of an element, one message each at most: the element while it is to be done, the same while its delay lasts,
@@ -10,12 +10,9 @@ import { isPlain, tokenOf } from "./textToken.ts"
  */
 export type Kind = "q" | "w" | "c" | "d" | "f"
 
-/** Behind it stand three tokens, and a subject is to be short. */
-const mostOfPrefix = 100
-
 /** A prefix of plain tokens stands as it is. */
 const rootOf = (prefix: string): string =>
-  prefix.length <= mostOfPrefix && prefix.split(".").every(isPlain) ? prefix : tokenOf(prefix)
+  prefix.length <= longest && prefix.split(".").every(isPlain) ? prefix : tokenOf(prefix)
 
 export class QueueNames {
   readonly stream: string

@@ -1,17 +1,23 @@
-/** Any text as one token of a subject, or as a part of a stream's name, and back. */
+/**
+ * Any text as one token of a subject, of a key in a bucket, or as a part of a stream's name, and back. No two texts have one
+ * token, none is a pattern, and of characters it has those that the keys of all clients may have (ADR-8).
+ */
 import { sha256 } from "../../internal/identity/digest.ts"
 
 const plain = /^[-_a-zA-Z0-9]+$/
 
-/** With several of them and `$JS.API.DIRECT.GET.` in front a subject has to fit a protocol line of 4 KiB. */
-const longest = 100
+/** With five of them and `$JS.API.DIRECT.GET.` and a stream in front a subject has to fit a protocol line of 4 KiB. */
+export const longest = 200
 
 /** Whether a text is its own token. */
 export const isPlain = (text: string): boolean => text.length <= longest && plain.test(text)
 
+/** Behind `=` stand four digits, or nothing. */
+const hashed = "=="
+
 /**
- * Different texts become different tokens. Plain ones stay as they are, other characters are `=` and four hexadecimal digits for
- * each UTF-16 unit, and what gets too long is `==` and its SHA-256.
+ * Plain texts stay as they are, so that they can be read where subjects are listed. Other characters are `=` and four hexadecimal
+ * digits for each UTF-16 unit, and what gets too long is `==` and its SHA-256.
  */
 export const tokenOf = (text: string): string => {
   if (isPlain(text)) return text
@@ -24,12 +30,16 @@ export const tokenOf = (text: string): string => {
   const digest = sha256()
   // UTF-16, as halves of surrogate pairs are all the same in UTF-8.
   digest.update(Buffer.from(text, "utf16le"))
-  return `==${digest.end()}`
+  return `${hashed}${digest.end()}`
 }
 
-/** The text of a token, and `undefined` where the token is a digest of it. */
+/** Whether the text is not in the token. */
+export const isHashed = (token: string): boolean => token.startsWith(hashed)
+
+/** The text of a token that has it. `undefined` for a digest, and for what was not written here. */
 export const textOf = (token: string): string | undefined => {
+  if (isPlain(token)) return token
   if (token === "=") return ""
-  if (token.startsWith("==")) return undefined
-  return token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+  const text = token.replaceAll(/=([0-9a-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+  return tokenOf(text) === token ? text : undefined
 }
