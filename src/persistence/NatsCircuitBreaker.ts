@@ -53,7 +53,7 @@ import { openCells, type Transition } from "./internal/cells.ts"
 import * as Circuits from "./internal/circuits.ts"
 import { OpenCircuits } from "./internal/openCircuits.ts"
 import { ensureBucket, opening } from "./internal/opening.ts"
-import { machineClock } from "./internal/storeClock.ts"
+import { machineClock } from "./internal/serverClock.ts"
 import type { BucketStoreError } from "./NatsPersistenceError.ts"
 
 /**

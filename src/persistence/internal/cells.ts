@@ -33,7 +33,7 @@ import type {
 } from "../../jetstream/JetStreamError.ts"
 import * as KeyValue from "../../jetstream/KeyValue.ts"
 import type { ConnectionClosed, MessageDecodeError, MessageEncodeError } from "../../NatsError.ts"
-import { machineClock, StoreClock } from "./storeClock.ts"
+import { machineClock, ServerClock } from "./serverClock.ts"
 import { tokenOf } from "./textToken.ts"
 
 /** A state that counts until `expiresAt`, by the store's clock. */
@@ -133,7 +133,7 @@ const passing: ReadonlySet<string> = new Set(["JetStreamUnavailable", "NoStreamF
 const patienceLost = 4
 
 export class Cells<S> {
-  readonly clock: StoreClock
+  readonly clock: ServerClock
   private readonly api: Api
   private readonly kv: KeyValue.Store<Cell<S>, Cell<S>, MessageDecodeError, MessageEncodeError, never, never>
   private readonly prefix: string
@@ -144,7 +144,7 @@ export class Cells<S> {
     api: Api,
     kv: KeyValue.Store<Cell<S>, Cell<S>, MessageDecodeError, MessageEncodeError, never, never>,
     prefix: string,
-    clock: StoreClock,
+    clock: ServerClock,
     fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   ) {
     this.api = api
@@ -347,12 +347,15 @@ const pause = (lost: number): Effect.Effect<void> =>
 /** What cells of one bucket have in common. */
 export interface CellBucket {
   readonly bucket: string
-  readonly clock: StoreClock
+  readonly clock: ServerClock
   readonly cells: <S, I>(
     prefix: string,
     state: Schema.Codec<S, I>
   ) => Effect.Effect<Cells<S>, ApiError | BucketNotFound | InvalidName>
 }
+
+/** So long what the server said of its time is believed. */
+const believedMillis = 5 * 60_000
 
 /** Opens a bucket for cells, for as long as the scope. */
 export const openCells = (bucket: string): Effect.Effect<CellBucket, ApiError, JetStream | Scope.Scope> =>
@@ -360,7 +363,11 @@ export const openCells = (bucket: string): Effect.Effect<CellBucket, ApiError, J
     const js = yield* JetStream
     const api = apiOf(js)
     const scope = yield* Effect.scope
-    const clock = new StoreClock(api, `KV_${bucket}`, yield* Clock.Clock)
+    const clock = new ServerClock(api, `KV_${bucket}`, {
+      clock: yield* Clock.Clock,
+      freshMillis: believedMillis,
+      samples: 3
+    })
     yield* clock.fresh
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const fork = (effect: Effect.Effect<void>): Fiber.Fiber<void> => Fiber.runIn(runFork(effect), scope)

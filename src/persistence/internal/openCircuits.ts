@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import type { Api } from "../../jetstream/internal/api.ts"
 import type { Cells } from "./cells.ts"
 import type { Circuit } from "./circuits.ts"
-import { machineClock } from "./storeClock.ts"
+import { machineClock } from "./serverClock.ts"
 
 /** How long it waits before it watches again where a watch has ended: half of it to all of it. */
 const againMillis = 2_000

@@ -12,8 +12,8 @@ import type { Ready } from "./opening.ts"
 import { passes, pauseAfter } from "./passing.ts"
 import { type Claim, claim, settle } from "./queueClaims.ts"
 import { type Restore, TakenQueue } from "./queueConsumers.ts"
-import { askTime, makeServerNow } from "./queueTime.ts"
 import { type QueueBase, withJetStream } from "./queueWrites.ts"
+import { ServerClock } from "./serverClock.ts"
 import { tokenOf } from "./textToken.ts"
 
 export interface OpenedStore {
@@ -22,6 +22,9 @@ export interface OpenedStore {
 }
 
 type Store = PersistedQueueStore["Service"]
+
+/** So long what the server said of its time is believed: clocks of servers are put right, too. */
+const believedMillis = 1_000
 
 /** So often an offer is written again that may be stored or not. */
 const mostOffers = 5
@@ -42,7 +45,11 @@ export const makeQueueStore = Effect.fnUntraced(
   ): Effect.fn.Return<Store, never, Scope.Scope> {
     const scope = yield* Effect.scope
     const queues = new Map<string, TakenQueue>()
-    const serverNow = makeServerNow(base)
+    const clock = new ServerClock(base.api, base.names.stream, {
+      clock: base.api.connection.settings.clock,
+      freshMillis: believedMillis,
+      samples: 1
+    })
 
     const queueOf = (name: string): Effect.Effect<TakenQueue> =>
       Effect.suspend(() => {
@@ -85,7 +92,9 @@ export const makeQueueStore = Effect.fnUntraced(
                 "schedules, which `delay` needs: update the stream (`allow_msg_schedules`)"
             })
           }
-          const at = (yield* serverNow) + Math.ceil(Duration.toMillis(delay))
+          yield* clock.fresh
+          // Never early: as late as it can be there.
+          const at = clock.latest() + Math.ceil(Duration.toMillis(delay))
           headers["Nats-Schedule"] = `@at ${new Date(Math.min(at, latest)).toISOString()}`
           headers["Nats-Schedule-Target"] = target
         }
@@ -151,8 +160,10 @@ export const makeQueueStore = Effect.fnUntraced(
     const cleanKind = Effect.fnUntraced(function*(kind: "d" | "f", timeToLive: Duration.Duration) {
       if (!Duration.isFinite(timeToLive)) return
       const { api, names } = base
-      const time = yield* askTime(base)
-      const cutoff = time.millis - time.tookMillis - Duration.toMillis(timeToLive)
+      yield* clock.fresh
+      const cutoff = clock.now() - Duration.toMillis(timeToLive)
+      // Before it is asked what is younger: what is stored meanwhile stays.
+      const { state } = yield* withJetStream(base, JetStreamStream.info(names.stream))
       // What was stored first behind it stays, and all that comes after.
       const upTo = yield* api.call<"none">(
         `STREAM.MSG.GET.${names.stream}`,
@@ -160,7 +171,7 @@ export const makeQueueStore = Effect.fnUntraced(
         { errors: { 10037: () => "none" as const } }
       ).pipe(
         Effect.map(({ message }) => Number((message as { readonly seq?: unknown } | undefined)?.seq ?? 0)),
-        Effect.catchIf((error) => error === "none", () => Effect.succeed(time.lastSequence + 1))
+        Effect.catchIf((error) => error === "none", () => Effect.succeed(state.lastSequence + 1))
       )
       if (upTo > 0) {
         yield* withJetStream(base, JetStreamStream.purge(names.stream, { filter: names.every(kind), upTo }))
