@@ -54,7 +54,7 @@ import { apiOf } from "../jetstream/internal/api.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
 import { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
-import { layerMessages } from "./internal/messages.ts"
+import { layerCalls, layerMessages } from "./internal/messages.ts"
 import { ShardLocks } from "./internal/shardLocks.ts"
 import * as NatsRunnerHealth from "./NatsRunnerHealth.ts"
 import * as NatsRunners from "./NatsRunners.ts"
@@ -186,8 +186,7 @@ export const layerClientOnly = (options: ClientOptions): Layer.Layer<
 > =>
   RunnerServer.layerClientOnly.pipe(
     Layer.provide(NatsRunners.layerClientProtocol(options)),
-    // Runners remove what is to be removed.
-    Layer.provideMerge(layerMessages({ ...options, retention: "forever" })),
+    Layer.provideMerge(layerCalls(options)),
     Layer.provide(NatsRunnerStorage.layer(options)),
     Layer.provide([
       layerConfig(options.shardingConfig, Option.none()),

@@ -25,7 +25,7 @@
  *   the size and the limit, and nothing is tried again.
  * - A transaction holds back exits until it succeeds, and discards them when it fails. What a handler writes elsewhere is not
  *   part of it: `ClusterSchema.WithTransaction` and activities in transactions need effect's SQL storage. This is logged at Info
- *   when the layer is built, and as a Warning when a transaction begins.
+ *   when the first layer of a process is built whose handlers can begin one, and as a Warning when a transaction begins.
  * - Of acknowledged chunks the last one is kept. A stream of replies that is not acknowledged for as long as `retention` forgets
  *   its chunks.
  *
@@ -56,7 +56,7 @@ import { makeReader } from "./internal/messageReader.ts"
 import { endedBySize, isTooLarge, overLimit } from "./internal/messageSize.ts"
 import { inOrder, messageStream, unacknowledged } from "./internal/messageStream.ts"
 import { messageSubjects } from "./internal/messageSubjects.ts"
-import { inTransaction, PendingExits } from "./internal/messageTransaction.ts"
+import { inTransaction, noTransactions, PendingExits, tellOfTransactions } from "./internal/messageTransaction.ts"
 import { makeWriter } from "./internal/messageWriter.ts"
 import { keepRetention, makeRetention } from "./internal/retention.ts"
 import { ShardLocks } from "./internal/shardLocks.ts"
@@ -93,10 +93,6 @@ const retentionMillis = (retention: Duration.Input | "forever" = "7 days"): numb
   const duration = Duration.fromInputUnsafe(retention)
   return Duration.isFinite(duration) ? Duration.toMillis(duration) : undefined
 }
-
-const noTransactions =
-  "A transaction of this message storage holds back replies until it succeeds. What handlers write " +
-  "elsewhere is not part of it: ClusterSchema.WithTransaction needs effect's SQL storage."
 
 /**
  * A storage, and its stream where there is none. A stream that is configured otherwise is left as it is: `StreamExists`. A server
@@ -139,7 +135,7 @@ export const make = Effect.fnUntraced(function*(
     needs: ["batch", "ttl", "expectedSubject", "directBatch"],
     open: Effect.andThen(ensureStream(names.definition), looked)
   })
-  yield* Effect.logInfo(noTransactions)
+  yield* tellOfTransactions
 
   const stream = messageStream({
     js,
