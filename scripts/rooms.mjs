@@ -79,6 +79,7 @@ const doors = {
 const roomDoors = {
   jetstream: {
     "api.ts": "requests to the API of JetStream",
+    "ensuring.ts": "streams and buckets taken as they are, or made",
     "kvEntry.ts": "what a message of a bucket is, a value or a mark",
     "fetching.ts": "the wait for one message of a consumer that is known",
     "level.ts": "what the server at hand can do",

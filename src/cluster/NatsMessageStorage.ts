@@ -46,7 +46,6 @@ import { quoted } from "../internal/protocol/shown.ts"
 import { apiOf } from "../jetstream/internal/api.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
 import { InvalidDefinition } from "../jetstream/JetStreamError.ts"
-import * as JetStreamStream from "../jetstream/JetStreamStream.ts"
 import { ensureStream, opening } from "../persistence/internal/opening.ts"
 import { waitThrough } from "../persistence/internal/passing.ts"
 import type { StreamStoreError } from "../persistence/NatsPersistenceError.ts"
@@ -122,18 +121,13 @@ export const make = Effect.fnUntraced(function*(
   const js = yield* JetStream
   const locks = yield* Effect.serviceOption(ShardLocks)
   let isReplicated = false
-  // One that somebody deletes at this moment is a failure of the first call.
-  const looked = JetStreamStream.info(names.definition).pipe(
-    Effect.map(({ config }) => {
-      isReplicated = config.replicas > 1
-    }),
-    Effect.catchTag("StreamNotFound", () => Effect.void)
-  )
   const ready = yield* opening({
     name: `messages of ${names.name}`,
     // What comes latest is first: an error names the version that has all of it.
     needs: ["batch", "ttl", "expectedSubject", "directBatch"],
-    open: Effect.andThen(ensureStream(names.definition), looked)
+    open: Effect.map(ensureStream(names.definition), ({ config }) => {
+      isReplicated = config.replicas > 1
+    })
   })
   yield* tellOfTransactions
 

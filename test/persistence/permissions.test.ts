@@ -1,11 +1,11 @@
 /**
- * The rights that each store needs: docs/jetstream.md has them as a table. With exactly these it works, and without any one of
- * them it fails with the subject that is denied.
+ * The rights that each store needs: docs/jetstream.md has them as a table. With exactly these it works on a stream that somebody
+ * else has made, and without any one of them it fails with the subject that is denied. Who makes the stream has one right more.
  */
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Result, Schema, Stream } from "effect"
 import { NatsClient } from "effect-nats"
-import { NatsCluster, NatsWorkflows } from "effect-nats/cluster"
+import { NatsCluster, NatsMessageStorage, NatsWorkflows } from "effect-nats/cluster"
 import { JetStream } from "effect-nats/jetstream"
 import {
   NatsCircuitBreaker,
@@ -25,6 +25,7 @@ import { isAtLeast } from "../fixtures/serverVersion.ts"
 
 interface Row {
   readonly user: string
+  readonly stream: string
   /** What it publishes to, besides `$JS.API.INFO`. */
   readonly rights: ReadonlyArray<string>
   /** The first minor version of nats-server 2 that has what it uses. */
@@ -38,7 +39,6 @@ const info = "$JS.API.INFO"
 const inbox = "_INBOX.>"
 
 const bucket = (name: string) => [
-  `$JS.API.STREAM.CREATE.KV_${name}`,
   `$JS.API.STREAM.INFO.KV_${name}`,
   `$JS.API.STREAM.MSG.GET.KV_${name}`,
   `$KV.${name}.>`
@@ -51,6 +51,7 @@ const Queues = Layer.provide(PersistedQueue.layer, NatsPersistedQueue.layerStore
 const rows: ReadonlyArray<Row> = [
   {
     user: "keys",
+    stream: "KV_state",
     needs: 9,
     rights: [...bucket("state"), "$JS.API.STREAM.PURGE.KV_state"],
     use: KeyValueStore.KeyValueStore.use((store) =>
@@ -65,6 +66,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     user: "cache",
+    stream: "KV_cache",
     needs: 11,
     rights: [...bucket("cache"), "$JS.API.STREAM.PURGE.KV_cache", "$JS.API.DIRECT.GET.KV_cache"],
     use: Persistence.BackingPersistence.use((backing) =>
@@ -79,6 +81,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     user: "limits",
+    stream: "KV_rate-limiter",
     needs: 11,
     rights: bucket("rate-limiter"),
     use: RateLimiter.RateLimiter.use((limiter) =>
@@ -87,6 +90,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     user: "circuits",
+    stream: "KV_circuit-breaker",
     needs: 11,
     rights: bucket("circuit-breaker").filter((right) => !right.startsWith("$KV")),
     // Outcomes, without which a call runs all the same, and a watch of what others open.
@@ -103,18 +107,18 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     user: "offering",
+    stream: "QUEUE_jobs",
     needs: 11,
-    rights: ["jobs.>", "$JS.API.STREAM.CREATE.QUEUE_jobs"],
-    // The time of the server, for a delay.
-    also: ["$JS.API.STREAM.INFO.QUEUE_jobs"],
+    rights: ["jobs.>", "$JS.API.STREAM.INFO.QUEUE_jobs"],
     use: Effect.provide(Effect.flatMap(mails, (queue) => queue.offer("x")), Queues)
   },
   {
     user: "taking",
+    stream: "QUEUE_jobs",
     needs: 11,
     rights: [
       "jobs.>",
-      "$JS.API.STREAM.CREATE.QUEUE_jobs",
+      "$JS.API.STREAM.INFO.QUEUE_jobs",
       "$JS.API.CONSUMER.CREATE.QUEUE_jobs.>",
       "$JS.API.CONSUMER.MSG.NEXT.QUEUE_jobs.*"
     ],
@@ -126,6 +130,7 @@ const rows: ReadonlyArray<Row> = [
   },
   {
     user: "burying",
+    stream: "QUEUE_jobs",
     needs: 11,
     rights: ["$JS.API.STREAM.INFO.QUEUE_jobs", "$JS.API.DIRECT.GET.QUEUE_jobs"],
     use: Stream.runDrain(NatsPersistedQueue.deadLetters({ prefix: "jobs" }))
@@ -177,10 +182,12 @@ const GreetLive = Greet.toLayer(() => Effect.succeed("hello"))
 
 const ofCluster = [
   "shop.>",
-  ...["CREATE", "INFO", "MSG.GET", "MSG.DELETE", "PURGE"].map((verb) => `$JS.API.STREAM.${verb}.CLUSTER_shop`),
+  ...["INFO", "MSG.GET", "MSG.DELETE", "PURGE"].map((verb) => `$JS.API.STREAM.${verb}.CLUSTER_shop`),
   "$JS.API.DIRECT.GET.CLUSTER_shop",
   ...watching("CLUSTER_shop")
 ]
+
+const createOf = (stream: string) => `$JS.API.STREAM.CREATE.${stream}`
 
 const withUsers = Effect.gen(function*() {
   const user = (name: string, publish: ReadonlyArray<string>, subscribe: ReadonlyArray<string> = []) => ({
@@ -191,7 +198,11 @@ const withUsers = Effect.gen(function*() {
   const server = yield* TestNatsServer.make({
     jetstream: true,
     users: [
+      user("operator", [">"]),
       ...cases.map(({ publish, user: name }) => user(name, publish)),
+      ...rows.map(({ also = [], rights, stream, user: name }) =>
+        user(`${name} first`, [info, createOf(stream), ...rights, ...also])
+      ),
       user("reactive", ["changed"], ["changed"]),
       user("runner", [info, ...ofCluster, inbox], ["shop.x.>"]),
       user("caller", [info, ...ofCluster]),
@@ -205,7 +216,11 @@ const withUsers = Effect.gen(function*() {
   return { clientOf, has: (minor: number) => isAtLeast(server.version, 2, minor) }
 })
 
-const jetStreamOf = (client: Layer.Layer<NatsClient.NatsClient, unknown>) => Layer.provide(JetStream.layer(), client)
+type Client = Layer.Layer<NatsClient.NatsClient, unknown>
+
+const jetStreamOf = (client: Client) => Layer.provide(JetStream.layer(), client)
+
+const usedBy = (client: Client, use: Row["use"]) => Effect.provide(use, Layer.fresh(jetStreamOf(client)))
 
 it.live(
   "each store has all that it needs in its row, and without any one of these it says which subject is denied",
@@ -213,14 +228,34 @@ it.live(
     Effect.gen(function*() {
       const { clientOf, has } = yield* withUsers
       const wrong: Array<string> = []
+      for (const { needs, use } of rows) if (has(needs)) yield* usedBy(clientOf("operator"), use)
       for (const { needs, use, user, without } of cases) {
         if (!has(needs)) continue
-        const result = yield* Effect.result(Effect.provide(use, Layer.fresh(jetStreamOf(clientOf(user)))))
+        const result = yield* Effect.result(usedBy(clientOf(user), use))
         const denied = result._tag === "Failure" ? deniedIn(result.failure) : undefined
         const isRight = without === undefined ? result._tag === "Success" : covers(without, denied ?? "")
         if (!isRight) wrong.push(`${user} without ${without ?? "nothing"}: ${result._tag} ${denied ?? ""}`)
       }
       assert.deepStrictEqual(wrong, [])
+    }),
+  60_000
+)
+
+it.live(
+  "who makes the stream of a store needs the right to, and who may not is told so",
+  () =>
+    Effect.gen(function*() {
+      const { clientOf, has } = yield* withUsers
+      const made = new Set<string>()
+      for (const { needs, stream, use, user } of rows) {
+        // Who only reads dead letters makes nothing.
+        if (!has(needs) || made.has(stream)) continue
+        made.add(stream)
+        const error = yield* Effect.flip(usedBy(clientOf(user), use))
+        assert.strictEqual(deniedIn(error), createOf(stream), user)
+        yield* usedBy(clientOf(`${user} first`), use)
+        yield* usedBy(clientOf(user), use)
+      }
     }),
   60_000
 )
@@ -238,6 +273,16 @@ it.live(
         NatsCluster.layer({ prefix: "shop", shardingConfig: { shardsPerGroup: 8 } }),
         jetStreamOf(clientOf("runner"))
       )
+      // Who may not make a stream is told so, also by the storage of messages, and has it made before.
+      if (has(12)) {
+        const denied = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(Cluster))))
+        assert.strictEqual(deniedIn(denied), createOf("CLUSTER_shop"))
+        yield* NatsMessageStorage.layer({ prefix: "shop" }).pipe(
+          Layer.provide(jetStreamOf(clientOf("operator"))),
+          Layer.build,
+          Effect.scoped
+        )
+      }
       const Runner = Layer.mergeAll(CounterLive, GreetLive).pipe(
         Layer.provide(ClusterWorkflowEngine.layer),
         Layer.provide(Cluster)

@@ -10,7 +10,7 @@ import { getCurrentVersion, setCurrentVersion } from "effect/Version"
 import { follow } from "../fixtures/following.ts"
 import { connectJetStream, rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 import { hasTtl, on, rawBucket } from "../fixtures/keyValue.ts"
-import { withBacking, withStore } from "../fixtures/stores.ts"
+import { requests, withBacking, withStore } from "../fixtures/stores.ts"
 
 const configOf = (nats: NatsClient.NatsClient, bucket: string) =>
   Effect.map(rawApi(nats, `STREAM.INFO.KV_${bucket}`), (info) => info["config"])
@@ -44,6 +44,37 @@ for (const [kind, make] of makes) {
       yield* on(js, make(given))
       yield* on(js, make({ bucket: "made" }))
       assert.deepStrictEqual(yield* configOf(nats, "made"), config)
+    }))
+
+  it.live(`${kind} takes a bucket that another one makes while it looks for it, if it is as declared`, () =>
+    Effect.gen(function*() {
+      const { nats } = yield* withJetStream()
+      const meanwhile = (bucket: string, config: object) => {
+        const request: typeof nats.request = (subject, ...rest) =>
+          Effect.andThen(
+            subject.includes("STREAM.CREATE") ? Effect.ignore(rawBucket(nats, bucket, config)) : Effect.void,
+            nats.request(subject, ...rest)
+          )
+        return Effect.provideService(JetStream.make(), NatsClient.NatsClient, { ...nats, request })
+      }
+      // Another one declares more.
+      yield* on(yield* meanwhile("wide", { max_bytes: 5_000 }), make({ bucket: "wide" }))
+      assert.strictEqual((yield* configOf(nats, "wide")).max_bytes, 5_000)
+      const other = on(yield* meanwhile("other", { max_bytes: 5_000 }), make({ bucket: "other", maxBytes: 1_000 }))
+      const error = yield* Effect.flip(other)
+      assert(error._tag === "BucketExists", error._tag)
+      assert.deepStrictEqual(error.differences, ["maxBytes"])
+    }))
+
+  it.live(`${kind} asks once for a bucket that is there`, () =>
+    Effect.gen(function*() {
+      const { js, nats, server } = yield* withJetStream()
+      yield* on(js, make({ bucket: "there" }))
+      const witness = yield* connectJetStream(server)
+      const asked = yield* requests(witness.nats, "$JS.API.STREAM.>")
+      yield* on(js, make({ bucket: "there" }))
+      yield* nats.flush
+      assert.strictEqual(yield* asked.count, 1)
     }))
 
   it.live(`${kind} refuses a bucket that is otherwise, and leaves it as it is`, () =>

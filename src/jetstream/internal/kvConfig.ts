@@ -101,22 +101,30 @@ const problemOf = (bucket: string, { history }: BucketConfig): InvalidName | Inv
 const opened = (api: Api, bucket: string): Effect.Effect<Bucket, ApiError | BucketNotFound> =>
   Effect.map(infoOf(api, bucket), (answer) => new Bucket(api, bucket, answer["config"]))
 
+/** The stream of a bucket that is made. */
+export const bucketDefinition = (
+  bucket: string,
+  config: BucketConfig
+): Effect.Effect<StreamDefinition, InvalidName | InvalidDefinition> =>
+  Effect.suspend(() => {
+    const problem = problemOf(bucket, config)
+    return problem === undefined
+      ? Effect.succeed(definition(bucket, { ...made(config), ...declared(bucket, config) }))
+      : Effect.fail(problem)
+  })
+
 export const createBucket = (
   api: Api,
   bucket: string,
   config: BucketConfig
 ): Effect.Effect<Bucket, CreateBucketError> =>
-  Effect.suspend((): Effect.Effect<Bucket, CreateBucketError> => {
-    const problem = problemOf(bucket, config)
-    if (problem !== undefined) return Effect.fail(problem)
-    return Streams.create(api, definition(bucket, { ...made(config), ...declared(bucket, config) })).pipe(
-      Effect.catchTag(
-        "StreamExists",
-        ({ differences }) => Effect.fail(new BucketExists({ bucket, differences: [...differences] }))
-      ),
-      Effect.andThen(opened(api, bucket))
-    )
-  })
+  Effect.flatMap(bucketDefinition(bucket, config), (of) => Streams.create(api, of)).pipe(
+    Effect.catchTag(
+      "StreamExists",
+      ({ differences }) => Effect.fail(new BucketExists({ bucket, differences: [...differences] }))
+    ),
+    Effect.andThen(opened(api, bucket))
+  )
 
 export const provisionBucket = (
   api: Api,

@@ -102,7 +102,8 @@ export const kept = (of: Written, config: WireObject): Effect.Effect<void, Unsup
 export const senseless = (request: string): InvalidAnswer =>
   new InvalidAnswer({ request, problem: "its error is one of another request" })
 
-const writing = (definition: StreamDefinition): Effect.Effect<Written, DefinitionError> =>
+/** A definition as it is written on the wire. */
+export const writing = (definition: StreamDefinition): Effect.Effect<Written, DefinitionError> =>
   Effect.suspend((): Effect.Effect<Written, DefinitionError> => {
     const of = writeStream(definition)
     return isWritten(of) ? Effect.succeed(of) : Effect.fail(of)

@@ -23,7 +23,6 @@ import {
   type UnsupportedByServer
 } from "../../jetstream/JetStreamError.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-import * as KeyValue from "../../jetstream/KeyValue.ts"
 import type { Input } from "../../NatsHeaders.ts"
 import type { BucketOptions } from "./bucketOptions.ts"
 import { ensureBucket, opening } from "./opening.ts"
@@ -222,12 +221,11 @@ const opened = Effect.fnUntraced(function*(
   const isRecent = yield* Effect.as(supported(apiOf(js), "ttl"), true).pipe(
     Effect.catchTag("UnsupportedByServer", () => Effect.succeed(false))
   )
-  const made = ensureBucket(bucket, config)
+  const plain = ensureBucket(bucket, config)
   // One without times of its values is taken, too, as an older server makes it: what is over is deleted when it is read.
-  yield* isRecent
-    ? Effect.catchTag(ensureBucket(bucket, { ...config, keyTtl: true }), "BucketExists", () => made)
-    : made
-  const { keyTtl, replicas, ttl } = yield* KeyValue.status(bucket)
+  const { keyTtl, replicas, ttl } = yield* isRecent
+    ? Effect.catchTag(ensureBucket(bucket, { ...config, keyTtl: true }), "BucketExists", () => plain)
+    : plain
   // Its own age would end values early.
   if (ttl !== undefined && Duration.isFinite(ttl)) return yield* new BucketExists({ bucket, differences: ["maxAge"] })
   return new BucketEntries(js, bucket, isRecent && keyTtl, isRecent && replicas === 1)

@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import { joinParts, noteEnd, noteOpening, reportEnd } from "../../internal/operations/background.ts"
 import { sleep } from "../../internal/operations/sending.ts"
 import { type Api, apiOf } from "../../jetstream/internal/api.ts"
+import * as Ensuring from "../../jetstream/internal/ensuring.ts"
 import { type Feature, supported } from "../../jetstream/internal/level.ts"
 import { JetStream } from "../../jetstream/JetStream.ts"
 import type {
@@ -18,34 +19,25 @@ import type {
   CreateStreamError,
   UnsupportedByServer
 } from "../../jetstream/JetStreamError.ts"
-import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
-import * as KeyValue from "../../jetstream/KeyValue.ts"
+import type { StreamDefinition, StreamInfo } from "../../jetstream/JetStreamStream.ts"
+import type { BucketConfig, BucketStatus } from "../../jetstream/KeyValue.ts"
 import { type ConnectionClosed, type ConnectionLost, RequestTimedOut } from "../../NatsError.ts"
 import type { UnsupportedEffect } from "../NatsPersistenceError.ts"
 import { checkEffect } from "./effectVersion.ts"
 import { pauseAfter } from "./passing.ts"
 
-/** Makes the stream where there is none. One that is there is taken if it is as the definition declares. */
+/** Takes the stream that is as the definition declares, and makes it where there is none. */
 export const ensureStream = (
-  definition: JetStreamStream.StreamDefinition
-): Effect.Effect<void, CreateStreamError, JetStream> =>
-  Effect.asVoid(JetStreamStream.create(definition)).pipe(
-    // Where it differs in what is not declared, it is what is declared.
-    Effect.catchTag("StreamExists", (error) => error.differences.length === 0 ? Effect.void : Effect.fail(error))
-  )
+  definition: StreamDefinition
+): Effect.Effect<StreamInfo, CreateStreamError, JetStream> =>
+  Effect.flatMap(JetStream, (js) => Ensuring.ensureStream(apiOf(js), definition))
 
-/** Makes the bucket where there is none. One that is there is taken if it is as `config` declares. */
+/** Takes the bucket that is as `config` declares, and makes it where there is none. */
 export const ensureBucket = (
   bucket: string,
-  config: KeyValue.BucketConfig
-): Effect.Effect<KeyValue.KeyValue, CreateBucketError, JetStream> =>
-  KeyValue.create(bucket, config).pipe(
-    Effect.catchTag(
-      "BucketExists",
-      (error): Effect.Effect<KeyValue.KeyValue, CreateBucketError, JetStream> =>
-        error.differences.length === 0 ? KeyValue.open(bucket) : Effect.fail(error)
-    )
-  )
+  config: BucketConfig
+): Effect.Effect<BucketStatus, CreateBucketError, JetStream> =>
+  Effect.flatMap(JetStream, (js) => Ensuring.ensureBucket(apiOf(js), bucket, config))
 
 export interface Opening<A, E> {
   /** The store by its name, for who hears of its end. */
