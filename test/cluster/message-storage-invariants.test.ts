@@ -11,14 +11,19 @@ import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
 import { until } from "../fixtures/following.ts"
 import { rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 import { partsOn } from "../fixtures/messageParts.ts"
-import { exitOf, idsIn, Keyed, prefix, requestOf, shard, storageOn, streamName } from "../fixtures/messageStorage.ts"
+import {
+  exitOf,
+  idsIn,
+  Keyed,
+  prefix,
+  requestOf,
+  shard,
+  storageOn,
+  streamName,
+  withStorage
+} from "../fixtures/messageStorage.ts"
 
 const names = clusterStream({ prefix })
-
-const setting = Effect.gen(function*() {
-  const made = yield* withJetStream()
-  return { ...made, storage: yield* storageOn(made.js) }
-})
 
 const one = [shard(1).toString()]
 const idsOf = (given: ReadonlyArray<{ readonly envelope: unknown }>) => idsIn(given as never)
@@ -26,7 +31,7 @@ const idsOf = (given: ReadonlyArray<{ readonly envelope: unknown }>) => idsIn(gi
 describe("a reset", () => {
   it.live("wins over a read under way: what was reset is given out afterwards, and what was read is not lost", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       for (const id of [1, 2, 3]) yield* storage.saveRequest(requestOf({ payload: { id } }))
       let pages = 0
       const parts = yield* partsOn(js, (stream) => ({
@@ -45,7 +50,7 @@ describe("a reset", () => {
 
   it.live("gives back what was claimed: of a shard, of an entity, of a request", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const requests = [1, 2, 3].map((id) => requestOf({ payload: { id } }))
       for (const request of requests) yield* storage.saveRequest(request)
       const read = Effect.map(storage.unprocessedMessages([shard(1)]), idsIn)
@@ -65,7 +70,7 @@ describe("a reset", () => {
 describe("the move of what is processed", () => {
   it.live("deletes by the sequence before the exit: what a resume has put back meanwhile stays", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf({ rpc: Keyed, payload: { key: "run", value: 1 } })
       const { requestId } = request.envelope
       yield* storage.saveRequest(request)
@@ -97,7 +102,7 @@ describe("the move of what is processed", () => {
 
   it.live("is done by the next reader where it was not done", () =>
     Effect.gen(function*() {
-      const { js, nats, storage } = yield* setting
+      const { js, nats, storage } = yield* withStorage
       const request = requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } })
       yield* storage.saveRequest(request)
       const parts = yield* partsOn(js, () => ({ remove: () => Effect.never, writeBytes: () => Effect.never }))
@@ -142,7 +147,7 @@ const behind = (nats: NatsClient.NatsClient) =>
 describe("a replica that is behind", () => {
   it.live("hides neither what is new nor what is processed: the leader is asked", () =>
     Effect.gen(function*() {
-      const { nats, storage } = yield* setting
+      const { nats, storage } = yield* withStorage
       const [done, open] = [requestOf(), requestOf({ payload: { id: 2 } })]
       const entry = yield* partsOn(yield* behind(nats), () => ({}), { isReplicated: true })
       yield* storage.saveRequest(done)
@@ -162,7 +167,7 @@ describe("a replica that is behind", () => {
 describe("an exit", () => {
   it.live("that is older than the entry does not count for it, wherever it is read", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf()
       yield* storage.saveRequest(request)
       yield* storage.saveReply(exitOf(request))
@@ -178,7 +183,7 @@ describe("an exit", () => {
 
   it.live("is the first that was stored, and who clears it must know the last one", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const other = yield* storageOn(js)
       const request = requestOf()
       const { requestId } = request.envelope
@@ -205,7 +210,7 @@ describe("an exit", () => {
 
   it.live("is cleared once by many that know the same last reply", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf()
       const { requestId } = request.envelope
       yield* storage.saveRequest(request)
@@ -223,7 +228,7 @@ describe("an exit", () => {
 
   it.live("that came after the one that was to be cleared stays, however late who clears it is", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf()
       const { requestId } = request.envelope
       yield* storage.saveRequest(request)
@@ -284,7 +289,7 @@ describe("an exit", () => {
 describe("a transaction", () => {
   it.live("publishes exits when it succeeds, at the end of the outermost one, and discards them when it fails", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const [lost, inner, kept] = [requestOf(), requestOf(), requestOf()]
       for (const request of [lost, inner, kept]) yield* storage.saveRequest(request)
       const failing = storage.withTransaction(Effect.andThen(storage.saveReply(exitOf(lost)), Effect.fail("no")))

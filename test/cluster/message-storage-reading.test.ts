@@ -1,13 +1,13 @@
 /** What is read of what is not processed: limits, entities, delays, and how much of the stream a read costs. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, DateTime, Effect } from "effect"
-import { NatsClient } from "effect-nats"
-import { JetStream } from "effect-nats/jetstream"
+import type { TestNatsServer } from "effect-nats/testing"
 import { TestClock } from "effect/testing"
 import { makeDelays } from "../../src/cluster/internal/messageDelays.ts"
-import { rawApi, withJetStream } from "../fixtures/jetStream.ts"
+import { rawApi } from "../fixtures/jetStream.ts"
 import {
   addressOf,
+  anotherStorage,
   Delayed,
   exitOf,
   idsIn,
@@ -17,20 +17,14 @@ import {
   requestOf,
   shard,
   storageOn,
-  streamName
+  streamName,
+  withStorage
 } from "../fixtures/messageStorage.ts"
 
-const setting = Effect.gen(function*() {
-  const made = yield* withJetStream()
-  return { ...made, storage: yield* storageOn(made.js) }
-})
-
 /** A storage with a client of its own, and what it has sent and received since it was asked last. */
-const counted = (url: string) =>
+const counted = (server: TestNatsServer.TestNatsServer) =>
   Effect.gen(function*() {
-    const nats = yield* NatsClient.make({ servers: url })
-    const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
-    const storage = yield* storageOn(js)
+    const { nats, storage } = yield* anotherStorage(server)
     let last = yield* nats.stats
     const since = Effect.map(nats.stats, (now) => {
       const sent = now.messagesOut - last.messagesOut
@@ -44,7 +38,7 @@ const counted = (url: string) =>
 describe("a read", () => {
   it.live("gives no more than its limit, and claims only what it gives", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       for (const id of [1, 2, 3, 4, 5]) yield* storage.saveRequest(requestOf({ payload: { id } }))
       assert.deepStrictEqual(idsIn(yield* storage.unprocessedMessages([shard(1)], { limit: 0 })), [])
       assert.deepStrictEqual(idsIn(yield* storage.unprocessedMessages([shard(1)], { limit: 3 })), [1, 2, 3])
@@ -53,7 +47,7 @@ describe("a read", () => {
 
   it.live("of some entities leaves the others where they are, and looks at their shards", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       for (const id of [1, 2, 3, 4]) {
         yield* storage.saveRequest(requestOf({ payload: { id }, address: addressOf(String(id)) }))
       }
@@ -69,7 +63,7 @@ describe("a read", () => {
 
   it.live("of a shard that was not asked for before gives what was passed by", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       for (const id of [1, 2]) yield* storage.saveRequest(requestOf({ payload: { id }, address: addressOf("1", id) }))
       assert.deepStrictEqual(idsIn(yield* storage.unprocessedMessages([shard(1)])), [1])
       assert.deepStrictEqual(idsIn(yield* storage.unprocessedMessages([shard(1), shard(2)])), [2])
@@ -77,7 +71,7 @@ describe("a read", () => {
 
   it.live("by id gives what is not processed and due, claimed or not, and claims nothing", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const [one, two, done] = [requestOf({ payload: { id: 1 } }), requestOf({ payload: { id: 2 } }), requestOf()]
       for (const request of [one, two, done]) yield* storage.saveRequest(request)
       yield* storage.saveReply(exitOf(done))
@@ -90,7 +84,7 @@ describe("a read", () => {
 
   it.live("tidies up interrupts of what is processed, and those of nobody are read once", () =>
     Effect.gen(function*() {
-      const { js, nats, storage } = yield* setting
+      const { js, nats, storage } = yield* withStorage
       const [done, unknown] = [requestOf(), requestOf()]
       yield* storage.saveRequest(done)
       yield* storage.saveReply(exitOf(done))
@@ -108,7 +102,7 @@ describe("a read", () => {
 
   it.live("of what cannot be decoded answers with a defect, and the others are read", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const [bad, good] = [requestOf(), requestOf({ payload: { id: 2 } })]
       const id = bad.envelope.requestId
       const envelope = {
@@ -132,7 +126,7 @@ const later = (id: number, at: number) =>
 describe("a request that is to be delivered later", () => {
   it.effect("is read when it is due by Effect's clock, in the order in which it was saved", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const read = Effect.map(storage.unprocessedMessages([shard(1)]), idsIn)
       for (const [id, at] of [[1, 2_000], [2, 1_000], [3, 3_000]] as const) yield* storage.saveRequest(later(id, at))
       yield* storage.saveRequest(requestOf({ payload: { id: 4 } }))
@@ -151,7 +145,7 @@ describe("a request that is to be delivered later", () => {
 
   it.effect("is given back by a reset, and not before it is due", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const read = Effect.map(storage.unprocessedMessages([shard(1)]), idsIn)
       yield* storage.saveRequest(later(1, 1_000))
       assert.deepStrictEqual(yield* read, [])
@@ -192,16 +186,16 @@ describe("a request that is to be delivered later", () => {
 describe("what a read costs", () => {
   it.live("is one request where nothing is new, however much is processed", () =>
     Effect.gen(function*() {
-      const { server, storage } = yield* setting
+      const { server, storage } = yield* withStorage
       const requests = Array.from({ length: 10_000 }, (_, i) =>
         requestOf({ rpc: Keyed, payload: { key: String(i), value: i }, address: addressOf(String(i % 100)) }))
       yield* Effect.forEach(requests, storage.saveRequest, { concurrency: 256, discard: true })
-      const { storage: runner } = yield* counted(server.url)
+      const { storage: runner } = yield* counted(server)
       const read = yield* runner.unprocessedMessages([shard(1)])
       assert.lengthOf(read, requests.length)
       yield* Effect.forEach(requests, (request) =>
         runner.saveReply(exitOf(request)), { concurrency: 256, discard: true })
-      const other = yield* counted(server.url)
+      const other = yield* counted(server)
       // Entries of which the move is still to come are read, and moved.
       while ((yield* other.storage.unprocessedMessages([shard(1)])).length > 0) yield* Effect.sleep("10 millis")
       const settled = Effect.gen(function*() {
@@ -221,14 +215,14 @@ describe("what a read costs", () => {
     "is no more than the limit of a backlog of 50,000, and the entities that live already are not starved",
     () =>
       Effect.gen(function*() {
-        const { server, storage } = yield* setting
+        const { server, storage } = yield* withStorage
         const count = 50_000
         yield* Effect.forEach(
           Array.from({ length: count }, (_, id) => requestOf({ payload: { id }, address: addressOf(String(id)) })),
           storage.saveRequest,
           { concurrency: 512, discard: true }
         )
-        const { since, storage: runner } = yield* counted(server.url)
+        const { since, storage: runner } = yield* counted(server)
         const limit = 500
         for (const round of [0, 1, 2]) {
           const read = yield* runner.unprocessedMessages([shard(1)], { limit })

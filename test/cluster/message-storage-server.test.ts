@@ -1,7 +1,6 @@
 /** The message storage and its server: what is too large, too old, restarted, behind or not there yet, and what is kept. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option } from "effect"
-import { NatsClient } from "effect-nats"
 import { NatsMessageStorage } from "effect-nats/cluster"
 import { JetStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
@@ -9,6 +8,7 @@ import { MessageStorage } from "effect/cluster"
 import { rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
 import {
   addressOf,
+  anotherStorage,
   chunkOf,
   exitOf,
   idsIn,
@@ -18,20 +18,16 @@ import {
   shard,
   storageOn,
   Streaming,
-  streamName
+  streamName,
+  withStorage
 } from "../fixtures/messageStorage.ts"
-
-const setting = Effect.gen(function*() {
-  const made = yield* withJetStream()
-  return { ...made, storage: yield* storageOn(made.js) }
-})
 
 const textOf = (cause: unknown): string => cause instanceof Error ? `${cause.message}` : String(cause)
 
 describe("what does not fit into a message", () => {
   it.live("of a request, its caller is told at once with size and limit, and the shard goes on", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const large = requestOf({ payload: { id: "x".repeat(2 * 1024 * 1024) } })
       const error = yield* Effect.flip(storage.saveRequest(large))
       assert.strictEqual(error._tag, "PersistenceError")
@@ -42,7 +38,7 @@ describe("what does not fit into a message", () => {
 
   it.live("of a reply, its caller gets a defect that names them, in a transaction too", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const defectOf = (request: ReturnType<typeof requestOf>) =>
         Effect.map(storage.repliesForUnfiltered([request.envelope.requestId]), ([reply]) => JSON.stringify(reply))
       const [plain, committed] = [requestOf(), requestOf()]
@@ -57,7 +53,7 @@ describe("what does not fit into a message", () => {
 
   it.live("of a chunk, the stream ends with that defect, and what its handler says afterwards is nothing", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const request = requestOf({ rpc: Streaming, payload: { key: "a" } })
       yield* storage.saveRequest(request)
       const saved = yield* Effect.exit(storage.saveReply(chunkOf(request, 0, "x".repeat(2 * 1024 * 1024))))
@@ -90,7 +86,7 @@ describe("names", () => {
 
   it.live("entities, types and keys are any texts, and none is taken for another one or for a pattern", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       const texts = [...nasty, `${"x".repeat(5_000)}y`, "a/b", "a"]
       const requests = texts.flatMap((text) => [
         requestOf({ rpc: Keyed, payload: { key: text, value: 1 }, address: addressOf("one") }),
@@ -161,7 +157,7 @@ describe("what is kept", () => {
 
   it.live("is on the server's disk: another process reads it after a restart", () =>
     Effect.gen(function*() {
-      const { server, storage } = yield* setting
+      const { server, storage } = yield* withStorage
       const [open, done] = [
         requestOf({ payload: { id: "open" } }),
         requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } })
@@ -170,9 +166,7 @@ describe("what is kept", () => {
       yield* storage.saveRequest(done)
       yield* storage.saveReply(exitOf(done, "value"))
       yield* server.restart
-      const nats = yield* NatsClient.make({ servers: server.url })
-      const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
-      const other = yield* storageOn(js)
+      const { storage: other } = yield* anotherStorage(server)
       assert.deepStrictEqual(idsIn(yield* other.unprocessedMessages([shard(1)])), ["open"])
       const again = yield* other.saveRequest(requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } }))
       assert.isTrue(again._tag === "Duplicate" && Option.isSome(again.lastReceivedReply))
@@ -182,7 +176,7 @@ describe("what is kept", () => {
 
   it.live("of an entity goes as a whole, replies and interrupts included, and nothing of another one", () =>
     Effect.gen(function*() {
-      const { nats, storage } = yield* setting
+      const { nats, storage } = yield* withStorage
       const [mine, done, other] = [
         requestOf(),
         requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } }),
@@ -217,9 +211,7 @@ describe("when the layer is built", () => {
 
   it.live("a server that has no atomic batches is told, and what is needed", () =>
     Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({ jetstream: true })
-      const nats = yield* NatsClient.make({ servers: server.url })
-      const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
+      const { js, nats } = yield* withJetStream()
       const { api_lvl: level = 0 } = yield* nats.serverInfo
       const built = yield* Effect.exit(storageOn(js))
       if (level >= 2) return assert.isTrue(Exit.isSuccess(built))
@@ -231,12 +223,10 @@ describe("when the layer is built", () => {
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ jetstream: true })
       yield* server.kill
-      const nats = yield* NatsClient.make({
-        servers: server.url,
-        reconnect: { onFirstConnect: "background", initialDelay: "10 millis" }
+      const { storage } = yield* anotherStorage(server, {
+        reconnect: { onFirstConnect: "background", initialDelay: "10 millis" },
+        requestTimeout: "1 minute"
       })
-      const js = yield* Effect.provideService(JetStream.make(), NatsClient.NatsClient, nats)
-      const storage = yield* storageOn(js)
       const saving = yield* Effect.forkChild(storage.saveRequest(requestOf()))
       yield* server.restart
       assert.strictEqual((yield* Fiber.join(saving))._tag, "Success")

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import type { NatsClient } from "effect-nats"
 import { until } from "../fixtures/following.ts"
-import { rawApi, withJetStream } from "../fixtures/jetStream.ts"
+import { rawApi } from "../fixtures/jetStream.ts"
 import {
   acknowledgementOf,
   addressOf,
@@ -16,13 +16,9 @@ import {
   shard,
   storageOn,
   Streaming,
-  streamName
+  streamName,
+  withStorage
 } from "../fixtures/messageStorage.ts"
-
-const setting = Effect.gen(function*() {
-  const made = yield* withJetStream()
-  return { ...made, storage: yield* storageOn(made.js) }
-})
 
 /** Waits until what is processed is no entry any more. */
 const moved = (nats: NatsClient.NatsClient) =>
@@ -36,7 +32,7 @@ const moved = (nats: NatsClient.NatsClient) =>
 describe("requests", () => {
   it.live("a request that is saved is read once, in the order in which they were saved", () =>
     Effect.gen(function*() {
-      const { storage } = yield* setting
+      const { storage } = yield* withStorage
       for (const id of [1, 2, 3]) {
         assert.strictEqual((yield* storage.saveRequest(requestOf({ payload: { id } })))._tag, "Success")
       }
@@ -48,7 +44,7 @@ describe("requests", () => {
 
   it.live("a request with an exit is not read any more, and its caller gets the exit", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf()
       yield* storage.saveRequest(request)
       assert.lengthOf(yield* storage.repliesFor([request]), 0)
@@ -63,7 +59,7 @@ describe("requests", () => {
 
   it.live("a primary key is one request, before and after it is processed", () =>
     Effect.gen(function*() {
-      const { nats, storage } = yield* setting
+      const { nats, storage } = yield* withStorage
       const keyed = () => requestOf({ rpc: Keyed, payload: { key: "a", value: 1 } })
       const first = keyed()
       const id = Option.some(first.envelope.requestId)
@@ -82,7 +78,7 @@ describe("requests", () => {
 
   it.live("chunks that nobody acknowledged hide a request, and an interrupt is read with it", () =>
     Effect.gen(function*() {
-      const { js, storage } = yield* setting
+      const { js, storage } = yield* withStorage
       const request = requestOf({ rpc: Streaming, payload: { key: "a" } })
       yield* storage.saveRequest(request)
       yield* storage.unprocessedMessages([shard(1)])

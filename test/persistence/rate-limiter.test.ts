@@ -259,7 +259,8 @@ describe("a store of limits", () => {
       assert(error.reason._tag === "RateLimitStoreError")
       assert.strictEqual((error.reason.cause as { readonly _tag: string })._tag, "RequestTimedOut")
       const waiting = yield* storeOn(server, NatsRateLimiter.makeStore(), {
-        reconnect: { onFirstConnect: "background", initialDelay: "10 millis" }
+        reconnect: { onFirstConnect: "background", initialDelay: "10 millis" },
+        requestTimeout: "1 minute"
       })
       const taken = yield* Effect.forkChild(waiting.store.fixedWindow(take), { startImmediately: true })
       yield* server.restart

@@ -135,7 +135,8 @@ it.live("stores are there before their server, and what is done with them waits 
     const server = yield* TestNatsServer.make({ jetstream: true })
     yield* server.kill
     const { js, nats } = yield* connectJetStream(server, {
-      reconnect: { initialDelay: "20 millis", maxDelay: "50 millis", onFirstConnect: "background" }
+      reconnect: { initialDelay: "20 millis", maxDelay: "50 millis", onFirstConnect: "background" },
+      requestTimeout: "1 minute"
     })
     const context = yield* Layer.build(
       Layer.merge(NatsKeyValueStore.layer({ bucket: "one" }), NatsPersistence.layerBacking({ bucket: "two" }))
