@@ -501,7 +501,7 @@ export interface ConsumerEnd extends Error {
 
 /**
  * A part of a program that was to run in the background has ended: a listener, a typed handler, a service, an rpc
- * server, a recorder, what handles a consumer, or the client itself. Raised by `NatsLayer.launch`. Its message names the part,
+ * server, a recorder, what handles a consumer, a store that could not be opened, or the client itself. Raised by `NatsLayer.launch`. Its message names the part,
  * and then has that of the reason.
  *
  * @category errors
