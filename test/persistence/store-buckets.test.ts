@@ -48,11 +48,12 @@ for (const [kind, make] of makes) {
 
   it.live(`${kind} takes a bucket that another one makes while it looks for it, if it is as declared`, () =>
     Effect.gen(function*() {
-      const { nats } = yield* withJetStream()
+      const { nats, server } = yield* withJetStream()
+      const times = hasTtl(server.version) ? { allow_msg_ttl: true } : {}
       const meanwhile = (bucket: string, config: object) => {
         const request: typeof nats.request = (subject, ...rest) =>
           Effect.andThen(
-            subject.includes("STREAM.CREATE") ? Effect.ignore(rawBucket(nats, bucket, config)) : Effect.void,
+            subject.includes("STREAM.CREATE") ? Effect.ignore(rawBucket(nats, bucket, { ...times, ...config })) : Effect.void,
             nats.request(subject, ...rest)
           )
         return Effect.provideService(JetStream.make(), NatsClient.NatsClient, { ...nats, request })
