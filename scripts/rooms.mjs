@@ -90,6 +90,9 @@ const roomDoors = {
     "opening.ts": "streams and buckets made or compared when a layer is built",
     "passing.ts": "what is waited through",
     "textToken.ts": "any text as a token of a subject"
+  },
+  service: {
+    "rpcServer.ts": "an rpc server that can say what an interruption of its handlers means"
   }
 }
 

@@ -45,6 +45,7 @@ import type * as Scope from "effect/Scope"
 import type { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
 import * as NatsListener from "../NatsListener.ts"
+import { makeServerProtocol as makeRpcServerProtocol, serverDefaults } from "../service/internal/rpcServer.ts"
 import * as NatsRpc from "../service/NatsRpc.ts"
 import { clusterStream, runnerToken } from "./internal/clusterStream.ts"
 
@@ -116,7 +117,13 @@ export const makeServerProtocol: (options: Options) => Effect.Effect<
     return yield* Effect.die(new TypeError("a runner needs a `runnerAddress` in its ShardingConfig"))
   }
   const address = runnerAddress.value
-  const protocol = yield* NatsRpc.makeServerProtocol({ subject: callSubject(prefix, address) })
+  const protocol = yield* makeRpcServerProtocol({
+    subject: callSubject(prefix, address),
+    ...serverDefaults,
+    drainTimeout: undefined,
+    // Sharding interrupts those who wait for a reply when its runner stops: the shard's next owner has it for them.
+    interruption: "end"
+  })
   yield* NatsListener.make(
     clusterStream({ prefix }).live("h", runnerToken(address)),
     NatsListener.replying(() => Effect.succeed(""))

@@ -112,9 +112,10 @@ export const makeServerProtocol = (options: ServerOptions): Effect.Effect<
 > =>
   Server.makeServerProtocol({
     subject: options.subject,
-    queue: options.queue ?? "rpc",
-    clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? "20 seconds"),
-    drainTimeout: options.drainTimeout
+    queue: options.queue ?? Server.serverDefaults.queue,
+    clientTimeout: Duration.fromInputUnsafe(options.clientTimeout ?? Server.serverDefaults.clientTimeout),
+    drainTimeout: options.drainTimeout,
+    interruption: "answer"
   })
 
 /**

@@ -35,7 +35,11 @@ export interface ServerSettings {
   readonly queue: string
   readonly clientTimeout: Duration.Duration
   readonly drainTimeout: Duration.Input | undefined
+  /** What it is that a handler was interrupted, and not by its client: the answer of the call, or the end of this server. */
+  readonly interruption: "answer" | "end"
 }
+
+export const serverDefaults = { queue: "rpc", clientTimeout: Duration.seconds(20) } as const
 
 type Handle = (clientId: number, frame: FromClientEncoded) => Effect.Effect<void>
 
@@ -360,10 +364,12 @@ class Server {
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const frame = client.frames.encode(response)
+      // A client that has interrupted its call does not read what comes of it.
+      const end = call.cutOff ?? (this.settings.interruption === "end" ? "shutdown" : undefined)
       const sent = frame === undefined ? Effect.void : Effect.orDie(
-        call.cutOff === undefined || response._tag === "Chunk"
+        end === undefined || response._tag === "Chunk"
           ? this.publish(call.reply, frame, client)
-          : this.mark(call.cutOff, response.exit, (headers) => this.publish(call.reply, frame, client, headers))
+          : this.mark(end, response.exit, (headers) => this.publish(call.reply, frame, client, headers))
       )
       return Effect.map(sent, () => {
         if (response._tag === "Exit") return this.clients.release(client, call)
