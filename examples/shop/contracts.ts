@@ -6,6 +6,7 @@ import { Schema } from "effect"
 import { Subject, SubjectSchema } from "effect-nats"
 import { JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { Workflow } from "effect/workflow"
 
 export const Line = Schema.Struct({
   item: Schema.NonEmptyString,
@@ -33,38 +34,36 @@ export class Declined extends Schema.TaggedError<Declined>()("Declined", {
   }
 }
 
-export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
-  service: Schema.String,
-  cause: Schema.String
-}, { httpApiStatus: 503 }) {
-  override get message(): string {
-    return `The service ${this.service} cannot be had now: ${this.cause}.`
-  }
-}
+// Served as NATS micro services named `stock` and `payments`: any language can ask. What is asked again for an order is done
+// once, so that who has not heard an answer may ask until there is one.
 
-/** Served as a NATS micro service named `stock`: any language can ask. */
 export const Stock = RpcGroup.make(
   Rpc.make("left", { payload: { item: Schema.String }, success: Schema.Int }),
   /** Answers with the price of the line. */
-  Rpc.make("reserve", { payload: Line, success: Schema.Int, error: OutOfStock }),
-  Rpc.make("release", { payload: Line })
+  Rpc.make("reserve", { payload: { order: Schema.String, ...Line.fields }, success: Schema.Int, error: OutOfStock }),
+  Rpc.make("release", { payload: { order: Schema.String } })
 )
 
-/** Served as a NATS micro service named `payments`. */
 export const Payments = RpcGroup.make(
-  Rpc.make("charge", { payload: { card: Schema.String, amount: Schema.Int }, error: Declined })
-)
-
-/** Served by the protocol of `effect/rpc` on the subject `rpc.orders`: Effect on both sides. */
-export const Orders = RpcGroup.make(
-  Rpc.make("place", {
-    payload: { ...Line.fields, card: Schema.String },
-    success: Order,
-    error: Schema.Union([OutOfStock, Declined, Unavailable])
+  Rpc.make("charge", {
+    payload: { order: Schema.String, card: Schema.String, amount: Schema.Int },
+    error: Declined
   })
 )
 
-export const ordersSubject = "rpc.orders"
+/** A durable workflow. Whoever starts it waits for its end; under one id there is one order, however often it is sent. */
+export const PlaceOrder = Workflow.make("PlaceOrder", {
+  payload: { id: Schema.NonEmptyString, ...Line.fields, card: Schema.String },
+  idempotencyKey: ({ id }) => id,
+  success: Order,
+  error: Schema.Union([OutOfStock, Declined])
+})
+
+/** What has orders, and who only starts them, are of one cluster. Those of a killed process go on elsewhere after 3 seconds. */
+export const cluster = {
+  prefix: "shop",
+  shardingConfig: { shardsPerGroup: 20, shardLockExpiration: "3 seconds" }
+} as const
 
 // What was placed is kept until it is shipped, whoever is there to do it.
 

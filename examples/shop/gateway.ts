@@ -2,44 +2,40 @@
  * HTTP at the front, NATS behind: takes orders, and shows on one page how the fleet is.
  *
  *   GET  /stock/:item   what is left, from `stock`
- *   POST /orders        places an order, at `orders`
+ *   POST /orders        places an order: starts its workflow, which `orders` runs, and waits for it
  *   GET  /?trace=<id>   the instances, the metrics of all clients, and the spans of one request
  *   GET  /metrics       the metrics, for Prometheus
  */
 import { Effect, Layer, Option, Stream } from "effect"
-import { NatsRpc, NatsService, ServiceDiscovery } from "effect-nats/service"
+import { NatsCluster } from "effect-nats/cluster"
+import { JetStream } from "effect-nats/jetstream"
+import { NatsService, ServiceDiscovery } from "effect-nats/service"
+import { ClusterWorkflowEngine } from "effect/cluster"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
-import { RpcClient, RpcSerialization } from "effect/rpc"
-import { Orders, ordersSubject, Stock } from "./contracts.ts"
+import { cluster, PlaceOrder, Stock } from "./contracts.ts"
 import { linesOf } from "./traces.ts"
 
 const told = (status: number) => (error: { readonly _tag: string; readonly message: string }) =>
   Effect.succeed(HttpServerResponse.jsonUnsafe({ error: error._tag, message: error.message }, { status }))
 
+// An order goes on whether somebody waits for it or not. Sent again it is the same order, and gets the same answer.
+const patience = "2 seconds"
+
 /** Failures with a name have a status of their own; a defect is a 500 without a word of what it was. */
-const placeOrder = HttpRouter.use(Effect.fnUntraced(function*(router) {
-  const orders = yield* RpcClient.make(Orders, { spanPrefix: "orders" })
-  const payload = HttpServerRequest.schemaBodyJson(Orders.requests.get("place")!.payloadSchema)
-  yield* router.add(
-    "POST",
-    "/orders",
-    Effect.gen(function*() {
-      const order = yield* orders.place(yield* payload)
-      const { traceId } = yield* Effect.currentSpan
-      return HttpServerResponse.jsonUnsafe(order, { status: 201, headers: { "x-trace-id": traceId } })
-    }).pipe(Effect.catchTags({
-      SchemaError: told(400),
-      Declined: told(402),
-      OutOfStock: told(409),
-      Unavailable: told(503),
-      RpcClientError: (error) => {
-        const failure = NatsRpc.failureOf(error)
-        return told(Option.isSome(failure) && failure.value._tag === "NoResponders" ? 503 : 502)(error)
-      }
-    }))
-  )
-}))
+const placeOrder = HttpRouter.add(
+  "POST",
+  "/orders",
+  Effect.gen(function*() {
+    const order = yield* HttpServerRequest.schemaBodyJson(PlaceOrder.payloadSchema)
+    const placed = yield* Effect.timeoutOption(PlaceOrder.execute(order), patience)
+    const headers = { "x-trace-id": (yield* Effect.currentSpan).traceId }
+    return Option.match(placed, {
+      onNone: () => HttpServerResponse.jsonUnsafe({ id: order.id, state: "accepted" }, { status: 202, headers }),
+      onSome: (placed) => HttpServerResponse.jsonUnsafe(placed, { status: 201, headers })
+    })
+  }).pipe(Effect.catchTags({ SchemaError: told(400), Declined: told(402), OutOfStock: told(409) }))
+)
 
 const stockLeft = HttpRouter.use(Effect.fnUntraced(function*(router) {
   const stock = yield* NatsService.client(Stock, { name: "stock" })
@@ -98,6 +94,7 @@ export const gateway = HttpRouter.serve(
   Layer.mergeAll(placeOrder, stockLeft, page, PrometheusMetrics.layerHttp()),
   { disableLogger: true, disableListenLog: true }
 ).pipe(
-  Layer.provide(NatsRpc.layerClientProtocol({ subject: ordersSubject })),
-  Layer.provide(RpcSerialization.layerJson)
+  Layer.provide(ClusterWorkflowEngine.layer),
+  Layer.provide(NatsCluster.layerClientOnly(cluster)),
+  Layer.provide(JetStream.layer())
 )

@@ -1,54 +1,67 @@
 /**
  * Places orders: reserves the goods at `stock`, has `payments` charge the card, and keeps the order until it is shipped.
+ *
+ * An order is a durable workflow. The result of each step is stored, so that another process goes on behind the last one
+ * that was done, whatever becomes of this one.
  */
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer, Schedule, Schema } from "effect"
+import { NatsCluster } from "effect-nats/cluster"
 import { JetStream, JetStreamSchema } from "effect-nats/jetstream"
-import { NatsRpc, NatsService } from "effect-nats/service"
-import { RpcSerialization, RpcServer } from "effect/rpc"
-import { randomUUID } from "node:crypto"
-import { OrderPlaced, Orders, ordersSubject, Payments, Stock, Unavailable } from "./contracts.ts"
+import { NatsService } from "effect-nats/service"
+import { ClusterWorkflowEngine } from "effect/cluster"
+import { Activity } from "effect/workflow"
+import { cluster, Declined, OrderPlaced, OutOfStock, Payments, PlaceOrder, Stock } from "./contracts.ts"
 
-// A contract's failures pass. A service that is away is a failure of this one's contract; a fault there is a fault here.
-const asOurs = (service: string) => <A, E, R>(call: Effect.Effect<A, E, R>) =>
-  Effect.catchIf(
-    call,
-    NatsService.isCallError,
-    (error) =>
-      error.isRetryable
-        ? Effect.fail(new Unavailable({ service, cause: error._tag }))
-        : Effect.die(error)
+const again = Schedule.spaced("100 millis")
+
+// A contract's failures pass. A service that is away, or does not answer, is asked until it does; a fault there is one here.
+const answered = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  call.pipe(
+    Effect.retry({
+      while: (error) => NatsService.isCallError(error) && error.isRetryable,
+      schedule: again
+    }),
+    Effect.catchIf(NatsService.isCallError, Effect.die)
   )
 
-const handlers = Orders.toLayer(Effect.gen(function*() {
-  const js = yield* JetStream.JetStream
+const workflow = Layer.unwrap(Effect.gen(function*() {
   const stock = yield* NatsService.client(Stock, { name: "stock", timeout: "2 seconds" })
   const payments = yield* NatsService.client(Payments, { name: "payments", timeout: "2 seconds" })
-  return Orders.of({
-    place: Effect.fnUntraced(function*({ card, item, quantity }) {
-      const price = yield* asOurs("stock")(stock.reserve({ item, quantity }))
-      yield* payments.charge({ card, amount: price }).pipe(
-        asOurs("payments"),
-        Effect.onError(() => Effect.ignore(stock.release({ item, quantity })))
+
+  return PlaceOrder.toLayer(Effect.fnUntraced(function*({ card, id, item, quantity }) {
+    const price = yield* Activity.make({
+      name: "Reserve",
+      success: Schema.Int,
+      error: OutOfStock,
+      execute: answered(stock.reserve({ order: id, item, quantity }))
+    }).pipe(
+      // Where the order fails later.
+      PlaceOrder.withCompensation(() =>
+        Activity.make({ name: "Release", execute: answered(stock.release({ order: id })) })
       )
-      const order = { id: randomUUID(), item, quantity, price }
-      // Under its id there is one copy of it, however often it has to be sent.
-      yield* JetStreamSchema.publish(OrderPlaced, { id: order.id }, order, {
-        msgId: order.id,
-        retry: Schedule.exponential("50 millis")
-      }).pipe(Effect.provideService(JetStream.JetStream, js), Effect.orDie)
-      return order
+    )
+    yield* Activity.make({
+      name: "Charge",
+      error: Declined,
+      execute: answered(payments.charge({ order: id, card, amount: price }))
     })
-  })
+    const order = { id, item, quantity, price }
+    // What is charged is placed, so this is tried until it is done. Under its id there is one copy of it.
+    yield* Activity.make({
+      name: "Place",
+      execute: JetStreamSchema.publish(OrderPlaced, { id }, order, { msgId: id }).pipe(
+        Effect.retry(again),
+        Effect.orDie,
+        Effect.asVoid
+      )
+    })
+    return order
+  }))
 }))
 
 /** One instance. It needs a connection of its own. */
-export const instance = RpcServer.layer(Orders, {
-  // A fault ends the call that has it, not all calls of the gateway that made it.
-  disableFatalDefects: true,
-  spanPrefix: "orders"
-}).pipe(
-  Layer.provide(handlers),
-  Layer.provide(JetStream.layer()),
-  Layer.provide(NatsRpc.layerServerProtocol({ subject: ordersSubject })),
-  Layer.provide(RpcSerialization.layerJson)
+export const instance = workflow.pipe(
+  Layer.provide(ClusterWorkflowEngine.layer),
+  Layer.provide(NatsCluster.layer(cluster)),
+  Layer.provide(JetStream.layer())
 )

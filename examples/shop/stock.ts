@@ -4,31 +4,41 @@
 import { Context, Effect, Layer } from "effect"
 import { JetStream, JetStreamSchema } from "effect-nats/jetstream"
 import { NatsService } from "effect-nats/service"
-import { OrderPlaced, OrderShipped, OutOfStock, Shipping, Stock } from "./contracts.ts"
+import { type Line, OrderPlaced, OrderShipped, OutOfStock, Shipping, Stock } from "./contracts.ts"
 
 /** What a database would be: instances of the service come and go, this stays. */
 export class Warehouse extends Context.Service<Warehouse>()("shop/Warehouse", {
   make: Effect.sync(() => ({
     price: 3,
-    left: new Map([["pen", 100_000]])
+    left: new Map([["pen", 100_000]]),
+    /** By order. */
+    reserved: new Map<string, typeof Line.Type>()
   }))
 }) {
   static readonly layer = Layer.effect(this, this.make)
 }
 
 const handlers = Stock.toLayer(Effect.gen(function*() {
-  const { left, price } = yield* Warehouse
+  const { left, price, reserved } = yield* Warehouse
   const take = (item: string, quantity: number): void => void left.set(item, (left.get(item) ?? 0) - quantity)
   return Stock.of({
     left: ({ item }) => Effect.sync(() => left.get(item) ?? 0),
-    reserve: ({ item, quantity }) =>
+    reserve: ({ item, order, quantity }) =>
       Effect.suspend(() => {
         const there = left.get(item) ?? 0
-        if (there < quantity) return Effect.fail(new OutOfStock({ item, left: there }))
-        take(item, quantity)
+        if (!reserved.has(order)) {
+          if (there < quantity) return Effect.fail(new OutOfStock({ item, left: there }))
+          take(item, quantity)
+          reserved.set(order, { item, quantity })
+        }
         return Effect.succeed(price * quantity)
       }),
-    release: ({ item, quantity }) => Effect.sync(() => take(item, -quantity))
+    release: ({ order }) =>
+      Effect.sync(() => {
+        const line = reserved.get(order)
+        if (line !== undefined) take(line.item, -line.quantity)
+        reserved.delete(order)
+      })
   })
 }))
 
