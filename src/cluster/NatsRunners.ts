@@ -93,7 +93,7 @@ export const makeClientProtocol: (options: Options) => Effect.Effect<
 /**
  * Calls other runners. A runner that has gone is noticed at once, by NATS or by its silence (see
  * `NatsRpc.layerClientProtocol`), and its calls fail with `RunnerUnavailable`, which `Sharding` tries again at the shard's
- * owner.
+ * owner. So do those that a runner interrupts because it stops: a caller is interrupted by nobody but itself.
  *
  * @category layers
  * @since 0.2.0
