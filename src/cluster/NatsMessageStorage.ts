@@ -201,11 +201,13 @@ export const make = Effect.fnUntraced(function*(
         )
       }),
     clearReplies: (request, expected) =>
-      during(
-        `clearing the replies to request ${request}`,
-        writer.clearReplies(
-          String(request),
-          expected?.expectedReplyId === undefined ? undefined : String(expected.expectedReplyId)
+      Effect.suspend(() =>
+        during(
+          `clearing the replies to request ${request}`,
+          writer.clearReplies(
+            String(request),
+            expected?.expectedReplyId === undefined ? undefined : String(expected.expectedReplyId)
+          )
         )
       ),
     // Replaced below by one that knows the entity.

@@ -242,4 +242,51 @@ describe("a reply", () => {
       assert.lengthOf(yield* storage.repliesForUnfiltered([requestId]), 1)
       assert.lengthOf(yield* (yield* storageOn(js)).unprocessedMessages([shard(1)]), 0)
     }))
+
+  it.live("of the run after the one that was cleared stays, where the clearing is done again as its answer was lost", () =>
+    Effect.gen(function*() {
+      const { js, request, storage } = yield* setting
+      const { requestId } = request.envelope
+      yield* storage.saveRequest(request)
+      yield* storage.saveReply(exitOf(request, 1))
+      const next = exitOf(request, 2)
+      const { writer } = yield* partsOn(js, (stream) => ({
+        writeAll: (messages) =>
+          Effect.andThen(
+            stream.writeAll(messages),
+            Effect.andThen(
+              Effect.orDie(storage.saveReply(next)),
+              Effect.fail(new NatsError.RequestTimedOut({ subject: "", timeoutMillis: 1 }))
+            )
+          ) as never
+      }))
+      const clearing = writer.clearReplies(String(requestId), undefined)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(clearing)))
+      yield* clearing
+      const stored = yield* storage.repliesForUnfiltered([requestId])
+      assert.deepStrictEqual(stored.map(({ id }) => id), [String(next.reply.id)])
+    }))
+
+  it.live("that is cleared takes its interrupts with it, also where the clearing is done again", () =>
+    Effect.gen(function*() {
+      const { js, request, storage } = yield* setting
+      const { requestId } = request.envelope
+      yield* storage.saveRequest(request)
+      yield* storage.saveReply(exitOf(request))
+      yield* storage.saveEnvelope(interruptOf(request))
+      let isLost = true
+      const { writer } = yield* partsOn(js, (stream) => ({
+        writeAll: (messages) =>
+          Effect.tap(stream.writeAll(messages), () =>
+            isLost
+              ? Effect.fail(new NatsError.RequestTimedOut({ subject: "", timeoutMillis: 1 })) as never
+              : Effect.void)
+      }))
+      const clearing = writer.clearReplies(String(requestId), undefined)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(clearing)))
+      isLost = false
+      yield* clearing
+      const read = yield* (yield* storageOn(js)).unprocessedMessages([shard(1)])
+      assert.deepStrictEqual(read.map(({ _tag }) => _tag), ["IncomingRequest"])
+    }))
 })

@@ -58,7 +58,7 @@ export interface MessageSubjects {
   /** The entry of a request, if it is not processed, and of whatever entity it is. */
   readonly ofRequest: (request: string, address?: Address) => string
   /** Acknowledgements and interrupts of a request, and the request itself where it has no key. */
-  readonly interrupts: (request: string, address: Address) => string
+  readonly interrupts: (entry: string) => string
   readonly allEntries: string
   readonly ofEntity: (address: Address) => readonly [entries: string, processed: string]
   readonly exit: (request: string) => string
@@ -94,7 +94,10 @@ export const messageSubjects = ({ stored }: ClusterStream): MessageSubjects => {
         : `${either}.${entityOf(address)}.${keyOf(address, primaryKey)}.*.*.r`,
     ofKey: (address, key) => `${either}.${entityOf(address)}.${tokenOf(key)}.*.*.r`,
     ofRequest: (request, address) => `${inbox}.${address === undefined ? "*.*" : entityOf(address)}.*.${request}.*.r`,
-    interrupts: (request, address) => `${inbox}.${entityOf(address)}.${noKey}.${request}.>`,
+    interrupts: (entry) => {
+      const [type, id, , request] = entry.split(".").slice(depth)
+      return `${inbox}.${type}.${id}.${noKey}.${request}.>`
+    },
     allEntries: `${inbox}.>`,
     ofEntity: (address) => [`${inbox}.${entityOf(address)}.>`, `${done}.${entityOf(address)}.>`],
     exit: (request) => stored("r", request, "x"),

@@ -49,9 +49,15 @@ export interface MessageWriter {
     readonly deliverAt: number | null
   }) => Effect.Effect<SaveResult.Encoded, StreamError>
   readonly saveReply: (reply: Reply.Encoded) => Effect.Effect<void, SaveError>
+  /** What it gives can be done again where its outcome is not known: it clears what was there at first, and nothing newer. */
   readonly clearReplies: (request: string, expected: string | undefined) => Effect.Effect<void, StreamError>
   readonly requestOfKey: (address: Address, key: string) => Effect.Effect<string | undefined, StreamError>
   readonly clearAddress: (address: Address) => Effect.Effect<void, StreamError>
+}
+
+/** The exit that is to be cleared, where there is one. */
+interface Target {
+  readonly exit: string | undefined
 }
 
 /** Tries against another write on its way, whose message cannot be read yet. */
@@ -246,6 +252,61 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
     return (yield* stream.write(subject, value, { expect })).sequence
   })
 
+  /** Removes what came before a request was put back. */
+  const sweep = Effect.fnUntraced(function*(
+    request: string,
+    subject: string,
+    sequence: number,
+    expected: string | undefined
+  ): Effect.fn.Return<void, StreamError> {
+    yield* stream.purge(subjects.replies(request), sequence)
+    yield* stream.purge(subjects.acknowledged(request), sequence)
+    // Interrupts were for the run before. Where a certain reply is cleared they are kept, as effect's SQL storage does.
+    if (expected === undefined) yield* stream.purge(subjects.interrupts(subject), sequence)
+    yield* stream.purge(subjects.processed(subject), sequence)
+  })
+
+  const clear = Effect.fnUntraced(function*(
+    request: string,
+    expected: string | undefined,
+    isTarget: (exit: string | undefined) => boolean
+  ): Effect.fn.Return<void, StreamError> {
+    const last = yield* stream.last(subjects.replies(request))
+    const saved = last === undefined ? undefined : replyOf(last)
+    if (expected !== undefined && saved?.reply.id !== expected) return
+    const exit = saved?.reply._tag === "WithExit" ? last : undefined
+    if (!isTarget(exit === undefined ? undefined : saved?.reply.id)) {
+      // It is cleared already. What belongs to it may still be there.
+      const put = yield* stream.last(subjects.ofRequest(request))
+      return put === undefined ? undefined : yield* sweep(request, put.subject, put.sequence, expected)
+    }
+    if (exit === undefined && expected !== undefined) return reader.resetRequests([request])
+    const subject = saved?.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
+    const message = subject === undefined
+      ? undefined
+      : (yield* stream.last(subject)) ?? (yield* stream.last(subjects.processed(subject)))
+    const entry = message === undefined ? undefined : entryOf(message)
+    if (subject === undefined || entry === undefined) {
+      // There is nothing that could be asked again.
+      if (last !== undefined) yield* stream.purge(subjects.replies(request), last.sequence + 1)
+      return
+    }
+    // What is put back has another sequence: its reader, in whatever process, reads it again.
+    const put = { subject, value: { ...entry } }
+    const cleared = yield* (exit === undefined ? putUnfinished(request, put) : stream.writeAll([
+      {
+        subject: subjects.exit(request),
+        value: "",
+        ttl: tombstoneTtl,
+        expect: { lastSubjectSequence: exit.sequence }
+      },
+      put
+    ])).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
+    // Another one was faster, and what is there now is not what was to be cleared.
+    if (cleared === undefined) return
+    yield* sweep(request, subject, cleared, expected)
+  })
+
   return {
     saveEnvelope: ({ deliverAt, envelope, primaryKey }) => {
       switch (envelope._tag) {
@@ -266,41 +327,13 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
         (claim) =>
           Effect.asVoid(write(claim, subjects.chunk(reply.requestId, reply.sequence), reply, String(reply.sequence)))
       ),
-    clearReplies: Effect.fnUntraced(function*(request, expected) {
-      const last = yield* stream.last(subjects.replies(request))
-      const saved = last === undefined ? undefined : replyOf(last)
-      if (expected !== undefined && saved?.reply.id !== expected) return
-      const exit = saved?.reply._tag === "WithExit" ? last : undefined
-      if (exit === undefined && expected !== undefined) return reader.resetRequests([request])
-      const subject = saved?.entry ?? (yield* stream.last(subjects.ofRequest(request)))?.subject
-      const message = subject === undefined
-        ? undefined
-        : (yield* stream.last(subject)) ?? (yield* stream.last(subjects.processed(subject)))
-      const entry = message === undefined ? undefined : entryOf(message)
-      if (subject === undefined || entry === undefined) {
-        // There is nothing that could be asked again.
-        if (last !== undefined) yield* stream.purge(subjects.replies(request), last.sequence + 1)
-        return
-      }
-      // What is put back has another sequence: its reader, in whatever process, reads it again.
-      const put = { subject, value: { ...entry } }
-      const cleared = yield* (exit === undefined ? putUnfinished(request, put) : stream.writeAll([
-        {
-          subject: subjects.exit(request),
-          value: "",
-          ttl: tombstoneTtl,
-          expect: { lastSubjectSequence: exit.sequence }
-        },
-        put
-      ])).pipe(Effect.catchTag("WrongLastSequence", () => Effect.undefined))
-      // Another one was faster, and what is there now is not what was to be cleared.
-      if (cleared === undefined) return
-      yield* stream.purge(subjects.replies(request), exit === undefined ? cleared : cleared - 1)
-      yield* stream.purge(subjects.acknowledged(request), cleared)
-      // Interrupts were for the run before. Where a certain reply is cleared they are kept, as effect's SQL storage does.
-      if (expected === undefined) yield* stream.purge(subjects.interrupts(request, entry.envelope.address), cleared)
-      yield* stream.purge(subjects.processed(subject), cleared)
-    }),
+    clearReplies: (request, expected) => {
+      let target: Target | undefined
+      return clear(request, expected, (exit) => {
+        target ??= { exit }
+        return target.exit === exit
+      })
+    },
     requestOfKey: (address, key) =>
       Effect.map(
         stream.last(subjects.ofKey(address, key)),
