@@ -517,8 +517,7 @@ export class BackgroundEnded extends TaggedError<BackgroundEnded>()("BackgroundE
       "rpcServer",
       "recorder",
       "consumer",
-      "store",
-      "runner"
+      "store"
     ]),
     /** Its subjects, its file, its name; of a client without a name its servers. */
     name: Schema.String

@@ -54,8 +54,9 @@ import { apiOf } from "../jetstream/internal/api.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
 import { NatsClient } from "../NatsClient.ts"
 import type { SubscribeError } from "../NatsError.ts"
-import { layerCalls, layerMessages } from "./internal/messages.ts"
+import { RunsHandlers } from "./internal/messageTransaction.ts"
 import { ShardLocks } from "./internal/shardLocks.ts"
+import * as NatsMessageStorage from "./NatsMessageStorage.ts"
 import * as NatsRunnerHealth from "./NatsRunnerHealth.ts"
 import * as NatsRunners from "./NatsRunners.ts"
 import * as NatsRunnerStorage from "./NatsRunnerStorage.ts"
@@ -150,7 +151,17 @@ const addressOf = ({ runnerName, shardingConfig }: Options): RunnerAddress.Runne
     : RunnerAddress.make(runnerName ?? `runner-${randomToken(8)}`, 0)
 
 /**
- * A runner of the cluster.
+ * A runner of the cluster, for as long as the scope. It is built when the stream is there, its name is its own and the server
+ * has its subscriptions, and takes its shards in the background.
+ *
+ * Fails with `RunnerAddressTaken` where a process that lives has its name; with `StreamExists` where the stream is configured
+ * otherwise; with `UnsupportedByServer` before nats-server 2.12; with `UnsupportedEffect` where another minor version of effect
+ * is installed; with `PermissionsViolation` where the user may not subscribe; with `ConfigError` where the environment has a
+ * setting that is none. Where the client connects in the background it is built at once, and what is wrong then is what calls
+ * fail with.
+ *
+ * When the scope closes, entities are interrupted and shards and name are let go at once. A persisted message whose handler was
+ * interrupted is handled by the shard's next owner.
  *
  * @category layers
  * @since 0.2.0
@@ -163,7 +174,7 @@ export const layer = (options: Options): Layer.Layer<
   Layer.suspend(() =>
     RunnerServer.layerWithClients.pipe(
       Layer.provide([layerServer(options), NatsRunners.layerClientProtocol(options), NatsRunnerHealth.layer(options)]),
-      Layer.provideMerge(layerMessages(options)),
+      Layer.provideMerge(NatsMessageStorage.layer(options)),
       Layer.provideMerge(NatsRunnerStorage.layer(options)),
       Layer.provide([
         layerConfig(options.shardingConfig, Option.some(addressOf(options))),
@@ -174,7 +185,8 @@ export const layer = (options: Options): Layer.Layer<
   )
 
 /**
- * Calls the entities of a cluster without being a runner: nothing runs here.
+ * Calls the entities of a cluster without being a runner: nothing runs here. Builds, fails and waits as `layer` does, but for the
+ * name, which it has none of. When the scope closes, calls that wait are interrupted; what was persisted is handled all the same.
  *
  * @category layers
  * @since 0.2.0
@@ -186,7 +198,9 @@ export const layerClientOnly = (options: ClientOptions): Layer.Layer<
 > =>
   RunnerServer.layerClientOnly.pipe(
     Layer.provide(NatsRunners.layerClientProtocol(options)),
-    Layer.provideMerge(layerCalls(options)),
+    // Runners remove what is to be removed.
+    Layer.provideMerge(NatsMessageStorage.layer({ ...options, retention: "forever" })),
+    Layer.provide(Layer.succeed(RunsHandlers, false)),
     Layer.provide(NatsRunnerStorage.layer(options)),
     Layer.provide([
       layerConfig(options.shardingConfig, Option.none()),

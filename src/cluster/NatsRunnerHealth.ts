@@ -38,6 +38,8 @@ const answerWithin = "2 seconds"
 const silences = 3
 
 /**
+ * The check of `layer`. It never fails; interruption ends the wait for an answer.
+ *
  * @category constructors
  * @since 0.2.0
  */
@@ -72,7 +74,8 @@ export const make: (options: Options) => Effect.Effect<RunnerHealth.RunnerHealth
  * that hears and does not answer for 6 seconds, as a stopped process, is dead, too. Where this side has no connection a runner
  * is taken for alive.
  *
- * `Sharding` asks every `runnerHealthCheckInterval`, by default each minute.
+ * One runner asks all others every `runnerHealthCheckInterval`: by default each minute, and each 10 seconds with
+ * `NatsCluster.layer`.
  *
  * @category layers
  * @since 0.2.0

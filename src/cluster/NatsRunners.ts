@@ -69,6 +69,8 @@ const callSubject = (prefix: string, address: RunnerAddress): string =>
   clusterStream({ prefix }).live("r", runnerToken(address))
 
 /**
+ * The protocol of `layerClientProtocol`.
+ *
  * @category constructors
  * @since 0.2.0
  */
@@ -104,6 +106,8 @@ export const layerClientProtocol = (
   Layer.effect(Runners.RpcClientProtocol, makeClientProtocol(options))
 
 /**
+ * The protocol of `layerServerProtocol`, for as long as the scope.
+ *
  * @category constructors
  * @since 0.2.0
  */

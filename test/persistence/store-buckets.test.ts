@@ -53,7 +53,9 @@ for (const [kind, make] of makes) {
       const meanwhile = (bucket: string, config: object) => {
         const request: typeof nats.request = (subject, ...rest) =>
           Effect.andThen(
-            subject.includes("STREAM.CREATE") ? Effect.ignore(rawBucket(nats, bucket, { ...times, ...config })) : Effect.void,
+            subject.includes("STREAM.CREATE")
+              ? Effect.ignore(rawBucket(nats, bucket, { ...times, ...config }))
+              : Effect.void,
             nats.request(subject, ...rest)
           )
         return Effect.provideService(JetStream.make(), NatsClient.NatsClient, { ...nats, request })

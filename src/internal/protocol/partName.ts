@@ -14,7 +14,6 @@ export interface PartName {
     | "recorder"
     | "consumer"
     | "store"
-    | "runner"
   readonly name: string
 }
 
