@@ -262,12 +262,20 @@ export class Cells<S> {
       let { known } = lane
       let isCurrent = false
       let lost = 0
-      let unclear = 0
+      /** Writes that were not answered: one that is found in what is read, however late, was in time. */
+      const unanswered = new Map<string, () => void>()
+      let unclear: CellError | undefined
       while (true) {
         yield* this.asked(this.clock.fresh, until)
         if (known === undefined) {
           known = yield* this.asked(this.read(name), until)
           isCurrent = true
+          const own = known?.cell.by.find((write) => unanswered.has(write))
+          if (own !== undefined) {
+            lane.known = known
+            return unanswered.get(own)!()
+          }
+          if (unclear !== undefined && unanswered.size >= mostUnclear) return yield* unclear
         }
         const taken = take(batch, known, this.clock.now())
         if (taken.next === undefined) {
@@ -291,14 +299,9 @@ export class Cells<S> {
         }
         const error = written.failure
         if (error._tag === "PublishOutcomeUnknown" || error._tag === "InvalidAnswer") {
-          const found: Known<S> | undefined = yield* this.asked(this.read(name), until)
-          if (found?.cell.by.includes(cell.by[0]) === true) {
-            lane.known = found
-            return taken.tell()
-          }
-          if (++unclear >= mostUnclear) return yield* error
-          known = found
-          isCurrent = true
+          unanswered.set(cell.by[0]!, taken.tell)
+          unclear = error
+          known = undefined
           continue
         }
         const isLate = error._tag === "WrongLastSequence" || error._tag === "KeyAlreadyExists"
