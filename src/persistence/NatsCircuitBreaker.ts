@@ -67,7 +67,10 @@ export interface Options {
   readonly bucket?: string | undefined
   /** Default 1, or what the bucket that is there has. */
   readonly replicas?: number | undefined
-  /** Default `"file"`, or what the bucket that is there has. With `"memory"` a restart of the server closes every circuit. */
+  /**
+   * Default `"file"`, or what the bucket that is there has. A bucket with `"memory"` and one replica is gone when its server restarts:
+   * calls run unrecorded then, until the layer is built again.
+   */
   readonly storage?: "file" | "memory" | undefined
   /**
    * How long a probe keeps its slot after its process was heard of last. It is renewed three times in this time while the probe

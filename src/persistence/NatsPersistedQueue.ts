@@ -81,7 +81,10 @@ export interface Options {
   readonly lockExpiration?: Duration.Input | undefined
   /** Servers that keep the stream. Default: what it has, 1 where it is made. */
   readonly replicas?: number | undefined
-  /** Default: what it has, `"file"` where it is made. `"memory"` does not outlive a restart of its server. */
+  /**
+   * Default: what it has, `"file"` where it is made. One with `"memory"` and one replica is gone when its server restarts: operations fail
+   * then until the layer is built again.
+   */
   readonly storage?: "file" | "memory" | undefined
 }
 

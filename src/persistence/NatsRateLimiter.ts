@@ -51,7 +51,10 @@ export interface Options {
   readonly bucket?: string | undefined
   /** Default 1, or what the bucket that is there has. */
   readonly replicas?: number | undefined
-  /** Default `"file"`, or what the bucket that is there has. With `"memory"` a restart of the server ends every window. */
+  /**
+   * Default `"file"`, or what the bucket that is there has. A bucket with `"memory"` and one replica is gone when its server restarts:
+   * operations fail then until the layer is built again.
+   */
   readonly storage?: "file" | "memory" | undefined
 }
 

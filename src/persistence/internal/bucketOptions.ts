@@ -13,7 +13,10 @@ export interface BucketOptions {
   readonly bucket: string
   /** Default 1. */
   readonly replicas?: number | undefined
-  /** Default `"file"`. */
+  /**
+   * Default `"file"`. A bucket with `"memory"` and one replica is gone when its server restarts: operations fail then until the layer is
+   * built again.
+   */
   readonly storage?: "file" | "memory" | undefined
   /** The most that the bucket holds; then writes fail, and nothing goes. Default: no bound. */
   readonly maxBytes?: BucketConfig["maxBytes"]
