@@ -38,6 +38,8 @@ const entities = Number(given.entities)
 const resident = Number(given.resident)
 const prefix = "backlog"
 
+const shown = (millis: number): string => `${millis.toFixed(0)} ms`
+
 const Asked = Entity.make("Asked", [
   Rpc.make("Ask", {
     payload: { number: Schema.Int },
@@ -127,11 +129,13 @@ const driver = Effect.gen(function*() {
       yield* client(told.living).Ask({ number: entities + extra++ })
       meanwhile.push(now() - at)
     }).pipe(Effect.forever, Effect.forkScoped)
-    let shown = 0
+    let printed = 0
     while (told.handled < entities) {
       yield* Effect.sleep("100 millis")
       if (child.exitCode !== null) return yield* Effect.die(new Error("the runner has ended"))
-      if (told.handled - shown >= 5_000) console.error(`${shown = told.handled} after ${Math.round(now() - since)} ms`)
+      if (told.handled - printed >= 5_000) {
+        console.error(`${printed = told.handled} after ${Math.round(now() - since)} ms`)
+      }
     }
     asking.interruptUnsafe()
     const took = now() - since
@@ -147,9 +151,11 @@ const driver = Effect.gen(function*() {
       `  answered otherwise          ${wrong}`,
       `  handled again               ${again}`,
       `  memory of the runner        ${rss.toFixed(0)} MiB (is to be under ${given.memory} MiB)`,
-      `  asked meanwhile             ${meanwhile.length}: p50 ${quantile(meanwhile, 0.5).toFixed(0)} ms, slowest ${
-        Math.max(...meanwhile).toFixed(0)
-      } ms`
+      `  asked meanwhile             ${meanwhile.length}${
+        meanwhile.length === 0
+          ? ""
+          : `: p50 ${shown(quantile(meanwhile, 0.5))}, slowest ${shown(Math.max(...meanwhile))}`
+      }`
     ].join("\n"))
     if (told.peak > resident || wrong > 0 || rss > Number(given.memory)) process.exitCode = 1
   }).pipe(

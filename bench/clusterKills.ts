@@ -6,7 +6,7 @@
  *   node bench/clusterKills.ts --replicas 3 --server-kills      three servers, and one of them killed every ten seconds
  *   node bench/clusterKills.ts --store postgres                 the same with the official storage
  *   node bench/clusterKills.ts --messages 500 --kills 4         shorter
- *   node bench/clusterKills.ts --messages 500 --kills 0         without kills: no handler is to end twice
+ *   node bench/clusterKills.ts --messages 500 --kills 0         without kills, in the time of --every: no handler is to end twice
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { NatsLayer } from "effect-nats"
@@ -21,7 +21,7 @@ import * as References from "effect/References"
 import { parseArgs } from "node:util"
 import { now, Worker } from "./clusterWork.ts"
 import { again, makeRunners, overlaps, runsOf } from "./runners.ts"
-import { clusterLayer } from "./storeLayers.ts"
+import { clusterLayer, refreshMillis } from "./storeLayers.ts"
 import { killInTurns, startNats, startPostgres } from "./storeServers.ts"
 import { quantile } from "./workload.ts"
 
@@ -202,7 +202,19 @@ const program = Effect.gen(function*() {
         }, ${b.key} by ${b.run} from ${b.from.toFixed(0)}`
       )
     ].join("\n"))
-    if (lost > 0 || changed.size > 0 || met.length > 0 || p99 > bound) process.exitCode = 1
+    // Effect gives up the shards of a runner whose locks were not confirmed in their refresh interval, and what it had begun is
+    // done again. Where nobody is killed only a machine that has no time for a publish of anybody does that.
+    const excused = options.kills > 0 || given["server-kills"] || gap > refreshMillis(options.lockMillis)
+    if (twice.ended > 0 && options.kills === 0) {
+      console.log(
+        `  locks are confirmed each ${seconds(refreshMillis(options.lockMillis))}, and a publisher waited ${
+          seconds(gap)
+        }`
+      )
+    }
+    if (lost > 0 || changed.size > 0 || met.length > 0 || p99 > bound || (twice.ended > 0 && !excused)) {
+      process.exitCode = 1
+    }
   }).pipe(Effect.provide(clusterLayer(store, cluster)))
 }).pipe(
   Effect.scoped,

@@ -68,6 +68,9 @@ export const queueLayer = (
   }
 }
 
+/** How often the locks of a runner are confirmed. */
+export const refreshMillis = (lockMillis: number): number => lockMillis / 4
+
 /** The same for every store: what Effect's cluster does by itself must not differ between the runs. */
 const shardingConfig = (
   { lockMillis, port }: ClusterOptions
@@ -76,7 +79,7 @@ const shardingConfig = (
     ? Option.none()
     : Option.some(RunnerAddress.make("127.0.0.1", port)),
   shardLockExpiration: lockMillis,
-  shardLockRefreshInterval: lockMillis / 4,
+  shardLockRefreshInterval: refreshMillis(lockMillis),
   refreshAssignmentsInterval: 1_000,
   entityMessagePollInterval: 1_000,
   runnerHealthCheckInterval: 1_000,
