@@ -14,12 +14,13 @@
  *   no pens: 400 {"error":"SchemaError","message":"Expected a value greater than 0…"}
  *   a card that payments dies of: 500
  *   payments is away, and the order waits: 202 {"id":"…","state":"accepted"}
- *   stock is not: 200 {"item":"pen","left":99998}
+ *   stock is not: 200 {"item":"pen","left":…}
  *   payments is back: 201 {"id":"…","item":"pen","quantity":1,"price":3}
  *   Orders, 50 at a time. Meanwhile:
  *   stock-3 has taken the place of stock-1.
  *   stock-4 has taken the place of stock-2.
- *   orders-2 has taken the place of orders-1, which was killed and had not heard of … charges.
+ *   orders-1 is killed. It had not heard of … charges.
+ *   orders-2 has taken the place of orders-1.
  *   orders-3 has taken the place of orders-2.
  *   … answered, 0 failed: … placed, … declined, … faults.
  *   one more pen: 201 {"id":"…","item":"pen","quantity":1,"price":3}

@@ -46,7 +46,7 @@ const killUnheard = Effect.fnUntraced(function*(kill: Effect.Effect<void>) {
   return unheard
 })
 
-/** Replaces every instance while orders come. The new one is there before the old one goes. */
+/** Replaces every instance while orders come. The new one is there before the old one goes, but where that is killed. */
 export const rollingRestart = Effect.gen(function*() {
   const stock1 = yield* start("stock-1", Stock.instance)
   const stock2 = yield* start("stock-2", Stock.instance)
@@ -67,9 +67,13 @@ export const rollingRestart = Effect.gen(function*() {
   const stock4 = yield* next("stock-4", Stock.instance)
   yield* stock2.stop
   yield* inPlaceOf("stock-4", "stock-2")
-  const orders2 = yield* next("orders-2", Orders.instance)
+  yield* Queue.take(progress)
   const unheard = yield* killUnheard(orders1.kill)
-  yield* inPlaceOf("orders-2", `orders-1, which was killed and had not heard of ${unheard} charges`)
+  yield* Console.log(`  orders-1 is killed. It had not heard of ${unheard} charges.`)
+  const orders2 = yield* start("orders-2", Orders.instance)
+  yield* Queue.clear(progress)
+  yield* Queue.take(progress)
+  yield* inPlaceOf("orders-2", "orders-1")
   const orders3 = yield* next("orders-3", Orders.instance)
   yield* orders2.stop
   yield* inPlaceOf("orders-3", "orders-2")
