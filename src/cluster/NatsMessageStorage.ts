@@ -57,6 +57,7 @@ import { inOrder, messageStream, unacknowledged } from "./internal/messageStream
 import { messageSubjects } from "./internal/messageSubjects.ts"
 import { inTransaction, noTransactions, PendingExits, tellOfTransactions } from "./internal/messageTransaction.ts"
 import { makeWriter } from "./internal/messageWriter.ts"
+import { Replicas } from "./internal/replicas.ts"
 import { keepRetention, makeRetention } from "./internal/retention.ts"
 import { ShardLocks } from "./internal/shardLocks.ts"
 import { isWorkflow, workflowSubjects } from "./internal/workflowSubjects.ts"
@@ -98,6 +99,9 @@ const retentionMillis = (retention: Duration.Input | "forever" = "7 days"): numb
  * before 2.12 is `UnsupportedByServer`. Where the client connects in the background nothing is waited for: calls wait for the first
  * session, no longer than for the answer to a request, and fail with what is wrong.
  *
+ * That a stream is given replicas while it is used is noticed within a minute. Until then a replica that is behind may answer a
+ * read: start and stop no runner in that minute.
+ *
  * Operations fail with `PersistenceError`, whose `cause` says what was tried, in which stream, and has the error of JetStream as
  * its own `cause`. Interrupting one leaves open whether it was stored. Closing the scope leaves entries of processed requests
  * that were to be moved; the next reader moves them.
@@ -120,22 +124,21 @@ export const make = Effect.fnUntraced(function*(
   }
   const js = yield* JetStream
   const locks = yield* Effect.serviceOption(ShardLocks)
-  let isReplicated = false
+  const replicas = new Replicas(js, names.name)
   const ready = yield* opening({
     name: `messages of ${names.name}`,
     // What comes latest is first: an error names the version that has all of it.
     needs: ["batch", "ttl", "expectedSubject", "directBatch"],
-    open: Effect.map(ensureStream(names.definition), ({ config }) => {
-      isReplicated = config.replicas > 1
-    })
+    open: Effect.map(ensureStream(names.definition), ({ config }) => replicas.note(config))
   })
+  yield* Effect.forkScoped(replicas.keeping())
   yield* tellOfTransactions
 
   const stream = messageStream({
     js,
     name: names.name,
     subjects: messageSubjects(names),
-    isReplicated: () => isReplicated
+    isReplicated: () => replicas.isReplicated
   })
   const fenceOf = (shard: string) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined
   /** Executions of workflows need what they have stored until they end, whenever that is. */

@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { TestNatsServer } from "effect-nats/testing"
+import { Replicas } from "../../src/cluster/internal/replicas.ts"
 import { until } from "../fixtures/following.ts"
 import { connectJetStream, insistRaw, rawApi } from "../fixtures/jetStream.ts"
 import {
@@ -83,6 +84,23 @@ it.live(
       const [found] = yield* insistOn(runner.unprocessedMessages([shard(1)]))
       assert.isTrue(late._tag === "Duplicate" && Option.isNone(late.lastReceivedReply))
       assert.strictEqual(found?.envelope.requestId, late._tag === "Duplicate" ? late.originalId : undefined)
+    }),
+  90_000
+)
+
+it.live(
+  "a stream that is given replicas while it is used is asked of its leader from then on",
+  () =>
+    Effect.gen(function*() {
+      const [server] = yield* TestNatsServer.cluster(3, { jetstream: true })
+      const { js, nats } = yield* connectJetStream(server!)
+      const request = { name: "GROWING", subjects: ["growing"] }
+      yield* insistRaw(rawApi(nats, "STREAM.CREATE.GROWING", { ...request, num_replicas: 1 }))
+      const replicas = new Replicas(js, "GROWING")
+      yield* Effect.forkChild(replicas.keeping(20))
+      assert.isFalse(replicas.isReplicated)
+      yield* insistRaw(rawApi(nats, "STREAM.UPDATE.GROWING", { ...request, num_replicas: 3 }))
+      yield* until(Effect.sync(() => replicas.isReplicated))
     }),
   90_000
 )
