@@ -7,7 +7,7 @@ import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { until } from "../fixtures/following.ts"
-import { connectJetStream, rawApi } from "../fixtures/jetStream.ts"
+import { connectJetStream, rawApi, whenCreated } from "../fixtures/jetStream.ts"
 import { on, rawBucket } from "../fixtures/keyValue.ts"
 import { elsewhen, startProcess, storeOn } from "../fixtures/limits.ts"
 import { randomOf } from "../fixtures/random.ts"
@@ -244,6 +244,19 @@ describe("a store of limits", () => {
       assert.strictEqual(error._tag, "BucketExists")
       const unfit = yield* Effect.flip(storeOn(server, NatsRateLimiter.makeStore({ bucket: "a.b" })))
       assert.strictEqual(unfit._tag, "InvalidName")
+    }))
+
+  it.live("takes a bucket that another one makes while it looks for it, if it is as declared", () =>
+    Effect.gen(function*() {
+      const server = yield* TestNatsServer.make({ jetstream: true })
+      const { nats } = yield* connectJetStream(server)
+      const js = yield* whenCreated(nats, Effect.ignore(rawBucket(nats, "rate-limiter", { allow_msg_ttl: true })))
+      const store = yield* storeOf(js)
+      assert.strictEqual((yield* store.fixedWindow({ key: "a", tokens: 1, refillRate, limit: 1 }))[0], 1)
+      const other = yield* whenCreated(nats, Effect.ignore(rawBucket(nats, "other", { max_msgs_per_subject: 5 })))
+      const error = yield* Effect.flip(on(other, NatsRateLimiter.makeStore({ bucket: "other" })))
+      assert(error._tag === "BucketExists", error._tag)
+      assert.deepStrictEqual(error.differences.toSorted(), ["maxMessagesPerSubject", "ttl"])
     }))
 
   it.live("of a client in the background waits for the first session, and no longer than requests do", () =>

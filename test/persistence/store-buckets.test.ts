@@ -8,7 +8,7 @@ import { TestNatsServer } from "effect-nats/testing"
 import { KeyValueStore, Persistence } from "effect/persistence"
 import { getCurrentVersion, setCurrentVersion } from "effect/Version"
 import { follow } from "../fixtures/following.ts"
-import { connectJetStream, rawApi, rawStream, withJetStream } from "../fixtures/jetStream.ts"
+import { connectJetStream, rawApi, rawStream, whenCreated, withJetStream } from "../fixtures/jetStream.ts"
 import { hasTtl, on, rawBucket } from "../fixtures/keyValue.ts"
 import { requests, withBacking, withStore } from "../fixtures/stores.ts"
 
@@ -50,16 +50,8 @@ for (const [kind, make] of makes) {
     Effect.gen(function*() {
       const { nats, server } = yield* withJetStream()
       const times = hasTtl(server.version) ? { allow_msg_ttl: true } : {}
-      const meanwhile = (bucket: string, config: object) => {
-        const request: typeof nats.request = (subject, ...rest) =>
-          Effect.andThen(
-            subject.includes("STREAM.CREATE")
-              ? Effect.ignore(rawBucket(nats, bucket, { ...times, ...config }))
-              : Effect.void,
-            nats.request(subject, ...rest)
-          )
-        return Effect.provideService(JetStream.make(), NatsClient.NatsClient, { ...nats, request })
-      }
+      const meanwhile = (bucket: string, config: object) =>
+        whenCreated(nats, Effect.ignore(rawBucket(nats, bucket, { ...times, ...config })))
       // Another one declares more.
       yield* on(yield* meanwhile("wide", { max_bytes: 5_000 }), make({ bucket: "wide" }))
       assert.strictEqual((yield* configOf(nats, "wide")).max_bytes, 5_000)
