@@ -4,7 +4,7 @@
  * Each take is one atomic step: a compare-and-set of the limit's state. Takes of one process on one key that come at the same
  * time go in one write, so a hot key costs a process one write at a time. The time is the server's: the wall clocks of the
  * processes do not matter. A process learns it from the server's answers when it connects and every five minutes, is never
- * ahead of it, and behind it by no more than an answer takes.
+ * ahead of it, and behind it by little more than an answer takes.
  *
  * ```ts
  * import { Effect, Layer } from "effect"
