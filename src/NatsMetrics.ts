@@ -315,6 +315,19 @@ export const jetStreamPublishTime: Metric.Histogram<number> = Metric.histogram(
 )
 
 /**
+ * Results of elements of persisted queues and replies of entities that were refused: they came when another process had taken
+ * the work over, or had done it. What `effect/cluster` holds back by itself, since the lock of the shard is not confirmed, does
+ * not come so far. Label `store`: `queue`, `cluster`.
+ *
+ * @category metrics
+ * @since 0.2.0
+ */
+export const lateResults: Metric.Counter<number> = Metric.counter("nats_late_results_total", {
+  description: "Results of queue elements and replies of entities that came too late and were refused.",
+  incremental: true
+})
+
+/**
  * Messages that `process` of JetStream has given to handlers, and those that readers of `messages` are done with. Labels
  * `stream` and `consumer`: the names that the program works on. What `fetch`, `next` and `ordered` give is not counted.
  *

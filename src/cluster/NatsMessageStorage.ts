@@ -43,6 +43,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { quoted } from "../internal/protocol/shown.ts"
+import { lateMeter } from "../internal/telemetry/lateMetrics.ts"
 import { apiOf } from "../jetstream/internal/api.ts"
 import { JetStream } from "../jetstream/JetStream.ts"
 import { InvalidDefinition } from "../jetstream/JetStreamError.ts"
@@ -50,6 +51,7 @@ import { ensureStream, opening } from "../persistence/internal/opening.ts"
 import { waitThrough } from "../persistence/internal/passing.ts"
 import type { StreamStoreError } from "../persistence/NatsPersistenceError.ts"
 import { clusterStream } from "./internal/clusterStream.ts"
+import { makeLateReplies } from "./internal/lateReplies.ts"
 import { makeMoves } from "./internal/messageMoves.ts"
 import { makeReader } from "./internal/messageReader.ts"
 import { endedBySize, isTooLarge, overLimit } from "./internal/messageSize.ts"
@@ -173,8 +175,11 @@ export const make = Effect.fnUntraced(function*(
       new PersistenceError({
         cause: new Error(`${what} in the stream ${quoted(names.name)}: ${cause.message}`, { cause })
       }))
+  const counted = makeLateReplies(
+    lateMeter(yield* Effect.context<never>(), "cluster", apiOf(js).connection.settings.metrics)
+  )
   const saveNow = (reply: Reply.Encoded) =>
-    during(`saving a reply to request ${reply.requestId}`, writer.saveReply(reply))
+    during(`saving a reply to request ${reply.requestId}`, counted(reply, writer.saveReply(reply)))
   let warned = false
   const warnOnce = Effect.suspend(() => {
     if (warned) return Effect.void

@@ -3,8 +3,8 @@
  * shard. Between two steps of the storage a test does what another process would do.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
-import { NatsClient } from "effect-nats"
+import { Effect, Exit, Metric } from "effect"
+import { NatsClient, NatsMetrics } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"
 import { clusterStream } from "../../src/cluster/internal/clusterStream.ts"
 import { ShardLocks } from "../../src/cluster/internal/shardLocks.ts"
@@ -283,7 +283,12 @@ describe("an exit", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(a.saveReply(exitOf(request, "again")))))
       const [reply] = yield* a.repliesFor([request])
       assert.deepStrictEqual(reply?._tag === "WithExit" ? { ...reply.exit } : {}, { ...Exit.succeed("right") })
-    }))
+      // Once each, however often it is tried.
+      const again = exitOf(request, "once more")
+      for (let i = 0; i < 3; i++) yield* Effect.ignore(a.saveReply(again))
+      const { count } = yield* Metric.value(Metric.withAttributes(NatsMetrics.lateResults, { store: "cluster" }))
+      assert.strictEqual(count, 5)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 
 describe("a transaction", () => {

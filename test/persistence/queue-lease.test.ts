@@ -1,6 +1,7 @@
 /** Leases of queues: who has an element keeps it, who has lost it settles nothing, and a take that waits outlives all. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Logger, Schema } from "effect"
+import { Deferred, Duration, Effect, Fiber, Logger, Metric, Schema } from "effect"
+import { NatsMetrics } from "effect-nats"
 import { JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { startWorker } from "../../bench/persistence/queueProcesses.ts"
@@ -51,6 +52,19 @@ describe("a lease", () => {
       yield* untilKinds(one.nats, { d: 1 })
       yield* Fiber.interrupt(waiting)
     }))
+
+  it.live("that another has by now is counted when its element is settled all the same", () =>
+    Effect.gen(function*() {
+      const late = Metric.value(Metric.withAttributes(NatsMetrics.lateResults, { store: "queue" }))
+      const { js, nats, queues } = yield* withQueues()
+      const queue = yield* queues.make(jobs)
+      assert.strictEqual((yield* late).count, 0)
+      for (const id of ["a", "b"]) yield* queue.offer(id, { id })
+      yield* queue.take(() => js.publish("effectq.c.jobs.a", JSON.stringify({ attempts: 2, held: true })))
+      yield* queue.take(() => Effect.void)
+      assert.strictEqual((yield* late).count, 1)
+      yield* untilKinds(nats, { c: 1, d: 1, q: 1 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   it.live(
     "of a process that is stopped is another's, and what the process settles late is refused and logged",

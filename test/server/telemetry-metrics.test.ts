@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
 import { NatsClient, NatsHealth, type NatsMessage, NatsMetrics } from "effect-nats"
 import { JetStream, JetStreamConsumer, JetStreamStream } from "effect-nats/jetstream"
+import { NatsPersistedQueue } from "effect-nats/persistence"
 import { NatsService } from "effect-nats/service"
 import { TestNatsProxy, TestNatsServer } from "effect-nats/testing"
 import { PrometheusMetrics } from "effect/observability"
@@ -425,6 +426,7 @@ const exported = [
   NatsMetrics.serviceTime,
   NatsMetrics.jetStreamPublishes,
   NatsMetrics.jetStreamPublishesInFlight,
+  NatsMetrics.lateResults,
   NatsMetrics.jetStreamPublishTime,
   NatsMetrics.consumerMessages,
   NatsMetrics.consumerRedelivered,
@@ -457,6 +459,7 @@ it.layer(TestNatsServer.layer({ jetstream: true }), { timeout: "30 seconds", exc
           Effect.andThen(JetStreamConsumer.processScoped(JetStreamConsumer.make(Served, "c", {}), () => Effect.void)),
           Effect.provideService(JetStream.JetStream, js)
         )
+        yield* Effect.provideService(NatsPersistedQueue.makeStore(), JetStream.JetStream, js)
         const text = yield* PrometheusMetrics.format()
         const served = new Map<string, Set<string>>()
         for (const line of text.split("\n")) {

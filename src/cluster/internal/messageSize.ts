@@ -4,6 +4,7 @@ import type * as Reply from "effect/cluster/Reply"
 import { hasProperty } from "effect/Predicate"
 import type { Api } from "../../jetstream/internal/api.ts"
 import { MaxPayloadExceeded } from "../../NatsError.ts"
+import { makeRecent, type Recent } from "./recent.ts"
 
 export const isTooLarge = (error: { readonly _tag: string }): error is PersistenceError =>
   error._tag === "PersistenceError" && hasProperty(error, "cause") && error.cause instanceof Error &&
@@ -24,14 +25,4 @@ export const overLimit = (api: Api, stream: string, reply: Reply.Encoded): MaxPa
 const most = 1_024
 
 /** Requests whose stream of replies ended since one chunk was too large: what else they reply is nothing. */
-export const endedBySize = () => {
-  const known = new Set<bigint>()
-  return {
-    has: (request: bigint): boolean => known.has(request),
-    add: (request: bigint): void => {
-      const [oldest] = known
-      if (known.size >= most && oldest !== undefined) known.delete(oldest)
-      known.add(request)
-    }
-  }
-}
+export const endedBySize = (): Recent<bigint> => makeRecent(most)

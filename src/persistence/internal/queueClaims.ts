@@ -122,9 +122,12 @@ const deadLetterIn = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> | undef
 }
 
 const lost = ({ attempts, queue, record }: Claim): Effect.Effect<void> =>
-  Effect.logWarning(
-    "An element was settled too late: its lease was over and another one had it, so nothing of it was stored."
-  ).pipe(Effect.annotateLogs({ queue: queue.name, id: record.id, attempts }))
+  Effect.andThen(
+    Effect.sync(queue.countLate),
+    Effect.logWarning(
+      "An element was settled too late: its lease was over and another one had it, so nothing of it was stored."
+    ).pipe(Effect.annotateLogs({ queue: queue.name, id: record.id, attempts }))
+  )
 
 /** Gives it to others, unless its lease is over: then it is theirs already. */
 const giveBack = ({ message, queue }: Claim, delay?: Duration.Duration): Effect.Effect<void> =>

@@ -26,8 +26,12 @@ export class TakenQueue {
   /** Elements that somebody here is at. */
   readonly held = new Set<PulledMessage>()
 
-  constructor(base: QueueBase, name: string, leaseMillis: number) {
+  /** Counts what was settled too late. */
+  readonly countLate: () => void
+
+  constructor(base: QueueBase, name: string, leaseMillis: number, countLate: () => void) {
     this.base = base
+    this.countLate = countLate
     this.name = name
     this.token = tokenOf(name)
     this.leaseMillis = leaseMillis

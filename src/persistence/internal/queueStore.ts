@@ -5,6 +5,7 @@ import { PersistedQueueError, type PersistedQueueStore } from "effect/persistenc
 import type * as Scope from "effect/Scope"
 import { sleep } from "../../internal/operations/sending.ts"
 import { quoted } from "../../internal/protocol/shown.ts"
+import { lateMeter } from "../../internal/telemetry/lateMetrics.ts"
 import { unsupported } from "../../jetstream/internal/level.ts"
 import * as JetStreamStream from "../../jetstream/JetStreamStream.ts"
 import { MaxPayloadExceeded } from "../../NatsError.ts"
@@ -50,12 +51,13 @@ export const makeQueueStore = Effect.fnUntraced(
       freshMillis: believedMillis,
       samples: 1
     })
+    const countLate = lateMeter(yield* Effect.context<never>(), "queue", base.api.connection.settings.metrics)
 
     const queueOf = (name: string): Effect.Effect<TakenQueue> =>
       Effect.suspend(() => {
         const known = queues.get(name)
         if (known !== undefined) return Effect.succeed(known)
-        const queue = new TakenQueue(base, name, leaseMillis)
+        const queue = new TakenQueue(base, name, leaseMillis, countLate)
         queues.set(name, queue)
         // What is forked where nothing is interrupted could never be ended.
         return Effect.as(Effect.forkIn(Effect.interruptible(queue.keeping), scope), queue)
