@@ -52,8 +52,8 @@ export interface Options extends BucketOptions {
 
 /**
  * A store in a bucket, which is made where there is none. One that is there is taken if it is as `options` say, and is never
- * changed: else it fails with `BucketExists`. Fails with `UnsupportedEffect` where another minor version of effect runs than
- * the one that this store is for. Needs nats-server 2.9.
+ * changed: else it fails with `BucketExists`, as it does for one whose values have an age. Fails with `UnsupportedEffect` where
+ * another minor version of effect runs than the one that this store is for. Needs nats-server 2.9.
  *
  * Where the client connects in the background and has no session yet it succeeds at once. Operations wait for the first session
  * then, no longer than for the answer to a request: `RequestTimedOut`.
