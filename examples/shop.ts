@@ -132,10 +132,10 @@ program.pipe(
     ).pipe(
       Layer.provideMerge(
         Layer.mergeAll(http, NodeServices.layer, Warehouse.layer, Bank.layer, TestNatsServer.layer({ jetstream: true }))
-      )
+      ),
+      Layer.provideMerge(Logger.layer([faultLog]))
     )
   ),
-  Effect.provide(Logger.layer([faultLog])),
   Effect.provideService(Tracer.Tracer, tracer),
   // Traces begin at the gateway.
   Effect.provideService(HttpClient.TracerDisabledWhen, () => true),

@@ -65,9 +65,9 @@ import type { StreamStoreError } from "./NatsPersistenceError.ts"
 export interface Options {
   /**
    * What the subjects of the store begin with, and its stream is called by: stores of different prefixes know nothing of
-   * each other. The stream of `"jobs"` is `QUEUE_jobs`, and stores `jobs.*.*.*`, whoever publishes there: nothing else may have
-   * such subjects, and no cluster this prefix (`SubjectsOverlap`). Any text; characters other than letters, digits, `-` and `_` are
-   * escaped, but dots in subjects. Default `"effectq"`.
+   * each other. The stream of `"jobs"` is `QUEUE_jobs`, and stores `jobs.q.*.*` and the same with `w`, `c`, `d` and `f`, whoever
+   * publishes there. Any text; characters other than letters, digits, `-` and `_` are escaped, but dots in subjects. Default
+   * `"effectq"`.
    */
   readonly prefix?: string | undefined
   /**
@@ -138,7 +138,7 @@ const baseOf = (js: JetStream, { prefix }: StoreName): QueueBase => ({
 
 const definitionOf = ({ names }: QueueBase, { replicas, storage }: Options, schedules: boolean) =>
   JetStreamStream.make(names.stream, {
-    subjects: [names.all as string],
+    subjects: names.all,
     retention: "workqueue",
     storage,
     replicas,

@@ -16,7 +16,7 @@ describe("a store of queues", () => {
       const { js, server } = yield* withQueues({ prefix: "shop.mails", storage: "memory" })
       const { config } = yield* on(js, JetStreamStream.info("QUEUE_shop=002emails"))
       assert.deepInclude(config, {
-        subjects: ["shop.mails.*.*.*"],
+        subjects: ["q", "w", "c", "d", "f"].map((kind) => `shop.mails.${kind}.*.*`),
         retention: "workqueue",
         storage: "memory",
         replicas: 1,
@@ -27,10 +27,19 @@ describe("a store of queues", () => {
       yield* anotherStore(server, { prefix: "shop.mails" })
     }))
 
+  it.live("leaves other subjects of its prefix to others", () =>
+    Effect.gen(function*() {
+      const { nats } = yield* withQueues({ prefix: "shop" })
+      assert.strictEqual((yield* Effect.flip(nats.request("shop.s.orders.one", "")))._tag, "NoResponders")
+    }))
+
   it.live("fails typed where its stream is configured otherwise, and leaves it as it is", () =>
     Effect.gen(function*() {
       const { js, nats } = yield* withJetStream()
-      yield* rawStream(nats, "QUEUE_effectq", { subjects: ["effectq.*.*.*"], storage: "file" })
+      yield* rawStream(nats, "QUEUE_effectq", {
+        subjects: ["q", "w", "c", "d", "f"].map((kind) => `effectq.${kind}.*.*`),
+        storage: "file"
+      })
       const error = yield* Effect.flip(storeOn(js))
       assert.strictEqual(error._tag, "StreamExists")
       if (error._tag !== "StreamExists") return
@@ -46,7 +55,7 @@ describe("a store of queues", () => {
     Effect.gen(function*() {
       const { js, nats } = yield* withJetStream()
       yield* rawStream(nats, "QUEUE_effectq", {
-        subjects: ["effectq.*.*.*"],
+        subjects: ["q", "w", "c", "d", "f"].map((kind) => `effectq.${kind}.*.*`),
         storage: "file",
         retention: "workqueue",
         max_msgs_per_subject: 1,

@@ -8,7 +8,8 @@ import { isPlain, longest, tokenOf } from "./textToken.ts"
  * What is noted of an element, one message each at most: the element while it is to be done, the same while its delay lasts,
  * who is at it, that it is done, that it has failed for good.
  */
-export type Kind = "q" | "w" | "c" | "d" | "f"
+const kinds = ["q", "w", "c", "d", "f"] as const
+export type Kind = (typeof kinds)[number]
 
 /** A prefix of plain tokens stands as it is. */
 const rootOf = (prefix: string): string =>
@@ -24,8 +25,8 @@ export class QueueNames {
   }
 
   /** All that the stream stores. */
-  get all(): string {
-    return `${this.root}.*.*.*`
+  get all(): ReadonlyArray<string> {
+    return kinds.map((kind) => this.every(kind))
   }
 
   /** All of a kind, of one queue or of all. */
