@@ -17,7 +17,7 @@ const minutes = 60_000
 
 const isNew = Effect.map(TestNatsServer.make({ jetstream: true }), ({ version }) => isAtLeast(version, 2, 12))
 
-describe("a delay", () => {
+describe.concurrent("a delay", () => {
   for (const [offering, taking] of [[5, -5], [-5, 5], [5, 5]] as const) {
     it.live(
       `goes by the server's clock: ${offering} minutes ahead who offers, ${taking} who takes`,

@@ -27,7 +27,7 @@ const done = (js: Parameters<typeof on>[0], id: string) =>
     ({ text }) => JSON.parse(text) as { readonly attempts: number }
   )
 
-describe("a lease", () => {
+describe.concurrent("a lease", () => {
   it.live("is renewed for five times its length, so that nobody else has the element", () =>
     Effect.gen(function*() {
       const lockExpiration = "2 seconds"
@@ -95,7 +95,7 @@ describe("a lease", () => {
         yield* untilKinds(nats, { d: 1 })
         assert.strictEqual((yield* done(js, "a")).attempts, 2)
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -118,7 +118,7 @@ describe("a lease", () => {
         yield* untilKinds(nats, { d: 1 })
         assert.strictEqual((yield* done(js, "a")).attempts, 2)
       }),
-    60_000
+    120_000
   )
 
   it.live(
@@ -149,7 +149,7 @@ describe("a lease", () => {
         const letter = yield* on(js, JetStreamStream.get("QUEUE_effectq", { last: "effectq.f.jobs.bad" }))
         assert.include(JSON.parse(letter.text), { id: "bad", attempts: 3, element: "bad" })
       }),
-    60_000
+    120_000
   )
 
   it.live("of a queue that has another one already is that one, and a warning says so", () =>
@@ -171,7 +171,7 @@ describe("a lease", () => {
     }))
 })
 
-describe("a take that waits", () => {
+describe.concurrent("a take that waits", () => {
   it.live("outlives a lost connection and restarts of the server, and gets the next offer of another process", () =>
     Effect.gen(function*() {
       const server = yield* TestNatsServer.make({ jetstream: true })

@@ -1,6 +1,8 @@
 /** A limit on three servers, of which the one that leads its bucket is killed. */
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
+import { NatsClient } from "effect-nats"
+import { JetStream } from "effect-nats/jetstream"
 import { NatsRateLimiter } from "effect-nats/persistence"
 import { TestNatsServer } from "effect-nats/testing"
 import { connectJetStream, insistRaw, rawApi } from "../fixtures/jetStream.ts"
@@ -16,7 +18,14 @@ it.live("counts no take twice and forgets none while another server becomes the 
         const { js, nats } = yield* connectJetStream(servers[first], { servers: order, randomizeServers: false })
         // The leader of a new cluster refuses replicas until it has the numbers of all peers.
         yield* insistRaw(rawApi(nats, "STREAM.CREATE.FIRST", { name: "FIRST", subjects: ["first"], num_replicas: 3 }))
-        return { nats, store: yield* on(js, NatsRateLimiter.makeStore({ replicas: 3 })) }
+        yield* on(js, NatsRateLimiter.makeStore({ replicas: 3 }))
+        // The bucket may take its time. Takes are not to wait for long for what nobody answers any more.
+        const quick = yield* Effect.provideService(
+          JetStream.make({ timeout: "2 seconds" }),
+          NatsClient.NatsClient,
+          nats
+        )
+        return { nats, store: yield* Effect.eventually(on(quick, NatsRateLimiter.makeStore({ replicas: 3 }))) }
       }))
     const take = (at: number) =>
       stores[at % 2].store.fixedWindow({ key: "hot", tokens: 1, refillRate: Duration.minutes(1), limit: undefined })
