@@ -8,7 +8,7 @@ import { quick } from "../fixtures/places.ts"
 
 const ids = Array.from({ length: 40 }, (_, i) => `place-${i}`)
 
-describe("the process of a runner", () => {
+describe.concurrent("the process of a runner", () => {
   it.live(
     "that is killed leaves its shards to another: calls reach the new owner, with larger tokens",
     () =>
