@@ -180,7 +180,8 @@ const words = (text: string): ReadonlyArray<readonly [place: string, play: Stran
   ]
 ]
 
-describe("no canary", () => {
+// They wait for servers that say nothing, too, so several go at once.
+describe.concurrent("no canary", () => {
   for (const [number, command] of commands.entries()) {
     it.live(command.join(" "), () =>
       Effect.gen(function*() {

@@ -267,7 +267,7 @@ const listening = (nats: NatsClient.NatsClient, subject: string, handler: Effect
 const millisOf = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.timed(effect), ([duration]) => Duration.toMillis(duration))
 
-describe("the time of a close", () => {
+describe.concurrent("the time of a close", () => {
   it.live("starts anew when none has waited for drainTimeout, and a part that was out of time does not shorten the next", () =>
     steadily(Effect.gen(function*() {
       const { nats } = yield* opened({ drainTimeout: drainMillis })

@@ -225,7 +225,7 @@ const throttled = Effect.fnUntraced(function*(server: number) {
   return port
 })
 
-describe("a program that is told to stop", () => {
+describe.concurrent("a program that is told to stop", () => {
   for (const how of ["kill", "pause"] as const) {
     for (const [name, part] of Object.entries(parts)) {
       it.live(`ends while its broker is ${how === "kill" ? "away" : "frozen"}: ${name}`, () =>
@@ -254,7 +254,7 @@ describe("a program that is told to stop", () => {
 })
 
 // What has not moved for a second is given up: that this process had no turn does not count.
-describe("a wait for a connection that is away", () => {
+describe.concurrent("a wait for a connection that is away", () => {
   it.live("ends with ConnectionLost where it cannot be interrupted, and only there, unless it has a time of its own", () =>
     steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
