@@ -247,4 +247,29 @@ describe("what a read costs", () => {
       }),
     120_000
   )
+
+  it.live("of an entity that lives is a part of what it has, and the others that live have their turn", () =>
+    Effect.gen(function*() {
+      const { server, storage } = yield* withStorage
+      const numbers = Array.from({ length: 5_000 }, (_, id) => id)
+      yield* Effect.forEach(
+        numbers,
+        (id) => storage.saveRequest(requestOf({ payload: { id }, address: addressOf() })),
+        {
+          concurrency: 512,
+          discard: true
+        }
+      )
+      const { since, storage: runner } = yield* counted(server)
+      const [limit, other] = [100, addressOf("2")]
+      const addresses = [addressOf(), other]
+      const read = Effect.map(runner.unprocessedMessages([shard(1)], { limit, addresses }), idsIn)
+      yield* storage.saveRequest(requestOf({ payload: { id: -1 }, address: other }))
+      yield* since
+      const first = yield* read
+      assert.lengthOf(first, limit)
+      // A part, the replies to what is in it, and what ends them.
+      assert.isAtMost((yield* since).received, 1_024 + limit)
+      assert.include([...first, ...(yield* read)], -1)
+    }))
 })

@@ -85,6 +85,8 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
   const delays = makeDelays()
   const lock = Semaphore.makeUnsafe(1)
   let generation = 0
+  /** How often some entities were read. */
+  let turn = 0
   let cursor = 0
   /** The shards that the cursor is about. Entries of others were passed by. */
   let covered: ReadonlySet<string> = new Set()
@@ -271,14 +273,24 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     const started = generation
     const patterns = addresses.map((address) => subjects.ofEntity(address)[0])
     const placed = new Set(addresses.map(placeOf))
-    const entries: Array<Found> = []
-    for (const message of yield* stream.all(patterns)) {
-      const found = foundOf(message)
-      if (found === undefined || !groups.has(found.shard) || !placed.has(`${found.shard}.${found.entity}`)) continue
-      if (!isUnclaimed(found) || !isDue(found, now)) continue
-      entries.push(found)
-    }
-    const { picked } = yield* pick(entries, now, limit)
+    // Those that were behind the others come first the next time.
+    const first = patterns.length === 0 ? 0 : turn++ % patterns.length
+    const inTurn = [...patterns.slice(first), ...patterns.slice(0, first)]
+    const pickOf = Effect.fnUntraced(function*(enough: number): Effect.fn.Return<ReadonlyArray<Picked>, ReadError> {
+      const entries: Array<Found> = []
+      yield* stream.parts(inTurn, (messages) => {
+        for (const message of messages) {
+          const found = foundOf(message)
+          if (found === undefined || !groups.has(found.shard) || !placed.has(`${found.shard}.${found.entity}`)) continue
+          if (isUnclaimed(found) && isDue(found, now)) entries.push(found)
+        }
+        return entries.length < enough
+      })
+      const { picked } = yield* pick(entries, now, limit)
+      // What comes first may have to wait for an acknowledgement.
+      return picked.length === 0 && entries.length >= enough ? yield* pickOf(Number.POSITIVE_INFINITY) : picked
+    })
+    const picked = yield* pickOf(limit)
     if (!give(started, picked, groups)) return false
     given.push(...picked)
     return true

@@ -74,6 +74,9 @@ const bySequence = (left: { readonly sequence: number }, right: { readonly seque
 /** So long an answer is waited for, in milliseconds: a leader that dies answers nothing. What can be done twice is tried again. */
 const answerMillis = 2_000
 
+/** As many as a server answers with at once. */
+const mostOfPart = 1_024
+
 /** Requests to the leader at once, where each is about one message. */
 const atOnce = 32
 
@@ -109,6 +112,14 @@ export interface MessageStream {
   readonly at: (sequence: number) => Effect.Effect<StoredMessage | undefined, GetError>
   /** All messages of these patterns, in the order of the stream. A replica answers, which may be behind. */
   readonly all: (patterns: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<StoredMessage>, ReadError>
+  /**
+   * The same in parts of a page at most, each in the order of the stream, until somebody wants no more: what is held does not
+   * grow with what there is.
+   */
+  readonly parts: (
+    patterns: ReadonlyArray<string>,
+    wantsMore: (messages: ReadonlyArray<StoredMessage>) => boolean
+  ) => Effect.Effect<void, ReadError>
   /** At most so many of a pattern from a sequence on. That there is no more is the leader's word. */
   readonly page: (pattern: string, from: number, limit: number) => Effect.Effect<Page, ReadError>
   /** What counts of the replies to these requests. A reply that was just stored may be missing. */
@@ -148,29 +159,63 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
       Effect.catchTag("MessageNotFound", () => Effect.undefined)
     )
 
-  const some = (patterns: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<StoredMessage>, ReadError> =>
+  const page: MessageStream["page"] = Effect.fnUntraced(function*(pattern, from, limit) {
+    const messages = yield* ask(
+      Stream.runCollect(JetStreamStream.getMany(name, { subject: pattern, from, limit }))
+    )
+    if (messages.length >= limit) return { messages, isEnd: false }
+    if (!isReplicated()) return { messages, isEnd: true }
+    const next = yield* get({ next: pattern, from: (messages.at(-1)?.sequence ?? from - 1) + 1 })
+    return next === undefined
+      ? { messages, isEnd: true }
+      : { messages: [...messages, next], isEnd: false }
+  })
+
+  const pages = Effect.fnUntraced(function*(
+    pattern: string,
+    wantsMore: (messages: ReadonlyArray<StoredMessage>) => boolean
+  ): Effect.fn.Return<boolean, ReadError> {
+    let from = 1
+    while (true) {
+      const { isEnd, messages } = yield* page(pattern, from, mostOfPart)
+      if (!wantsMore(messages)) return false
+      if (isEnd) return true
+      from = (messages.at(-1)?.sequence ?? from) + 1
+    }
+  })
+
+  /** `false`: somebody wants no more. */
+  const walk = (
+    patterns: ReadonlyArray<string>,
+    wantsMore: (messages: ReadonlyArray<StoredMessage>) => boolean
+  ): Effect.Effect<boolean, ReadError> =>
     ask(Stream.runCollect(JetStreamStream.lastPerSubject(name, patterns))).pipe(
+      Effect.map(wantsMore),
       Effect.catchTag("JetStreamApiError", (error) => {
         if (error.code !== tooMany) return Effect.fail(error)
-        // What one pattern alone matches is read page by page.
-        if (patterns.length === 1) {
-          return ask(Stream.runCollect(JetStreamStream.getMany(name, { subject: patterns[0] })))
-        }
+        if (patterns.length === 1) return pages(patterns[0]!, wantsMore)
         const half = patterns.length >> 1
-        return Effect.zipWith(
-          some(patterns.slice(0, half)),
-          some(patterns.slice(half)),
-          (left, right) => [...left, ...right].toSorted(bySequence)
+        return Effect.flatMap(
+          walk(patterns.slice(0, half), wantsMore),
+          (more) => more ? walk(patterns.slice(half), wantsMore) : Effect.succeed(false)
         )
       })
     )
 
-  const all: MessageStream["all"] = (patterns) => {
-    if (patterns.length <= mostPatterns) return patterns.length === 0 ? Effect.succeed([]) : some(patterns)
-    const parts: Array<ReadonlyArray<string>> = []
-    for (let i = 0; i < patterns.length; i += mostPatterns) parts.push(patterns.slice(i, i + mostPatterns))
-    return Effect.map(Effect.forEach(parts, some), (found) => found.flat().toSorted(bySequence))
-  }
+  const parts: MessageStream["parts"] = Effect.fnUntraced(function*(patterns, wantsMore) {
+    for (let i = 0; i < patterns.length; i += mostPatterns) {
+      if (!(yield* walk(patterns.slice(i, i + mostPatterns), wantsMore))) return
+    }
+  })
+
+  const all: MessageStream["all"] = (patterns) =>
+    Effect.suspend(() => {
+      const found: Array<ReadonlyArray<StoredMessage>> = []
+      return Effect.map(
+        parts(patterns, (messages) => found.push(messages) > 0),
+        () => found.length === 1 ? found[0]! : found.flat().toSorted(bySequence)
+      )
+    })
 
   /** All messages of a pattern, one by one from the leader. */
   const chain = Effect.fnUntraced(function*(pattern: string): Effect.fn.Return<Array<StoredMessage>, GetError> {
@@ -221,17 +266,8 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
     lastOrMarker: (pattern) => get({ last: pattern }),
     at: (sequence) => get({ sequence }),
     all,
-    page: Effect.fnUntraced(function*(pattern, from, limit) {
-      const messages = yield* ask(
-        Stream.runCollect(JetStreamStream.getMany(name, { subject: pattern, from, limit }))
-      )
-      if (messages.length >= limit) return { messages, isEnd: false }
-      if (!isReplicated()) return { messages, isEnd: true }
-      const next = yield* get({ next: pattern, from: (messages.at(-1)?.sequence ?? from - 1) + 1 })
-      return next === undefined
-        ? { messages, isEnd: true }
-        : { messages: [...messages, next], isEnd: false }
-    }),
+    parts,
+    page,
     replies,
     freshReplies: (requests) => isReplicated() ? ofLeader(requests) : replies(requests),
     remove: (sequence) =>
