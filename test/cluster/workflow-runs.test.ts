@@ -26,7 +26,7 @@ describe("a signal", () => {
         const { js } = yield* setting
         const steps = new Steps()
         const runner = yield* runnerOn(js, orderOf(steps))
-        const ids = Array.from({ length: 200 }, (_, id) => String(id))
+        const ids = Array.from({ length: 100 }, (_, id) => String(id))
         const results = yield* runner.as(Effect.forEach(ids, (id) =>
           Effect.gen(function*() {
             const payload = { id, sleepMillis: 20 }
