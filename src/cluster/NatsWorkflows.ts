@@ -324,8 +324,8 @@ const stepStatus = (
 /**
  * An execution and what it has stored. `None` where there is none, or none any more.
  *
- * A sleep is told once, as a clock. An interrupt of the run removes its clocks: of one that was over is told when that was, and one
- * that was still pending is gone.
+ * A signal is pending until it has woken its run, which can be complete a moment earlier. A sleep is told once, as a clock. An
+ * interrupt of the run removes its clocks: of one that was over is told when that was, and one that was still pending is gone.
  *
  * @category operations
  * @since 0.2.0

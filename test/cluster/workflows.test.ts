@@ -130,6 +130,11 @@ describe("the history of an execution", () => {
       yield* until(Effect.map(history("Order", id), (found) => Option.getOrThrow(found).steps.length === 3))
       yield* runner.as(approve(id, "yes"))
       yield* runner.as(Order.execute(payload))
+      // A signal is answered when it has woken its run, which can have ended by then.
+      yield* until(
+        Effect.map(history("Order", id), (found) =>
+          Option.getOrThrow(found).steps.every((step) => step.status !== "pending"))
+      )
       const { steps, ...execution } = Option.getOrThrow(yield* history("Order", id))
       assert.deepInclude(execution, { workflow: "Order", executionId: id, status: "complete", parent: undefined })
       assert.deepStrictEqual(steps.map(({ attempt, kind, name, status }) => [kind, name, attempt, status]), [
