@@ -64,7 +64,7 @@ export const runQueue = (options: RunOptions): Effect.Effect<RunResult, unknown,
         return worker
       }
     )
-    const living = yield* Effect.replicateEffect(start, processes)
+    const living = yield* Effect.replicateEffect(start, processes, { concurrency: "unbounded" })
     const killing = Effect.gen(function*() {
       for (let i = 0; i < kills; i++) {
         yield* Effect.sleep(killEveryMillis)

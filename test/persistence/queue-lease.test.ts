@@ -172,30 +172,36 @@ describe.concurrent("a lease", () => {
 })
 
 describe.concurrent("a take that waits", () => {
-  it.live("outlives a lost connection and restarts of the server, and gets the next offer of another process", () =>
-    Effect.gen(function*() {
-      const server = yield* TestNatsServer.make({ jetstream: true })
-      const proxy = yield* TestNatsProxy.make({ port: server.port, record: false })
-      const waits = yield* anotherStore({ ...server, url: proxy.url })
-      const queue = yield* waits.queues.make(jobs)
-      const offers = yield* anotherStore(server)
-      const offering = yield* offers.queues.make(jobs)
-      const outages: ReadonlyArray<Effect.Effect<void, unknown>> = [
-        proxy.drop("RST"),
-        server.restart,
-        Effect.andThen(server.kill, server.restart)
-      ]
-      let round = 0
-      for (const outage of outages) {
-        const waiting = yield* Effect.forkChild(queue.take((_, { id }) => Effect.succeed(id)))
-        yield* asksFor(offers.js)
-        yield* outage
-        const id = `after outage ${round++}`
-        yield* Effect.retry(offering.offer("a", { id }), { times: 10 })
-        assert.strictEqual(yield* Fiber.join(waiting), id)
-      }
-      yield* untilKinds(offers.nats, { d: outages.length })
-    }))
+  it.live(
+    "outlives a lost connection and restarts of the server, and gets the next offer of another process",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* TestNatsServer.make({ jetstream: true })
+        const proxy = yield* TestNatsProxy.make({ port: server.port, record: false })
+        // What the server gave to the connection before it saw its end comes again by its lease.
+        const lockExpiration = "2 seconds"
+        const waits = yield* anotherStore({ ...server, url: proxy.url }, { lockExpiration })
+        const queue = yield* waits.queues.make(jobs)
+        const offers = yield* anotherStore(server, { lockExpiration })
+        const offering = yield* offers.queues.make(jobs)
+        const outages: ReadonlyArray<Effect.Effect<void, unknown>> = [
+          proxy.drop("RST"),
+          server.restart,
+          Effect.andThen(server.kill, server.restart)
+        ]
+        let round = 0
+        for (const outage of outages) {
+          const waiting = yield* Effect.forkChild(queue.take((_, { id }) => Effect.succeed(id)))
+          yield* asksFor(offers.js)
+          yield* outage
+          const id = `after outage ${round++}`
+          yield* Effect.retry(offering.offer("a", { id }), { times: 10 })
+          assert.strictEqual(yield* Fiber.join(waiting), id)
+        }
+        yield* untilKinds(offers.nats, { d: outages.length })
+      }),
+    60_000
+  )
 
   it.live("goes on when somebody deletes its consumer", () =>
     Effect.gen(function*() {
