@@ -187,7 +187,7 @@ describe("what a read costs", () => {
   it.live("is one request where nothing is new, however much is processed", () =>
     Effect.gen(function*() {
       const { server, storage } = yield* withStorage
-      const requests = Array.from({ length: 10_000 }, (_, i) =>
+      const requests = Array.from({ length: 2_000 }, (_, i) =>
         requestOf({ rpc: Keyed, payload: { key: String(i), value: i }, address: addressOf(String(i % 100)) }))
       yield* Effect.forEach(requests, storage.saveRequest, { concurrency: 256, discard: true })
       const { storage: runner } = yield* counted(server)

@@ -14,13 +14,13 @@ const operatorMode = Effect.gen(function*() {
 
 describe.concurrent("a user JWT that expires while connected", () => {
   it.live(
-    "every 3 seconds, with an Effect that mints the next: 40 seconds, and the streams never end",
+    "every 5 seconds, with an Effect that mints the next: 60 seconds, and the streams never end",
     () =>
       Effect.gen(function*() {
         const { account, server } = yield* operatorMode
         const nkey = yield* TestOperator.nkey()
         const mint = Effect.map(
-          account.user("app", { nkey, expiresIn: "3 seconds" }),
+          account.user("app", { nkey, expiresIn: "5 seconds" }),
           ({ creds }) => ({ _tag: "Creds", creds }) as const
         )
         const constant = yield* account.user("witness")
@@ -37,7 +37,7 @@ describe.concurrent("a user JWT that expires while connected", () => {
         yield* count(app, "out")
         const ended = yield* Effect.raceFirst(
           Effect.as(Effect.exit(app.closed), "ended"),
-          Effect.as(Effect.sleep("40 seconds"), "lives")
+          Effect.as(Effect.sleep("60 seconds"), "lives")
         )
         assert.strictEqual(ended, "lives")
         yield* inbound.ledger.more(20)

@@ -28,7 +28,7 @@ const brokenHere = ({ counts, violations }: Told): ReadonlyArray<string> =>
     ? violations.filter((each) => /ended by itself|left out|never came|after \d+$/.test(each))
     : violations
 
-describe.concurrent("a reader of a server that restarts", () => {
+describe("a reader of a server that restarts", () => {
   it.live("twenty restarts of a server, and no waiting pull is silent afterwards", () =>
     Effect.gen(function*() {
       const { counts, violations } = yield* restarts(ours, given(0, []))

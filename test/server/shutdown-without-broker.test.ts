@@ -254,7 +254,7 @@ describe.concurrent("a program that is told to stop", () => {
 })
 
 // What has not moved for a second is given up: that this process had no turn does not count.
-describe.concurrent("a wait for a connection that is away", () => {
+describe("a wait for a connection that is away", () => {
   it.live("ends with ConnectionLost where it cannot be interrupted, and only there, unless it has a time of its own", () =>
     steadily(Effect.gen(function*() {
       const server = yield* TestNatsServer.make()
