@@ -34,7 +34,7 @@ const { values: given } = parseArgs({
     kills: { type: "string", default: "20" },
     every: { type: "string", default: "5" },
     work: { type: "string", default: "20" },
-    lock: { type: "string", default: "4" },
+    lock: { type: "string" },
     replicas: { type: "string", default: "1" },
     "server-kills": { type: "boolean", default: false }
   }
@@ -46,7 +46,8 @@ const options = {
   kills: Number(given.kills),
   everyMillis: Number(given.every) * 1_000,
   workMillis: Number(given.work),
-  lockMillis: Number(given.lock) * 1_000,
+  // It has to outlast an election.
+  lockMillis: Number(given.lock ?? (given.replicas === "3" ? 10 : 4)) * 1_000,
   replicas: Number(given.replicas) === 3 ? 3 : 1
 } as const
 

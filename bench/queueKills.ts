@@ -2,7 +2,7 @@
  * Jobs of a queue through processes that are killed: how many are lost, done twice, or had by two at once.
  *
  *   node bench/queueKills.ts                          3,000 jobs, 3 processes, a kill each second, 20 of them
- *   node bench/queueKills.ts --replicas 3             on three servers, of which one is killed every five seconds
+ *   node bench/queueKills.ts --replicas 3             on three servers, of which one is killed every five seconds for a minute
  *   node bench/queueKills.ts --jobs 300 --kills 3     shorter
  *
  * It ends with 1 when one of the promises was broken, and says which.
@@ -30,7 +30,10 @@ const kills = Number(values.kills ?? 20)
 
 const program = Effect.gen(function*() {
   const { servers, store } = yield* startNats({ replicas })
-  const killing = yield* Effect.forkChild(replicas === 1 ? Effect.never : killInTurns(servers, "5 seconds"))
+  // For a minute: with a kill each five seconds there is rarely a leader.
+  const killing = yield* Effect.forkChild(
+    replicas === 1 ? Effect.void : Effect.timeoutOption(killInTurns(servers, "5 seconds"), "1 minute")
+  )
   const result = yield* runQueue({
     servers: store.servers,
     replicas,

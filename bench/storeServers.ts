@@ -184,10 +184,14 @@ export const killInTurns = (
 /** One server, or three that replicate each stream. `sync` makes it sync each message to disk before it confirms it. */
 export const startNats = (options: { readonly replicas: 1 | 3; readonly sync?: boolean | undefined }) =>
   Effect.gen(function*() {
+    // A block of its own has nothing of that which `jetstream: true` writes.
+    const directory = options.sync === true ? yield* ownDirectory("nats") : undefined
     const settings = {
       jetstream: true,
       startTimeout: "60 seconds",
-      ...(options.sync === true ? { config: "jetstream { sync_interval: always }" } : {})
+      ...(directory === undefined
+        ? {}
+        : { config: `jetstream { store_dir: ${JSON.stringify(directory)}, sync_interval: always }` })
     } as const
     const servers = options.replicas === 1
       ? [yield* TestNatsServer.make(settings)]

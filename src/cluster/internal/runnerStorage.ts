@@ -301,6 +301,11 @@ export class RunnerStore implements ShardLocks {
     )
   }
 
+  /** Whether nobody else can have the lock before `millis` are over, by what was confirmed last. `now`: the monotonic clock. */
+  isSureOf(address: string, shard: string, millis: number, now: number): boolean {
+    return this.keysOf(address).lockOf(shard).isSureFor(millis, now)
+  }
+
   /**
    * What is confirmed to be held. While the store gives no answer, as servers elect a leader, that is also what nobody else can
    * have before it is asked the next time. Without locks it tells whether the store can be written, as `Sharding` asks after a
@@ -323,18 +328,18 @@ export class RunnerStore implements ShardLocks {
           }
         }), { concurrency: inFlight, discard: true })
       const timeoutMillis = Duration.toMillis(interval) / 2
-      const isSure = (now: number): boolean =>
-        [
-          keys.claim,
-          ...Array.from(unknown, (shard) =>
-            keys.lockOf(shard))
-        ].every((lease) =>
-          lease.isSureFor(Duration.toMillis(interval), now)
-        )
+      const isSure = (now: number): boolean => {
+        const millis = Duration.toMillis(interval)
+        return keys.claim.isSureFor(millis, now) &&
+          [...unknown].every((shard) =>
+            this.isSureOf(address, shard, millis, now)
+          )
+      }
       return Effect.all([this.heartbeat(keys, shards.length === 0), confirming], { concurrency: 2 }).pipe(
         Effect.timeoutOrElse({
           duration: timeoutMillis,
-          orElse: () => Effect.fail(new RequestTimedOut({ subject: stream.name, timeoutMillis }))
+          orElse: () =>
+            Effect.fail(new RequestTimedOut({ subject: stream.name, timeoutMillis }))
         }),
         Effect.catchIf(
           passes,
