@@ -46,8 +46,7 @@ const options = {
   kills: Number(given.kills),
   everyMillis: Number(given.every) * 1_000,
   workMillis: Number(given.work),
-  // It has to outlast an election.
-  lockMillis: Number(given.lock ?? (given.replicas === "3" ? 10 : 4)) * 1_000,
+  lockMillis: Number(given.lock ?? 4) * 1_000,
   replicas: Number(given.replicas) === 3 ? 3 : 1
 } as const
 

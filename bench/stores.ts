@@ -101,7 +101,8 @@ const messages = ({ store }: Column, round: number) =>
     yield* runner.serving
     return yield* Effect.gen(function*() {
       const client = yield* Worker.client
-      const send = (key: string, n: number) => client(`e${n % 100}`).Work({ key, millis: 0 })
+      // Official tables are those of all rounds: a key of another one would be answered by what is stored.
+      const send = (key: string, n: number) => client(`e${n % 100}`).Work({ key: `${round}-${key}`, millis: 0 })
       const sendAll = (prefix: string, many: number, concurrency: number, latencies: Array<number> = []) =>
         Effect.forEach(
           Array.from({ length: many }, (_, n) => n),
@@ -139,7 +140,7 @@ const takeover = ({ store }: Column, round: number) =>
       const sendAll = (prefix: string) =>
         Effect.forEach(
           Array.from({ length: 100 }, (_, n) => n),
-          (n) => Effect.eventually(client(`e${n}`).Work({ key: `${prefix}${n}`, millis: 0 })),
+          (n) => Effect.eventually(client(`e${n}`).Work({ key: `${round}-${prefix}${n}`, millis: 0 })),
           { concurrency: "unbounded", discard: true }
         )
       yield* sendAll("before")
