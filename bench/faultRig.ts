@@ -165,11 +165,34 @@ const links = (act: (proxy: TestNatsProxy.TestNatsProxy) => Effect.Effect<void>,
     Effect.andThen(Effect.sleep(millis), Effect.forEach(rig.proxies, (proxy) => proxy.heal))
   )
 
+/** The servers whose replicas are behind, by the stream's leader. */
+const behind = ({ manager, servers }: Rig, stream: string) =>
+  Effect.gen(function*() {
+    const { cluster } = yield* insisting(() => manager.streams.info(stream))
+    const names = new Set(cluster?.replicas?.flatMap(({ current, name }) => current ? [] : [name]))
+    return yield* Effect.filter(servers, (server) =>
+      Effect.map(server.monitor("/varz"), (varz) =>
+        names.has((varz as { readonly server_name: string }).server_name)))
+  })
+
+/**
+ * Waits until all replicas are there. 2.10 can leave the replica of a server behind that comes back, whatever is published
+ * then: another start takes it in.
+ */
+const awaitWhole = (rig: Rig, stream: string) =>
+  TestNatsServer.awaitReplicas(rig.servers, { stream }, { timeout: "20 seconds" }).pipe(
+    Effect.catch(() =>
+      rig.servers[0].version.startsWith("2.10.")
+        ? Effect.flatMap(behind(rig, stream), Effect.forEach((server) => server.restart, { discard: true }))
+        : Effect.void
+    ),
+    Effect.andThen(TestNatsServer.awaitReplicas(rig.servers, { stream }, { timeout: "60 seconds" }))
+  )
+
 const rolling: Fault = ({ rig, stream }) =>
   Effect.forEach(
     rig.servers,
-    (server) =>
-      Effect.andThen(server.restart, TestNatsServer.awaitReplicas(rig.servers, { stream }, { timeout: "30 seconds" }))
+    (server) => Effect.andThen(server.restart, awaitWhole(rig, stream))
   )
 
 const lameDuck: Fault = (stage) =>
@@ -242,7 +265,7 @@ export const breaking = (
       const [name] = names.splice(Math.floor(random() * names.length), 1)
       const since = performance.now()
       yield* faults[name](stage)
-      yield* TestNatsServer.awaitReplicas(rig.servers, { stream }, { timeout: "60 seconds" })
+      yield* awaitWhole(rig, stream)
       log(name, since)
       yield* Effect.sleep(500 + random() * 1_500)
     }

@@ -75,11 +75,14 @@ const leading = async (port: number, group: Group): Promise<Cluster | undefined>
 const isWhole = ({ replicas = [] }: Cluster): boolean =>
   replicas.every(({ current, offline }) => current && offline !== true)
 
-/** Looks again and again, in real time, until there is an answer. */
+/**
+ * Looks again and again, in real time, until there is an answer. `seen`: what a failure shows of the last look, a line each.
+ */
 const looking = <A>(
   during: string,
   timeoutMillis: number,
-  look: () => Promise<A | undefined>
+  look: () => Promise<A | undefined>,
+  seen: () => ReadonlyArray<string> = () => []
 ): Effect.Effect<A, NatsServerTimedOut> =>
   Effect.callback((resume) => {
     let isWanted = true
@@ -87,7 +90,7 @@ const looking = <A>(
     const last = setTimeout(() => {
       isWanted = false
       clearTimeout(timer)
-      resume(Effect.fail(new NatsServerTimedOut({ during, timeoutMillis, lastLines: [] })))
+      resume(Effect.fail(new NatsServerTimedOut({ during, timeoutMillis, lastLines: seen() })))
     }, timeoutMillis)
     const again = async (): Promise<void> => {
       const found = await look()
@@ -119,11 +122,24 @@ export const awaitLeader = (
 ): Effect.Effect<number, NatsServerTimedOut> => {
   const name = [group.stream ?? "the cluster's metadata", ...(group.consumer === undefined ? [] : [group.consumer])]
   const during = `waiting for ${whole ? "all replicas" : "a leader"} of ${name.join("/")}`
-  return looking(during, timeoutMillis, async () => {
-    const views = await Promise.all(ports.map((port) => leading(port, group)))
-    const leaders = views.flatMap((view, index) => view === undefined ? [] : [{ view, index }])
-    return leaders.length === 1 && (!whole || isWhole(leaders[0].view)) ? leaders[0].index : undefined
-  })
+  let leaders: ReadonlyArray<{ readonly view: Cluster; readonly index: number }> = []
+  const shown = ({ index, view: { replicas = [] } }: (typeof leaders)[number]): string =>
+    [
+      `server ${index} leads it`,
+      ...replicas.flatMap(({ current, name, offline }) =>
+        offline === true ? `${name} is offline` : current ? [] : `${name} is behind`
+      )
+    ].join(", ")
+  return looking(
+    during,
+    timeoutMillis,
+    async () => {
+      const views = await Promise.all(ports.map((port) => leading(port, group)))
+      leaders = views.flatMap((view, index) => view === undefined ? [] : [{ view, index }])
+      return leaders.length === 1 && (!whole || isWhole(leaders[0].view)) ? leaders[0].index : undefined
+    },
+    () => leaders.length === 0 ? ["no server says that it leads it"] : leaders.map(shown)
+  )
 }
 
 /** How long a new leader may be without one of the others, in milliseconds. */
