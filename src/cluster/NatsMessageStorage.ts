@@ -61,7 +61,7 @@ import { inTransaction, noTransactions, PendingExits, tellOfTransactions } from 
 import { makeWriter } from "./internal/messageWriter.ts"
 import { Replicas } from "./internal/replicas.ts"
 import { keepRetention, makeRetention } from "./internal/retention.ts"
-import { ShardLocks } from "./internal/shardLocks.ts"
+import { noLocks, ShardLocks } from "./internal/shardLocks.ts"
 import { isWorkflow, workflowSubjects } from "./internal/workflowSubjects.ts"
 
 /**
@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function*(
     return yield* new InvalidDefinition({ of: "stream", name: names.name, field: "retention", problem })
   }
   const js = yield* JetStream
-  const locks = yield* Effect.serviceOption(ShardLocks)
+  const locks = Option.getOrElse(yield* Effect.serviceOption(ShardLocks), () => noLocks)
   const replicas = new Replicas(js, names.name)
   const ready = yield* opening({
     name: `messages of ${names.name}`,
@@ -142,13 +142,12 @@ export const make = Effect.fnUntraced(function*(
     subjects: messageSubjects(names),
     isReplicated: () => replicas.isReplicated
   })
-  const fenceOf = (shard: string) => Option.isSome(locks) ? locks.value.fenceOf(shard) : undefined
   /** Executions of workflows need what they have stored until they end, whenever that is. */
   const lifetime = (entity: string | undefined) => entity !== undefined && isWorkflow(entity) ? undefined : keepMillis
   const moves = yield* makeMoves(stream, lifetime)
   const reader = makeReader({
     stream,
-    fenceOf,
+    locks,
     repair: ({ kind, subject }, sequence, exit) =>
       moves.offer({ subject, kind, sequence, data: undefined, exitMillis: exit.atMillis, extras: [], done: () => {} })
   })
@@ -156,7 +155,7 @@ export const make = Effect.fnUntraced(function*(
     stream,
     reader,
     moves,
-    fenceOf,
+    locks,
     lifetime: (entity) => {
       const millis = lifetime(entity)
       return millis === undefined ? undefined : millis + exitMarginMillis

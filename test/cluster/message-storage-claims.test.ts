@@ -41,6 +41,40 @@ const reading = (onPage: (page: number) => Effect.Effect<void, NatsError.Request
     return { ...parts, storage }
   })
 
+describe("what was replied to a request", () => {
+  it.live.each([
+    { of: "that came while this process is sure to have the shard", isSure: true, isLater: true, asked: 0 },
+    { of: "that came before it had the shard", isSure: true, isLater: false, asked: 3 },
+    { of: "of a shard that another can have by now", isSure: false, isLater: true, asked: 3 }
+  ])("is looked for at the first read: $of, $asked times", ({ asked, isLater, isSure }) =>
+    Effect.gen(function*() {
+      const { js } = yield* withJetStream()
+      const storage = yield* storageOn(js)
+      const early = isLater ? yield* fenceOn(js) : undefined
+      const save = (id: number) => storage.saveRequest(requestOf({ payload: { id } }))
+      for (const id of [1, 2, 3]) yield* save(id)
+      const fence = early ?? (yield* fenceOn(js))
+      const looked: Array<string> = []
+      const { reader } = yield* partsOn(
+        js,
+        (stream) => ({
+          freshReplies: (requests) => {
+            looked.push(...requests)
+            return stream.freshReplies(requests)
+          }
+        }),
+        { fence, isSure }
+      )
+      assert.deepStrictEqual(idsOf(yield* reader.read(one, 0)), [1, 2, 3])
+      assert.lengthOf(looked, asked)
+      // What is read again may have been replied to.
+      reader.resetShards(one)
+      yield* save(4)
+      assert.deepStrictEqual(idsOf(yield* reader.read(one, 0)), [1, 2, 3, 4])
+      assert.lengthOf(looked, asked + (isSure ? 3 : 4))
+    }))
+})
+
 describe("a read of several pages", () => {
   it.live("loses nothing when another shard is reset in the middle of it", () =>
     Effect.gen(function*() {
@@ -175,7 +209,10 @@ describe("a reply", () => {
       Effect.gen(function*() {
         const { js, request, storage: client } = yield* setting
         const fence = locks === "with locks" ? yield* fenceOn(js) : undefined
-        const storage = yield* Effect.provideService(storageOn(js), ShardLocks, { fenceOf: () => fence })
+        const storage = yield* Effect.provideService(storageOn(js), ShardLocks, {
+          fenceOf: () => fence,
+          isSureOf: () => true
+        })
         yield* client.saveRequest(request)
         const run = Effect.gen(function*() {
           assert.lengthOf(yield* storage.unprocessedMessages([shard(1)]), 1)

@@ -254,7 +254,8 @@ describe("an exit", () => {
       const fences = new Map<number, { readonly subject: string; readonly sequence: number }>()
       const subject = names.stored("f", "1")
       // A process that has the shard: each acquisition writes the fence anew.
-      const runner = (id: number) => Effect.provideService(storageOn(js), ShardLocks, { fenceOf: () => fences.get(id) })
+      const runner = (id: number) =>
+        Effect.provideService(storageOn(js), ShardLocks, { fenceOf: () => fences.get(id), isSureOf: () => true })
       const take = (id: number) =>
         Effect.map(js.publish(subject, String(id)), ({ sequence }) => fences.set(id, { subject, sequence }))
       const [a, b] = [yield* runner(1), yield* runner(2)]

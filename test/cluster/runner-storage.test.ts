@@ -1,11 +1,13 @@
 /** Runners and locks in JetStream: whose a lock is, and who may change it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber } from "effect"
+import { Clock, Effect, Exit, Fiber, Stream } from "effect"
 import { NatsHeaders } from "effect-nats"
 import { NatsClusterError } from "effect-nats/cluster"
 import { JetStreamStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
 import { ShardId } from "effect/cluster"
+import { TestClock } from "effect/testing"
+import { KnownRunners } from "../../src/cluster/internal/knownRunners.ts"
 import { makeAheadClock } from "../fixtures/aheadClock.ts"
 import { until } from "../fixtures/following.ts"
 import { connectJetStream } from "../fixtures/jetStream.ts"
@@ -26,7 +28,8 @@ const stream = "CLUSTER_test"
 
 /** What the stream has, by another connection. */
 const looking = (url: string) =>
-  Effect.map(connectJetStream({ url } as TestNatsServer.TestNatsServer), ({ js }) => ({
+  Effect.map(connectJetStream({ url } as TestNatsServer.TestNatsServer), ({ js, nats }) => ({
+    nats,
     last: (subject: string) =>
       on(js, JetStreamStream.get(stream, { last: subject }, { consistent: true })).pipe(
         Effect.map((message): JetStreamStream.StoredMessage | undefined => message),
@@ -133,19 +136,6 @@ describe.concurrent("a lock", () => {
       assert.deepStrictEqual((yield* last(lockOf(2)))?.sequence, before?.sequence)
       assert.deepStrictEqual(names(yield* third.refresh(shards)), names(shards))
       assert.deepStrictEqual(yield* two.refresh(shards), [])
-    }))
-
-  it.live("of a runner with a longer lease is not taken by one with a shorter lease, which knows of it for long", () =>
-    Effect.gen(function*() {
-      const { port } = yield* server
-      const one = yield* runnerStore(port, "one", long)
-      const two = yield* runnerStore(port, "two", { lease: "1 second" })
-      assert.lengthOf(yield* one.acquire(shards), 3)
-      assert.deepStrictEqual(yield* insisting(two.acquire(shards)), [])
-      // Its own lease, and a second more.
-      yield* Effect.sleep("2500 millis")
-      assert.deepStrictEqual(yield* insisting(two.acquire(shards)), [])
-      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
     }))
 
   it.live("whose write was stored and not answered is found again: taken, confirmed, or let go", () =>
@@ -265,6 +255,44 @@ describe.concurrent("a runner", () => {
       assert.strictEqual(yield* four.register, ids[2]!)
     }))
 
+  it.live("whose entries ended while nobody could refresh them keeps its shards, its place and its id, as it lives", () =>
+    Effect.gen(function*() {
+      const { port, url } = yield* server
+      const one = yield* runnerStore(port, "one", long)
+      const two = yield* runnerStore(port, "two", long)
+      const { last, nats, purge } = yield* looking(url)
+      const id = yield* one.register
+      yield* two.register
+      yield* one.acquire(shards)
+      const seen = Effect.map(
+        two.storage.getRunners,
+        (runners) => runners.map(([{ address }]) => address.host).toSorted()
+      )
+      assert.deepStrictEqual(yield* seen, ["one", "two"])
+      // As the transport of a runner answers who asks whether it lives.
+      const questions = nats.subscribe("test.x.h.one=003a0")
+      const answering = yield* Effect.forkChild(
+        Stream.runForEach(questions, ({ reply }) => nats.publish(reply!, "")),
+        { startImmediately: true }
+      )
+      yield* nats.flush
+      const end = Effect.andThen(purge("test.s.n.one=003a0"), purge(`test.s.m.${id}`))
+      yield* end
+      assert.deepStrictEqual(yield* seen, ["one", "two"])
+      assert.isUndefined(yield* last("test.s.n.one=003a0"))
+      assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
+      yield* end
+      assert.deepStrictEqual(yield* one.refresh([]), [])
+      assert.isDefined(yield* last("test.s.n.one=003a0"))
+      assert.isDefined(yield* last(`test.s.m.${id}`))
+      assert.strictEqual(yield* one.register, id)
+      // Who does not live is gone at once.
+      yield* Fiber.interrupt(answering)
+      yield* nats.flush
+      yield* end
+      assert.deepStrictEqual(yield* seen, ["two"])
+    }))
+
   it.live("that another found to be ill is so until it is found to be well, and does not live longer for it", () =>
     Effect.gen(function*() {
       const { port, url } = yield* server
@@ -358,3 +386,23 @@ describe.concurrent("a runner", () => {
       assert.strictEqual((yield* one.storage.getRunners).length, 1)
     }))
 })
+
+it.effect("a runner that lives and is missed has its lease's time to come back, and no other is asked for", () =>
+  Effect.gen(function*() {
+    const entry = (token: string, runner?: string) => ({ token, held: { owner: token, address: `${token}:1`, runner } })
+    const asked: Array<string> = []
+    const known = new KnownRunners((address) => Effect.sync(() => asked.push(address) > 0), 1_000)
+    const tokens = (...found: ReadonlyArray<ReturnType<typeof entry>>) =>
+      Effect.map(known.complete(found), (all) => all.map(({ token }) => token))
+    yield* tokens(entry("a", "a"), entry("b", "b"), entry("claimed"))
+    assert.deepStrictEqual(yield* tokens(entry("a", "a")), ["a", "b"])
+    yield* TestClock.adjust("999 millis")
+    assert.deepStrictEqual(yield* tokens(entry("a", "a")), ["a", "b"])
+    // One that comes back has its time anew.
+    yield* tokens(entry("b", "b"))
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* tokens(), ["b"])
+    yield* TestClock.adjust("1 second")
+    assert.deepStrictEqual(yield* tokens(), [])
+    assert.deepStrictEqual(new Set(asked), new Set(["a:1", "b:1"]))
+  }))

@@ -1,6 +1,6 @@
 /** What holds of every request to the API of JetStream. */
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream } from "effect-nats/jetstream"
 import { TestNatsServer } from "effect-nats/testing"
@@ -22,4 +22,38 @@ it.live("JetStream is asked for when it is made: a server without it is told, an
     const without = yield* TestNatsServer.make()
     const plain = yield* NatsClient.make({ servers: without.url })
     assert.strictEqual((yield* Effect.flip(makeOn(plain)))._tag, "JetStreamNotEnabled")
+  }))
+
+// Servers that elect a leader drop what they are asked. Who answers here under another prefix drops what the test wants.
+it.live.each([
+  { name: "what was dropped is answered the second time", answers: 2, afterMillis: 0, asked: 2, is: "Success" },
+  { name: "what is answered late is taken", answers: 1, afterMillis: 2_500, asked: 2, is: "Success" },
+  {
+    name: "what nobody answers fails when its time is over",
+    answers: 0,
+    afterMillis: 0,
+    asked: 3,
+    is: "RequestTimedOut"
+  }
+])("a request that only reads is asked again: $name", ({ afterMillis, answers, asked, is }) =>
+  Effect.gen(function*() {
+    const { nats } = yield* withJetStream()
+    let count = 0
+    const asking = nats.subscribe("own.INFO").pipe(
+      Stream.runForEach((request) =>
+        ++count === answers
+          ? nats.request("$JS.API.INFO", "").pipe(
+            Effect.delay(afterMillis),
+            Effect.flatMap((answer) => nats.publish(request.reply!, answer.data)),
+            Effect.forkScoped
+          )
+          : Effect.void
+      )
+    )
+    yield* Effect.forkScoped(asking, { startImmediately: true })
+    yield* nats.flush
+    const made = yield* Effect.result(makeOn(nats, { apiPrefix: "own", timeout: "4500 millis" }))
+    assert.strictEqual(made._tag === "Failure" ? made.failure._tag : made._tag, is)
+    if (made._tag === "Failure") assert.include(made.failure.message, "4500")
+    assert.strictEqual(count, asked)
   }))

@@ -110,13 +110,21 @@ export class Lease {
 
   /** Begins the time of our key anew. `false`: it is not ours any more. Nothing is taken that is free. */
   confirm(value: object): Effect.Effect<boolean, LeaseError> {
-    return this.inOrder(Effect.suspend(() => {
-      if (this.sequence === 0) return Effect.succeed(false)
-      return Effect.map(
-        this.writeUntilClear(value, this.sequence, (found) => this.isOurs(found)),
+    return this.hold(value, (found) => this.isOurs(found))
+  }
+
+  /** `confirm` that also takes it again where its time has ended and nobody has it. */
+  keep(value: object): Effect.Effect<boolean, LeaseError> {
+    return this.hold(value, (found) => found._tag === "Free" || this.isOurs(found))
+  }
+
+  private hold(value: object, mayReplace: (found: Found) => boolean): Effect.Effect<boolean, LeaseError> {
+    return this.inOrder(Effect.suspend(() =>
+      this.sequence === 0 ? Effect.succeed(false) : Effect.map(
+        this.writeUntilClear(value, this.sequence, mayReplace),
         (other) => other === undefined
       )
-    }))
+    ))
   }
 
   /** Lets it go, if it is ours or may be. */

@@ -10,6 +10,7 @@ import type * as Reply from "effect/cluster/Reply"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
+import { elapsedMillis } from "../../internal/telemetry/monotonic.ts"
 import type { StoredMessage } from "../../jetstream/JetStreamStream.ts"
 import { tokenOf } from "../../persistence/internal/textToken.ts"
 import { type Claim, type Claims, makeClaims } from "./messageClaims.ts"
@@ -26,7 +27,7 @@ import {
 } from "./messageStream.ts"
 import { type Address, type EntrySubject, shardText } from "./messageSubjects.ts"
 import { type Entry, entryOf } from "./messageValues.ts"
-import type { Fence } from "./shardLocks.ts"
+import type { ShardLocks } from "./shardLocks.ts"
 
 export interface Given {
   readonly envelope: Envelope.Encoded
@@ -53,7 +54,7 @@ export interface MessageReader {
 
 export interface ReaderOptions {
   readonly stream: MessageStream
-  readonly fenceOf: (shard: string) => Fence | undefined
+  readonly locks: ShardLocks
   /** An entry of a request that has an exit: whoever was to move it did not. */
   readonly repair: (entry: EntrySubject, sequence: number, exit: StoredReply) => Effect.Effect<void>
 }
@@ -79,7 +80,7 @@ interface Picked {
 
 const givenOf = ({ found, lastSentReply }: Picked): Given => ({ envelope: found.envelope, lastSentReply })
 
-export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageReader => {
+export const makeReader = ({ locks, repair, stream }: ReaderOptions): MessageReader => {
   const { subjects } = stream
   const claims = makeClaims()
   const delays = makeDelays()
@@ -88,6 +89,8 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
   /** How often some entities were read. */
   let turn = 0
   let cursor = 0
+  /** The latest entry that was ever looked at. */
+  let seen = 0
   /** The shards that the cursor is about. Entries of others were passed by. */
   let covered: ReadonlySet<string> = new Set()
 
@@ -121,7 +124,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     kind: found.kind,
     sequence: found.sequence,
     data: found.data.length <= smallData ? found.data : undefined,
-    fence: fenceOf(group),
+    fence: locks.fenceOf(group),
     exit: undefined,
     tried: new Set()
   })
@@ -141,13 +144,29 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
     return found
   })
 
-  /** Of these entries, those to be given out. */
+  /**
+   * Whether nobody can have replied to it: it came when this process had the shard, has been looked at for the first time, and
+   * no other process can have had the shard since.
+   */
+  const isNew = (
+    { kind, sequence }: Found,
+    shard: string,
+    upTo: number,
+    now: number
+  ): boolean =>
+    kind === "r" && sequence > upTo && sequence > (locks.fenceOf(shard)?.sequence ?? Number.POSITIVE_INFINITY) &&
+    locks.isSureOf(shard, now)
+
+  /** Of these entries, those to be given out. `isNew`: those whose replies need not be looked for. */
   const pick = Effect.fnUntraced(function*(
     entries: ReadonlyArray<Found>,
     now: number,
-    most: number
+    most: number,
+    isNew: (found: Found) => boolean = () => false
   ): Effect.fn.Return<{ readonly picked: ReadonlyArray<Picked>; readonly last: number | undefined }, ReadError> {
-    const replies = yield* stream.freshReplies(new Set(entries.map(({ request }) => request)))
+    const replies = yield* stream.freshReplies(
+      new Set(entries.flatMap((found) => isNew(found) ? [] : [found.request]))
+    )
     const picked: Array<Picked> = []
     const requests = new Set<string>()
     let last: number | undefined
@@ -194,6 +213,7 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
   const give = (started: number, picked: ReadonlyArray<Picked>, groups: ReadonlyMap<string, string>): boolean => {
     if (generation !== started) return false
     for (const each of picked) {
+      seen = Math.max(seen, each.found.sequence)
       claims.add(claimOf(each, groups.get(each.found.shard) ?? ""))
       delays.remove(each.found.sequence)
     }
@@ -251,10 +271,18 @@ export const makeReader = ({ fenceOf, repair, stream }: ReaderOptions): MessageR
         else delays.add(delayed(found))
       }
       isSparse = entries.length * 2 < messages.length
-      const { last, picked } = yield* pick(entries, now, limit - given.length)
+      const end = messages.at(-1)
+      const before = seen
+      seen = Math.max(seen, end?.sequence ?? 0)
+      const at = yield* elapsedMillis
+      const { last, picked } = yield* pick(
+        entries,
+        now,
+        limit - given.length,
+        (found) => isNew(found, groups.get(found.shard) ?? "", before, at)
+      )
       if (!give(started, picked, groups)) return false
       given.push(...picked)
-      const end = messages.at(-1)
       if (end === undefined) break
       cursor = last === entries.at(-1)?.sequence ? end.sequence : last ?? cursor
       if (isEnd) break

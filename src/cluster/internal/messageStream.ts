@@ -3,6 +3,7 @@ import type * as Reply from "effect/cluster/Reply"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { apiOf, askedAgain } from "../../jetstream/internal/api.ts"
 import { type Expectation, JetStream, type PubAck } from "../../jetstream/JetStream.ts"
 import type {
   BatchError,
@@ -74,6 +75,9 @@ const bySequence = (left: { readonly sequence: number }, right: { readonly seque
 /** So long an answer is waited for, in milliseconds: a leader that dies answers nothing. What can be done twice is tried again. */
 const answerMillis = 2_000
 
+/** What only reads is asked again so soon, so that a new leader is asked before that time is over. */
+const askedAgainMillis = 500
+
 /** As many as a server answers with at once. */
 const mostOfPart = 1_024
 
@@ -142,10 +146,13 @@ interface StreamOptions {
 }
 
 export const messageStream = ({ isReplicated, js, name, subjects }: StreamOptions): MessageStream => {
+  const { connection } = apiOf(js)
   const ask = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E> =>
     Effect.provideService(asked, JetStream, js)
-  const askInTime = <A, E>(asked: Effect.Effect<A, E, JetStream>): Effect.Effect<A, E | RequestTimedOut> =>
-    Effect.timeoutOrElse(ask(asked), {
+  const askInTime = <A, E extends { readonly _tag: string }>(
+    asked: Effect.Effect<A, E, JetStream>
+  ): Effect.Effect<A, E | RequestTimedOut> =>
+    Effect.timeoutOrElse(isReplicated() ? askedAgain(connection, ask(asked), askedAgainMillis) : ask(asked), {
       duration: answerMillis,
       orElse: () => Effect.fail(new RequestTimedOut({ subject: name, timeoutMillis: answerMillis }))
     })

@@ -13,7 +13,7 @@ import type { MessageReader } from "./messageReader.ts"
 import { type MessageStream, noReplies, type StreamError, type WriteOptions } from "./messageStream.ts"
 import { type Address, shardText } from "./messageSubjects.ts"
 import { entryOf, isMarker, replyOf } from "./messageValues.ts"
-import type { Fence } from "./shardLocks.ts"
+import type { ShardLocks } from "./shardLocks.ts"
 
 /** The first exit that is stored is the only one, and so is the first chunk of a number. */
 export class ReplyIsThere extends Error {
@@ -37,7 +37,7 @@ export interface WriterOptions {
   readonly stream: MessageStream
   readonly reader: MessageReader
   readonly moves: Moves
-  readonly fenceOf: (shard: string) => Fence | undefined
+  readonly locks: ShardLocks
   /** How long replies to requests of an entity live. */
   readonly lifetime: (entity: string | undefined) => Duration.Input | undefined
 }
@@ -66,7 +66,7 @@ const mostTries = 20
 /** How long what was put in the place of an exit is there. */
 const tombstoneTtl = "1 second"
 
-export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterOptions): MessageWriter => {
+export const makeWriter = ({ lifetime, locks, moves, reader, stream }: WriterOptions): MessageWriter => {
   const { subjects } = stream
   const { claims } = reader
 
@@ -152,7 +152,7 @@ export const makeWriter = ({ fenceOf, lifetime, moves, reader, stream }: WriterO
     const entry = message === undefined ? undefined : entryOf(message)
     if (message === undefined || said === undefined || entry === undefined) return undefined
     const { data, sequence } = message
-    const fence = fenceOf(shardText(entry.envelope.address))
+    const fence = locks.fenceOf(shardText(entry.envelope.address))
     const isFree = fence !== undefined && (yield* stream.lastOrMarker(subjects.exit(request))) === undefined
     return { ...said, sequence, data, fence: isFree ? fence : undefined, exit: undefined, tried: new Set() }
   })

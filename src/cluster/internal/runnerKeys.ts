@@ -95,14 +95,17 @@ export class RunnerKeys {
     }))
   }
 
-  /** Begins the times of address and machine id anew. `false`: the address is not ours any more. */
+  /**
+   * Begins the times of address and machine id anew, and takes again what has ended and nobody else has: while servers elect a
+   * leader nothing can be refreshed. `false`: another has one of them.
+   */
   get heartbeat(): Effect.Effect<boolean, LeaseError> {
     return Effect.suspend(() => {
       const { address, machine } = this
-      const confirmed = this.claim.confirm(this.value)
-      return machine === undefined ? confirmed : Effect.zipWith(
-        confirmed,
-        machine.lease.confirm({ address }),
+      const kept = this.claim.keep(this.value)
+      return machine === undefined ? kept : Effect.zipWith(
+        kept,
+        machine.lease.keep({ address }),
         (isOurs, hasId) => {
           // Registers once more, with another id.
           if (!hasId) this.machine = undefined

@@ -16,7 +16,8 @@ import { passes, waitThrough } from "../../persistence/internal/passing.ts"
 import { tokenOf } from "../../persistence/internal/textToken.ts"
 import { RunnerAddressTaken } from "../NatsClusterError.ts"
 import type { ClusterStream, Kind } from "./clusterStream.ts"
-import { foundIn, type Held, type Lease, type LeaseError, type LeaseSettings } from "./lease.ts"
+import { type Entry, KnownRunners } from "./knownRunners.ts"
+import { foundIn, type Lease, type LeaseError, type LeaseSettings } from "./lease.ts"
 import { LockWatch } from "./lockWatch.ts"
 import { fenceSubject, RunnerKeys } from "./runnerKeys.ts"
 import type { Fence, ShardLocks } from "./shardLocks.ts"
@@ -65,19 +66,25 @@ export const settingsOf = (js: JetStream, stream: ClusterStream, config: Shardin
 export class RunnerStore implements ShardLocks {
   private readonly boot = randomToken(8)
   private readonly runners = new Map<string, RunnerKeys>()
-  private readonly fences = new Map<string, Fence>()
+  private readonly fences = new Map<string, { readonly fence: Fence; readonly lock: Lease }>()
   private readonly watch: LockWatch
+  private readonly known: KnownRunners
   private readonly settings: Settings
   private readonly patience: Duration.Duration
 
   constructor(settings: Settings) {
     this.settings = settings
     this.watch = new LockWatch(settings.ttl)
+    this.known = new KnownRunners((address) => this.answers(address), Duration.toMillis(settings.ttl))
     this.patience = Duration.min(mostPatience, Duration.divideUnsafe(settings.interval, 2))
   }
 
   fenceOf(shard: string): Fence | undefined {
-    return this.fences.get(shard)
+    return this.fences.get(shard)?.fence
+  }
+
+  isSureOf(shard: string, now: number): boolean {
+    return this.fences.get(shard)?.lock.isSureFor(0, now) === true
   }
 
   private keysOf(address: string): RunnerKeys {
@@ -184,7 +191,8 @@ export class RunnerStore implements ShardLocks {
   get getRunners(): Effect.Effect<Array<readonly [runner: string, healthy: boolean]>, LeaseError> {
     return Effect.gen({ self: this }, function*() {
       const { stream } = this.settings
-      const [found, healths] = yield* Effect.all([this.all("n"), this.all("h")], { concurrency: 2 })
+      const [read, healths] = yield* Effect.all([this.all("n"), this.all("h")], { concurrency: 2 })
+      const found = yield* this.known.complete(read)
       const health = new Map(healths.map(({ held, token }) => [`${token} ${held.owner}`, held["healthy"] !== false]))
       const runners: Array<readonly [string, boolean]> = []
       const own = new Map([...this.runners.values()].map((keys) => [keys.claim.subject, keys]))
@@ -202,7 +210,7 @@ export class RunnerStore implements ShardLocks {
     })
   }
 
-  private all(kind: Kind): Effect.Effect<ReadonlyArray<{ readonly token: string; readonly held: Held }>, LeaseError> {
+  private all(kind: Kind): Effect.Effect<ReadonlyArray<Entry>, LeaseError> {
     const { js, stream } = this.settings
     return JetStreamStream.getMany(stream.name, { subject: stream.stored(kind, "*") }).pipe(
       Stream.runCollect,
@@ -293,7 +301,7 @@ export class RunnerStore implements ShardLocks {
       timeout: interval
     }).pipe(
       Effect.map(({ sequence }) => {
-        this.fences.set(shard, { subject, sequence })
+        this.fences.set(shard, { fence: { subject, sequence }, lock })
         return true
       }),
       Effect.catchTag("WrongLastSequence", () => Effect.succeed(false)),
@@ -302,7 +310,7 @@ export class RunnerStore implements ShardLocks {
   }
 
   /** Whether nobody else can have the lock before `millis` are over, by what was confirmed last. `now`: the monotonic clock. */
-  isSureOf(address: string, shard: string, millis: number, now: number): boolean {
+  isSureFor(address: string, shard: string, millis: number, now: number): boolean {
     return this.keysOf(address).lockOf(shard).isSureFor(millis, now)
   }
 
@@ -327,15 +335,18 @@ export class RunnerStore implements ShardLocks {
             lost.add(shard)
           }
         }), { concurrency: inFlight, discard: true })
-      const timeoutMillis = Duration.toMillis(interval) / 2
+      const isProbe = shards.length === 0
+      const timeoutMillis = Duration.toMillis(interval) * (isProbe ? 0.9 : 0.5)
       const isSure = (now: number): boolean => {
         const millis = Duration.toMillis(interval)
         return keys.claim.isSureFor(millis, now) &&
           [...unknown].every((shard) =>
-            this.isSureOf(address, shard, millis, now)
+            this.isSureFor(address, shard, millis, now)
           )
       }
-      return Effect.all([this.heartbeat(keys, shards.length === 0), confirming], { concurrency: 2 }).pipe(
+      const refreshing = Effect.all([this.heartbeat(keys, isProbe), confirming], { concurrency: 2 })
+      // `Sharding` takes its shards again with the probe that succeeds, and the next one is an interval away.
+      return (isProbe ? waitThrough(apiOf(this.settings.js), refreshing) : refreshing).pipe(
         Effect.timeoutOrElse({
           duration: timeoutMillis,
           orElse: () =>
@@ -360,7 +371,7 @@ export class RunnerStore implements ShardLocks {
         keys.state = "lost"
         return Effect.annotateLogs(
           Effect.logWarning(
-            "This runner was not heard of for its lease: it gives up its shards until it is registered again"
+            "Another process has the address of this runner: it gives up its shards until it is registered again"
           ),
           { runner: shownName(keys.address) }
         )

@@ -15,8 +15,16 @@ export interface ShardLocks {
    * lock.
    */
   readonly fenceOf: (shardId: string) => Fence | undefined
+  /**
+   * Whether this process is sure to have the shard: the time of its lock has not ended since it was confirmed last. `now`: the
+   * monotonic clock, in milliseconds.
+   */
+  readonly isSureOf: (shardId: string, now: number) => boolean
 }
 
 export const ShardLocks: Context.Service<ShardLocks, ShardLocks> = Context.Service<ShardLocks>(
   "effect-nats/cluster/ShardLocks"
 )
+
+/** Of a process that is no runner. */
+export const noLocks: ShardLocks = { fenceOf: () => undefined, isSureOf: () => false }

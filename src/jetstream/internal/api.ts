@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import { type Connection, connectionOf } from "../../internal/operations/connectionOf.ts"
+import { sleep } from "../../internal/operations/sending.ts"
 import { shownProblem } from "../../internal/protocol/shown.ts"
 import type { PublishMeter } from "../../internal/telemetry/publishMetrics.ts"
 import type { NatsClient } from "../../NatsClient.ts"
@@ -36,6 +37,26 @@ export interface CallOptions<E> {
 
 /** A leader that has just died answers nothing, and what failed for that is told at once. */
 const mostPatienceMillis = 1_000
+
+/** When a request that only reads is sent once more. */
+const askedAgainMillis = 2_000
+
+/**
+ * What only reads, asked again each `pauseMillis` while there is no answer: servers that elect a leader drop what they are asked.
+ * The first answer is taken, also a late one to what was asked first, which alone decides when it is too late.
+ */
+export const askedAgain = <A, E extends { readonly _tag: string }>(
+  connection: Connection,
+  asked: Effect.Effect<A, E>,
+  pauseMillis: number
+): Effect.Effect<A, E> => {
+  const orNever = Effect.catchIf(asked, ({ _tag }) => _tag === "RequestTimedOut", () => Effect.never)
+  const again: Effect.Effect<A, E> = Effect.andThen(
+    sleep(connection, pauseMillis),
+    Effect.suspend(() => Effect.raceFirst(orNever, again))
+  )
+  return Effect.raceFirst(asked, again)
+}
 
 /** The API of the server at hand. */
 export const ownPrefix = "$JS.API"
@@ -101,11 +122,12 @@ export class Api {
     options?: CallOptions<E>
   ): Effect.Effect<Answer, ApiError | E> {
     const request = nameOf(name)
-    return this.nats.request(`${this.prefix}.${name}`, body === undefined ? "" : stringifyExact(body), {
+    const asked = this.nats.request(`${this.prefix}.${name}`, body === undefined ? "" : stringifyExact(body), {
       timeout: options?.timeout ?? this.timeout,
       headers: options?.headers,
       subjectTemplate: `${this.prefix}.${request}`
-    }).pipe(
+    })
+    return (request.endsWith("INFO") ? askedAgain(this.connection, asked, askedAgainMillis) : asked).pipe(
       Effect.catch((error): Effect.Effect<never, ApiError> => this.answerless(error)),
       Effect.flatMap((reply): Effect.Effect<Answer, ApiError | E> => {
         const answer = readAnswer(request, reply.text)

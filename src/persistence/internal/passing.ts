@@ -25,6 +25,9 @@ const lastPauseMillis = 2_000
 
 export const pauseAfter = (failures: number): number => Math.min(firstPauseMillis * 2 ** failures, lastPauseMillis)
 
+/** Whoever waits through an election is back as soon as there is a leader. */
+const electionPauseMillis = 250
+
 /** Servers that have lost their leader elect one within 4 to 9 seconds. */
 const electionMillis = 10_000
 
@@ -41,6 +44,6 @@ export const waitThrough = <A, E>(
       if (result._tag === "Success") return result.success
       const left = end - monotonicMillis(clock)
       if (!passes(result.failure) || left <= 0) return yield* Effect.fail(result.failure)
-      yield* sleep(connection, Math.max(1, Math.min(pauseAfter(failures), left)))
+      yield* sleep(connection, Math.max(1, Math.min(pauseAfter(failures), electionPauseMillis, left)))
     }
   })
