@@ -24,6 +24,10 @@ const insisting = <A, E>(asked: Effect.Effect<A, E>): Effect.Effect<A> => Effect
 /** For what must not expire in a test, however slow the machine is. */
 const long = { lease: "60 seconds" } as const
 
+/** Runs with a clock that `later` puts forward by so much that what was confirmed is confirmed anew. */
+const passing = <A, E, R>(test: (later: Effect.Effect<void>) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(makeAheadClock, (clock) => Effect.provideService(test(clock.forward(8_000)), Clock.Clock, clock))
+
 const stream = "CLUSTER_test"
 
 /** What the stream has, by another connection. */
@@ -116,59 +120,67 @@ describe.concurrent("a lock", () => {
     }))
 
   it.live("is not confirmed when another took it meanwhile, and is not touched by who had it", () =>
-    Effect.gen(function*() {
-      const { port, url } = yield* server
-      const one = yield* runnerStore(port, "one", long)
-      const two = yield* runnerStore(port, "two", long)
-      const { last, purge } = yield* looking(url)
-      yield* one.acquire(shards)
-      yield* purge("test.s.l.>")
-      // What is not there any more is not there to be confirmed, and is not made anew by it.
-      assert.deepStrictEqual(yield* one.refresh(shards.slice(0, 1)), [])
-      assert.isUndefined(yield* last(lockOf(1)))
-      // Two saw it with the other, and looks once more when it can have expired: a purge tells nobody.
-      const third = yield* runnerStore(port, "three", long)
-      assert.deepStrictEqual(names(yield* third.acquire(shards)), names(shards))
-      assert.deepStrictEqual(yield* one.refresh(shards), [])
-      const before = yield* last(lockOf(2))
-      yield* one.release(shards[1]!)
-      yield* one.storage.releaseAll(one.address)
-      assert.deepStrictEqual((yield* last(lockOf(2)))?.sequence, before?.sequence)
-      assert.deepStrictEqual(names(yield* third.refresh(shards)), names(shards))
-      assert.deepStrictEqual(yield* two.refresh(shards), [])
-    }))
+    passing((later) =>
+      Effect.gen(function*() {
+        const { port, url } = yield* server
+        const one = yield* runnerStore(port, "one", long)
+        const two = yield* runnerStore(port, "two", long)
+        const { last, purge } = yield* looking(url)
+        yield* one.acquire(shards)
+        yield* purge("test.s.l.>")
+        yield* later
+        // What is not there any more is not there to be confirmed, and is not made anew by it.
+        assert.deepStrictEqual(yield* one.refresh(shards.slice(0, 1)), [])
+        assert.isUndefined(yield* last(lockOf(1)))
+        // Two saw it with the other, and looks once more when it can have expired: a purge tells nobody.
+        const third = yield* runnerStore(port, "three", long)
+        assert.deepStrictEqual(names(yield* third.acquire(shards)), names(shards))
+        yield* later
+        assert.deepStrictEqual(yield* one.refresh(shards), [])
+        const before = yield* last(lockOf(2))
+        yield* one.release(shards[1]!)
+        yield* one.storage.releaseAll(one.address)
+        assert.deepStrictEqual((yield* last(lockOf(2)))?.sequence, before?.sequence)
+        assert.deepStrictEqual(names(yield* third.refresh(shards)), names(shards))
+        assert.deepStrictEqual(yield* two.refresh(shards), [])
+      })
+    ))
 
   it.live("whose write was stored and not answered is found again: taken, confirmed, or let go", () =>
-    Effect.gen(function*() {
-      const { port, url } = yield* server
-      const one = yield* runnerStore(port, "one", long)
-      const { last } = yield* looking(url)
-      const shard = shards.slice(0, 1)
-      const sequence = Effect.map(last(lockOf(1)), (message) => message?.sequence ?? 0)
-      /** Runs it, and loses what the server answers to its first write. */
-      const unanswered = <A, E>(operation: Effect.Effect<A, E>) =>
-        Effect.gen(function*() {
-          const before = yield* sequence
-          yield* one.proxy.swallow("toClient")
-          const fiber = yield* Effect.forkChild(operation)
-          yield* until(Effect.map(sequence, (now) => now > before))
-          yield* one.proxy.heal
-          yield* one.proxy.drop("RST")
-          return yield* Fiber.await(fiber)
-        })
-      // It fails, or has looked at what became of it.
-      yield* unanswered(one.acquire(shard))
-      assert.deepStrictEqual(names(yield* one.acquire(shard)), names(shard))
-      assert.isDefined(one.fenceOf(shard[0]!))
-      yield* unanswered(one.refresh(shard))
-      assert.deepStrictEqual(names(yield* one.refresh(shard)), names(shard))
-      yield* unanswered(one.refresh(shard))
-      yield* one.release(shard[0]!)
-      assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
-      yield* unanswered(one.acquire(shard))
-      yield* one.storage.releaseAll(one.address)
-      assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
-    }))
+    passing((later) =>
+      Effect.gen(function*() {
+        const { port, url } = yield* server
+        const one = yield* runnerStore(port, "one", long)
+        const { last } = yield* looking(url)
+        const shard = shards.slice(0, 1)
+        const sequence = Effect.map(last(lockOf(1)), (message) => message?.sequence ?? 0)
+        /** Runs it, and loses what the server answers to its first write. */
+        const unanswered = <A, E>(operation: Effect.Effect<A, E>) =>
+          Effect.gen(function*() {
+            const before = yield* sequence
+            yield* one.proxy.swallow("toClient")
+            const fiber = yield* Effect.forkChild(operation)
+            yield* until(Effect.map(sequence, (now) => now > before))
+            yield* one.proxy.heal
+            yield* one.proxy.drop("RST")
+            return yield* Fiber.await(fiber)
+          })
+        // It fails, or has looked at what became of it.
+        yield* unanswered(one.acquire(shard))
+        assert.deepStrictEqual(names(yield* one.acquire(shard)), names(shard))
+        assert.isDefined(one.fenceOf(shard[0]!))
+        yield* later
+        yield* unanswered(one.refresh(shard))
+        assert.deepStrictEqual(names(yield* one.refresh(shard)), names(shard))
+        yield* later
+        yield* unanswered(one.refresh(shard))
+        yield* one.release(shard[0]!)
+        assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+        yield* unanswered(one.acquire(shard))
+        yield* one.storage.releaseAll(one.address)
+        assert.strictEqual((yield* last(lockOf(1)))?.data.length, 0)
+      })
+    ))
 
   it.live("whose end nobody was told of is had in time, whatever the clock was set back by meanwhile", () =>
     Effect.gen(function*() {
@@ -202,21 +214,29 @@ describe.concurrent("a lock", () => {
       assert.deepStrictEqual(names(yield* one.refresh(shards)), names(shards))
     }))
 
-  it.live("is confirmed for each reply, and many at once cost their runner one heartbeat", () =>
-    Effect.gen(function*() {
-      const { port, url } = yield* server
-      const one = yield* runnerStore(port, "one", long)
-      const { lastSequence } = yield* looking(url)
-      const many = shardsUpTo(20)
-      yield* one.storage.register(runnerOf("one"), true)
-      yield* one.acquire(many)
-      yield* one.refresh(many)
-      const before = yield* lastSequence
-      const held = yield* Effect.forEach(many, (shard) => one.refresh([shard]), { concurrency: "unbounded" })
-      assert.deepStrictEqual(names(held.flat()), names(many))
-      // One lock each; address and machine id once at most.
-      assert.isAtMost((yield* lastSequence) - before, many.length + 2)
-    }))
+  it.live("is confirmed for each reply if that is a while ago, and many at once cost their runner one heartbeat", () =>
+    passing((later) =>
+      Effect.gen(function*() {
+        const { port, url } = yield* server
+        const one = yield* runnerStore(port, "one", long)
+        const { lastSequence } = yield* looking(url)
+        const many = shardsUpTo(20)
+        yield* one.storage.register(runnerOf("one"), true)
+        yield* one.acquire(many)
+        yield* one.refresh(many)
+        const before = yield* lastSequence
+        const ofReplies = Effect.map(
+          Effect.forEach(many, (shard) => one.refresh([shard]), { concurrency: "unbounded" }),
+          (held) => names(held.flat())
+        )
+        assert.deepStrictEqual(yield* ofReplies, names(many))
+        assert.strictEqual(yield* lastSequence, before)
+        yield* later
+        assert.deepStrictEqual(yield* ofReplies, names(many))
+        // One lock each; address and machine id once.
+        assert.strictEqual((yield* lastSequence) - before, many.length + 2)
+      })
+    ))
 
   it.live("of a group of any name is another one's of no other group", () =>
     Effect.gen(function*() {
@@ -387,22 +407,64 @@ describe.concurrent("a runner", () => {
     }))
 })
 
-it.effect("a runner that lives and is missed has its lease's time to come back, and no other is asked for", () =>
-  Effect.gen(function*() {
-    const entry = (token: string, runner?: string) => ({ token, held: { owner: token, address: `${token}:1`, runner } })
+describe("the runners that are known", () => {
+  const entry = (token: string, sequence = 1, runner: string | undefined = token) => ({
+    token,
+    sequence,
+    held: { owner: token, address: `${token}:1`, runner }
+  })
+  /** `living` says so when it is asked. */
+  const knowing = (living: ReadonlySet<string>) => {
     const asked: Array<string> = []
-    const known = new KnownRunners((address) => Effect.sync(() => asked.push(address) > 0), 1_000)
-    const tokens = (...found: ReadonlyArray<ReturnType<typeof entry>>) =>
-      Effect.map(known.complete(found), (all) => all.map(({ token }) => token))
-    yield* tokens(entry("a", "a"), entry("b", "b"), entry("claimed"))
-    assert.deepStrictEqual(yield* tokens(entry("a", "a")), ["a", "b"])
-    yield* TestClock.adjust("999 millis")
-    assert.deepStrictEqual(yield* tokens(entry("a", "a")), ["a", "b"])
-    // One that comes back has its time anew.
-    yield* tokens(entry("b", "b"))
-    yield* TestClock.adjust("1 second")
-    assert.deepStrictEqual(yield* tokens(), ["b"])
-    yield* TestClock.adjust("1 second")
-    assert.deepStrictEqual(yield* tokens(), [])
-    assert.deepStrictEqual(new Set(asked), new Set(["a:1", "b:1"]))
-  }))
+    const known = new KnownRunners(
+      (address) =>
+        Effect.sync(() => {
+          asked.push(address)
+          return living.has(address)
+        }),
+      1_000
+    )
+    return {
+      asked,
+      read: (...found: ReadonlyArray<ReturnType<typeof entry>>) =>
+        Effect.map(known.complete(found), (all) => all.map(({ token }) => token))
+    }
+  }
+
+  it.effect("have those that are missed and live, for the time of a lease", () =>
+    Effect.gen(function*() {
+      const { asked, read } = knowing(new Set(["b:1"]))
+      assert.deepStrictEqual(
+        yield* read(entry("a"), entry("b"), { ...entry("claimed"), held: { owner: "c" } as never }),
+        [
+          "a",
+          "b"
+        ]
+      )
+      assert.deepStrictEqual(asked, [])
+      assert.deepStrictEqual(yield* read(), ["b"])
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual(yield* read(), ["b"])
+      // One that comes back has its time anew.
+      assert.deepStrictEqual(yield* read(entry("b", 2)), ["b"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* read(), ["b"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* read(), [])
+      assert.deepStrictEqual(new Set(asked), new Set(["a:1", "b:1"]))
+    }))
+
+  it.effect("have nobody who is not refreshed and does not live, until it is refreshed", () =>
+    Effect.gen(function*() {
+      const living = new Set(["a:1"])
+      const { asked, read } = knowing(living)
+      yield* read(entry("a"), entry("b"))
+      yield* TestClock.adjust("999 millis")
+      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a", "b"])
+      assert.deepStrictEqual(asked, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a"])
+      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a"])
+      assert.deepStrictEqual(yield* read(entry("a"), entry("b", 2)), ["a", "b"])
+    }))
+})

@@ -75,9 +75,6 @@ const bySequence = (left: { readonly sequence: number }, right: { readonly seque
 /** So long an answer is waited for, in milliseconds: a leader that dies answers nothing. What can be done twice is tried again. */
 const answerMillis = 2_000
 
-/** What only reads is asked again so soon, so that a new leader is asked before that time is over. */
-const askedAgainMillis = 500
-
 /** As many as a server answers with at once. */
 const mostOfPart = 1_024
 
@@ -152,7 +149,7 @@ export const messageStream = ({ isReplicated, js, name, subjects }: StreamOption
   const askInTime = <A, E extends { readonly _tag: string }>(
     asked: Effect.Effect<A, E, JetStream>
   ): Effect.Effect<A, E | RequestTimedOut> =>
-    Effect.timeoutOrElse(isReplicated() ? askedAgain(connection, ask(asked), askedAgainMillis) : ask(asked), {
+    Effect.timeoutOrElse(isReplicated() ? askedAgain(connection, ask(asked)) : ask(asked), {
       duration: answerMillis,
       orElse: () => Effect.fail(new RequestTimedOut({ subject: name, timeoutMillis: answerMillis }))
     })

@@ -218,7 +218,9 @@ export class RunnerStore implements ShardLocks {
       Effect.map((messages) =>
         messages.flatMap((message) => {
           const found = foundIn(message)
-          return found._tag === "Free" ? [] : [{ token: message.subject.split(".").at(-1)!, held: found.held }]
+          if (found._tag === "Free") return []
+          const { held, sequence } = found
+          return [{ token: message.subject.split(".").at(-1)!, sequence, held }]
         })
       )
     )
@@ -324,12 +326,19 @@ export class RunnerStore implements ShardLocks {
     shards: ReadonlyArray<string>
   ): Effect.Effect<ReadonlyArray<string>, LeaseError> =>
     Effect.suspend(() => {
-      const { interval, stream } = this.settings
+      const { interval, stream, ttl } = this.settings
       const keys = this.keysOf(address)
       const lost = new Set<string>()
       const unknown = new Set(shards)
+      // `effect/cluster` also asks before it stores a reply: what was confirmed a moment ago is not written again.
+      const freshMillis = Duration.toMillis(ttl) - Duration.toMillis(interval) / 2
+      const confirm = (shard: string): Effect.Effect<boolean, LeaseError> =>
+        Effect.flatMap(elapsedMillis, (now) =>
+          this.isSureFor(address, shard, freshMillis, now)
+            ? Effect.succeed(true)
+            : keys.lockOf(shard).confirm({ address }))
       const confirming = Effect.forEach(shards, (shard) =>
-        Effect.map(keys.lockOf(shard).confirm({ address }), (isOurs) => {
+        Effect.map(confirm(shard), (isOurs) => {
           unknown.delete(shard)
           if (!isOurs) {
             lost.add(shard)
@@ -340,17 +349,14 @@ export class RunnerStore implements ShardLocks {
       const isSure = (now: number): boolean => {
         const millis = Duration.toMillis(interval)
         return keys.claim.isSureFor(millis, now) &&
-          [...unknown].every((shard) =>
-            this.isSureFor(address, shard, millis, now)
-          )
+          [...unknown].every((shard) => this.isSureFor(address, shard, millis, now))
       }
       const refreshing = Effect.all([this.heartbeat(keys, isProbe), confirming], { concurrency: 2 })
       // `Sharding` takes its shards again with the probe that succeeds, and the next one is an interval away.
       return (isProbe ? waitThrough(apiOf(this.settings.js), refreshing) : refreshing).pipe(
         Effect.timeoutOrElse({
           duration: timeoutMillis,
-          orElse: () =>
-            Effect.fail(new RequestTimedOut({ subject: stream.name, timeoutMillis }))
+          orElse: () => Effect.fail(new RequestTimedOut({ subject: stream.name, timeoutMillis }))
         }),
         Effect.catchIf(
           passes,

@@ -38,24 +38,25 @@ export interface CallOptions<E> {
 /** A leader that has just died answers nothing, and what failed for that is told at once. */
 const mostPatienceMillis = 1_000
 
-/** When a request that only reads is sent once more. */
-const askedAgainMillis = 2_000
+/** When a request that only reads is sent once more, the first time and in the end. */
+const askedAgainMillis = 250
+const lastAskedAgainMillis = 1_000
 
 /**
- * What only reads, asked again each `pauseMillis` while there is no answer: servers that elect a leader drop what they are asked.
+ * What only reads, asked again while there is no answer: servers that elect a leader drop what they are asked.
  * The first answer is taken, also a late one to what was asked first, which alone decides when it is too late.
  */
 export const askedAgain = <A, E extends { readonly _tag: string }>(
   connection: Connection,
-  asked: Effect.Effect<A, E>,
-  pauseMillis: number
+  asked: Effect.Effect<A, E>
 ): Effect.Effect<A, E> => {
   const orNever = Effect.catchIf(asked, ({ _tag }) => _tag === "RequestTimedOut", () => Effect.never)
-  const again: Effect.Effect<A, E> = Effect.andThen(
-    sleep(connection, pauseMillis),
-    Effect.suspend(() => Effect.raceFirst(orNever, again))
-  )
-  return Effect.raceFirst(asked, again)
+  const after = (millis: number): Effect.Effect<A, E> =>
+    Effect.andThen(
+      sleep(connection, millis),
+      Effect.suspend(() => Effect.raceFirst(orNever, after(Math.min(millis * 2, lastAskedAgainMillis))))
+    )
+  return Effect.raceFirst(asked, after(askedAgainMillis))
 }
 
 /** The API of the server at hand. */
@@ -127,7 +128,7 @@ export class Api {
       headers: options?.headers,
       subjectTemplate: `${this.prefix}.${request}`
     })
-    return (request.endsWith("INFO") ? askedAgain(this.connection, asked, askedAgainMillis) : asked).pipe(
+    return (request.endsWith("INFO") ? askedAgain(this.connection, asked) : asked).pipe(
       Effect.catch((error): Effect.Effect<never, ApiError> => this.answerless(error)),
       Effect.flatMap((reply): Effect.Effect<Answer, ApiError | E> => {
         const answer = readAnswer(request, reply.text)
