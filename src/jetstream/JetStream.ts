@@ -91,7 +91,10 @@ export interface Options {
   readonly domain?: string | undefined
   /** Where the account has the API of another one, in place of `$JS.API`. Not together with `domain`. */
   readonly apiPrefix?: string | undefined
-  /** How long to wait for an answer of the API. Default: `requestTimeout` of the client's config, 10 seconds. */
+  /**
+   * How long to wait for an answer of the API. Default: `requestTimeout` of the client's config, 10 seconds. Within it what asks
+   * for information is sent again while there is no answer, as servers that elect a leader drop what they are asked.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
