@@ -408,13 +408,14 @@ describe.concurrent("a runner", () => {
 })
 
 describe("the runners that are known", () => {
-  const entry = (token: string, sequence = 1, runner: string | undefined = token) => ({
+  const entry = (token: string, sequence = 1, timestampMillis = 0) => ({
     token,
     sequence,
-    held: { owner: token, address: `${token}:1`, runner }
+    timestampMillis,
+    held: { owner: token, address: `${token}:1`, runner: token }
   })
-  /** `living` says so when it is asked. */
-  const knowing = (living: ReadonlySet<string>) => {
+  /** Entries last a second; `living` are those that say so when they are asked. */
+  const knowing = (living: ReadonlySet<string> = new Set()) => {
     const asked: Array<string> = []
     const known = new KnownRunners(
       (address) =>
@@ -424,47 +425,55 @@ describe("the runners that are known", () => {
         }),
       1_000
     )
-    return {
-      asked,
-      read: (...found: ReadonlyArray<ReturnType<typeof entry>>) =>
-        Effect.map(known.complete(found), (all) => all.map(({ token }) => token))
-    }
+    const read = (...found: ReadonlyArray<ReturnType<typeof entry>>) =>
+      Effect.map(known.complete(found), (all) => all.map(({ token }) => token).join())
+    return { asked, read }
   }
 
   it.effect("have those that are missed and live, for the time of a lease", () =>
     Effect.gen(function*() {
       const { asked, read } = knowing(new Set(["b:1"]))
-      assert.deepStrictEqual(
-        yield* read(entry("a"), entry("b"), { ...entry("claimed"), held: { owner: "c" } as never }),
-        [
-          "a",
-          "b"
-        ]
-      )
+      const claimed = { ...entry("claimed"), held: { owner: "c" } as never }
+      assert.strictEqual(yield* read(entry("a"), entry("b"), claimed), "a,b")
       assert.deepStrictEqual(asked, [])
-      assert.deepStrictEqual(yield* read(), ["b"])
+      assert.strictEqual(yield* read(), "b")
       yield* TestClock.adjust("999 millis")
-      assert.deepStrictEqual(yield* read(), ["b"])
+      assert.strictEqual(yield* read(), "b")
       // One that comes back has its time anew.
-      assert.deepStrictEqual(yield* read(entry("b", 2)), ["b"])
+      assert.strictEqual(yield* read(entry("b", 2)), "b")
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* read(), ["b"])
+      assert.strictEqual(yield* read(), "b")
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual(yield* read(), [])
+      assert.strictEqual(yield* read(), "")
       assert.deepStrictEqual(new Set(asked), new Set(["a:1", "b:1"]))
     }))
 
   it.effect("have nobody who is not refreshed and does not live, until it is refreshed", () =>
     Effect.gen(function*() {
-      const living = new Set(["a:1"])
-      const { asked, read } = knowing(living)
+      const { asked, read } = knowing(new Set(["a:1"]))
       yield* read(entry("a"), entry("b"))
       yield* TestClock.adjust("999 millis")
-      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a", "b"])
+      assert.strictEqual(yield* read(entry("a"), entry("b")), "a,b")
       assert.deepStrictEqual(asked, [])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a"])
-      assert.deepStrictEqual(yield* read(entry("a"), entry("b")), ["a"])
-      assert.deepStrictEqual(yield* read(entry("a"), entry("b", 2)), ["a", "b"])
+      assert.strictEqual(yield* read(entry("a"), entry("b")), "a")
+      assert.strictEqual(yield* read(entry("a"), entry("b")), "a")
+      // Whatever the server's clock says.
+      assert.strictEqual(yield* read(entry("a"), entry("b", 2, -9_999)), "a,b")
+    }))
+
+  it.effect("have nobody by the old answer of a server that was away", () =>
+    Effect.gen(function*() {
+      const { read } = knowing()
+      yield* read(entry("a", 5, 5_000), entry("b", 6, 5_000))
+      assert.strictEqual(yield* read(entry("a", 5, 5_000)), "a")
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual(yield* read(entry("a", 7, 5_500), entry("old", 1, 4_000)), "a")
+      // It took its name out, and is still asked about by its older entry.
+      const out = { ...entry("a", 8, 5_500), held: { owner: "a" } as never }
+      assert.strictEqual(yield* read(out), "")
+      assert.strictEqual(yield* read(entry("a", 7, 5_500)), "")
+      // Who has just begun knows it by the times of the others.
+      assert.strictEqual(yield* knowing().read(entry("old", 1, 4_000), entry("a", 7, 5_500)), "a")
     }))
 })

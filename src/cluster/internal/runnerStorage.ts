@@ -219,8 +219,8 @@ export class RunnerStore implements ShardLocks {
         messages.flatMap((message) => {
           const found = foundIn(message)
           if (found._tag === "Free") return []
-          const { held, sequence } = found
-          return [{ token: message.subject.split(".").at(-1)!, sequence, held }]
+          const { sequence, timestampMillis } = message
+          return [{ token: message.subject.split(".").at(-1)!, sequence, timestampMillis, held: found.held }]
         })
       )
     )
