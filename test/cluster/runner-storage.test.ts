@@ -1,6 +1,6 @@
 /** Runners and locks in JetStream: whose a lock is, and who may change it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Stream } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Stream } from "effect"
 import { NatsHeaders } from "effect-nats"
 import { NatsClusterError } from "effect-nats/cluster"
 import { JetStreamStream } from "effect-nats/jetstream"
@@ -8,6 +8,7 @@ import { TestNatsServer } from "effect-nats/testing"
 import { ShardId } from "effect/cluster"
 import { TestClock } from "effect/testing"
 import { KnownRunners } from "../../src/cluster/internal/knownRunners.ts"
+import { LockWatch } from "../../src/cluster/internal/lockWatch.ts"
 import { makeAheadClock } from "../fixtures/aheadClock.ts"
 import { until } from "../fixtures/following.ts"
 import { connectJetStream } from "../fixtures/jetStream.ts"
@@ -405,6 +406,21 @@ describe.concurrent("a runner", () => {
       yield* insisting(one.register)
       assert.strictEqual((yield* one.storage.getRunners).length, 1)
     }))
+})
+
+it("a lock that a watch tells of again is held no longer for it", () => {
+  const watch = new LockWatch(Duration.seconds(2))
+  const held = (sequence: number) => ({ _tag: "Held", sequence, held: { owner: "other" } }) as const
+  watch.note("a", held(5), 0)
+  watch.note("a", held(5), 2_900)
+  watch.note("a", held(4), 2_900)
+  assert.isUndefined(watch.expected("a", "own", 3_000))
+  assert.strictEqual(watch.expected("a", "own", 3_001), 0)
+  watch.note("a", held(6), 2_900)
+  assert.isUndefined(watch.expected("a", "own", 5_900))
+  watch.noteNow("a", held(6), 5_900)
+  assert.isUndefined(watch.expected("a", "own", 8_900))
+  assert.strictEqual(watch.expected("a", "own", 8_901), 0)
 })
 
 describe("the runners that are known", () => {

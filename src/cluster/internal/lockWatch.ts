@@ -32,8 +32,13 @@ export class LockWatch {
     this.trustedMillis = Duration.toMillis(ttl) + 1_000
   }
 
-  /** Notes what was found of a lock, if it is news. */
+  /** Notes what is told of a lock, if it is news: a watch that begins anew tells the same again. */
   note(subject: string, found: Found, atMillis: number): void {
+    if (this.seen.get(subject)?.found.sequence !== found.sequence) this.noteNow(subject, found, atMillis)
+  }
+
+  /** Notes what the leader answers of a lock. */
+  noteNow(subject: string, found: Found, atMillis: number): void {
     const before = this.seen.get(subject)
     if (before !== undefined && before.found.sequence > found.sequence && found.sequence > 0) return
     this.seen.set(subject, { found, atMillis })

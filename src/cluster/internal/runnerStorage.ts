@@ -288,7 +288,7 @@ export class RunnerStore implements ShardLocks {
       if (expected === undefined) return Effect.succeed(false)
       return Effect.flatMap(lock.take({ address: keys.address }, expected), (other) => {
         if (other === undefined) return this.fence(keys, shard, lock)
-        this.watch.note(lock.subject, other, now)
+        this.watch.noteNow(lock.subject, other, now)
         return Effect.succeed(false)
       })
     })
