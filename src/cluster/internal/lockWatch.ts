@@ -20,6 +20,8 @@ interface Seen {
   readonly atMillis: number
 }
 
+const mostHeartbeat = Duration.seconds(1)
+
 const retry = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("5 seconds")])
 
 export class LockWatch {
@@ -27,9 +29,12 @@ export class LockWatch {
   private changed = Latch.makeUnsafe(false)
   /** Whoever has a lock refreshes it in this time, or it may be free. */
   private readonly trustedMillis: number
+  /** The server that has the consumer can die at any time: two heartbeats later there is another one. */
+  private readonly heartbeat: Duration.Duration
 
   constructor(ttl: Duration.Duration) {
     this.trustedMillis = Duration.toMillis(ttl) + 1_000
+    this.heartbeat = Duration.min(mostHeartbeat, Duration.divideUnsafe(ttl, 8))
   }
 
   /** Notes what is told of a lock, if it is news: a watch that begins anew tells the same again. */
@@ -76,7 +81,8 @@ export class LockWatch {
     return JetStreamConsumer.ordered({
       stream: stream.name,
       filter: stream.stored("l", ">"),
-      from: "lastPerSubject"
+      from: "lastPerSubject",
+      heartbeat: this.heartbeat
     }).pipe(
       Stream.runForEach((message) =>
         Effect.map(elapsedMillis, (now) => this.note(message.subject, foundIn(message), now))
