@@ -413,7 +413,7 @@ it.live("the watch of locks has another consumer soon after the server is gone t
     const { port, url } = yield* server
     const { nats } = yield* connectJetStream({ url } as TestNatsServer.TestNatsServer)
     const asked = yield* Effect.forkChild(
-      nats.subscribe("$JS.API.CONSUMER.MSG.NEXT.CLUSTER_*.*").pipe(Stream.take(2), Stream.runCollect),
+      nats.subscribe("$JS.API.CONSUMER.MSG.NEXT.*.*").pipe(Stream.take(2), Stream.runCollect),
       { startImmediately: true }
     )
     yield* nats.flush
