@@ -412,18 +412,18 @@ it.live("the watch of locks has another consumer soon after the server is gone t
   Effect.gen(function*() {
     const { port, url } = yield* server
     const { nats } = yield* connectJetStream({ url } as TestNatsServer.TestNatsServer)
-    const asked = yield* Effect.forkChild(
-      nats.subscribe("$JS.API.CONSUMER.MSG.NEXT.*.*").pipe(Stream.take(2), Stream.runCollect),
-      { startImmediately: true }
-    )
-    yield* nats.flush
-    yield* runnerStore(port, "one", { prefix: "short", lease: "4 seconds" })
-    yield* runnerStore(port, "one", { prefix: "long", lease: "35 seconds" })
-    const heartbeats = (yield* Fiber.join(asked)).map(({ subject, text }) => [
-      subject.split(".").at(5),
-      JSON.parse(text).idle_heartbeat / 1_000_000
-    ])
-    assert.deepStrictEqual(Object.fromEntries(heartbeats), { CLUSTER_short: 500, CLUSTER_long: 1_000 })
+    const heartbeatOf = Effect.fnUntraced(function*(prefix: string, lease: Duration.Input) {
+      const asked = yield* Effect.forkChild(
+        nats.subscribe(`$JS.API.CONSUMER.MSG.NEXT.CLUSTER_${prefix}.*`).pipe(Stream.take(1), Stream.runCollect),
+        { startImmediately: true }
+      )
+      yield* nats.flush
+      yield* runnerStore(port, "one", { prefix, lease })
+      const [pull] = yield* Fiber.join(asked)
+      return JSON.parse(pull!.text).idle_heartbeat / 1_000_000
+    })
+    assert.strictEqual(yield* heartbeatOf("short", "4 seconds"), 500)
+    assert.strictEqual(yield* heartbeatOf("long", "35 seconds"), 1_000)
   }))
 
 it("a lock that a watch tells of again is held no longer for it", () => {
