@@ -377,7 +377,7 @@ export class RunnerStore implements ShardLocks {
         keys.state = "lost"
         return Effect.annotateLogs(
           Effect.logWarning(
-            "Another process has the address of this runner: it gives up its shards until it is registered again"
+            "Another process has the address or the machine id of this runner: it gives up its shards until it is registered again"
           ),
           { runner: shownName(keys.address) }
         )
