@@ -148,16 +148,11 @@ export const makeReader = ({ locks, repair, stream }: ReaderOptions): MessageRea
    * Whether nobody can have replied to it: it came when this process had the shard, has been looked at for the first time, and
    * no other process can have had the shard since.
    */
-  const isNew = (
-    { kind, sequence }: Found,
-    shard: string,
-    upTo: number,
-    now: number
-  ): boolean =>
+  const hasNoReplies = ({ kind, sequence }: Found, shard: string, upTo: number, now: number): boolean =>
     kind === "r" && sequence > upTo && sequence > (locks.fenceOf(shard)?.sequence ?? Number.POSITIVE_INFINITY) &&
     locks.isSureOf(shard, now)
 
-  /** Of these entries, those to be given out. `isNew`: those whose replies need not be looked for. */
+  /** Of these entries, those to be given out. `isNew`: whose replies need not be looked for. */
   const pick = Effect.fnUntraced(function*(
     entries: ReadonlyArray<Found>,
     now: number,
@@ -279,7 +274,7 @@ export const makeReader = ({ locks, repair, stream }: ReaderOptions): MessageRea
         entries,
         now,
         limit - given.length,
-        (found) => isNew(found, groups.get(found.shard) ?? "", before, at)
+        (found) => hasNoReplies(found, groups.get(found.shard) ?? "", before, at)
       )
       if (!give(started, picked, groups)) return false
       given.push(...picked)
