@@ -9,6 +9,8 @@ const report = process.env.EFFECT_NATS_TEST_REPORT
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // They need a browser: `npm run test:browser`.
+    exclude: ["test/browser/**"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Most tests wait for servers and clocks, not for the processor.

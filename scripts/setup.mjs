@@ -6,10 +6,12 @@
  *   node scripts/setup.mjs            everything
  *   node scripts/setup.mjs --package  node modules and dist only
  *   node scripts/setup.mjs --older    everything, and the older servers that the suite is also run on
+ *   node scripts/setup.mjs --browser  everything, and the browser of test/browser
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { findChromium, provideChromium } from "./chromium.mjs"
 import { withLock } from "./lock.mjs"
 import { findServer, hasOlderServers, provideOlderServers, provideServer } from "./natsServer.mjs"
 import { capture, run, SetupError, shown, tell } from "./run.mjs"
@@ -135,10 +137,12 @@ const buildDist = async () => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const setUp = async ({ servers, older }) => {
+const setUp = async ({ browser, servers, older }) => {
   const needsServer = async () => servers && (await findServer()) === undefined
+  const needsBrowser = async () => browser && (await findChromium()) === undefined
   const isReady = async () =>
-    hasModules() && hasNode() && hasDist() && !(await needsServer()) && (!older || hasOlderServers())
+    hasModules() && hasNode() && hasDist() && !(await needsServer()) && (!older || hasOlderServers()) &&
+    !(await needsBrowser())
   if (!(await isReady())) {
     await withLock(at(".cache", "setup.lock"), async () => {
       if (!hasModules()) await installModules()
@@ -148,6 +152,11 @@ const setUp = async ({ servers, older }) => {
         tell(`nats-server: ${server.version} from ${server.from}`)
       }
       if (older) await provideOlderServers()
+      if (await needsBrowser()) {
+        const since = performance.now()
+        const chromium = await provideChromium()
+        tell(`chromium: ${chromium.version} from ${chromium.from} in ${seconds(since)}`)
+      }
       if (!hasDist()) await buildDist()
     })
   }
@@ -158,10 +167,15 @@ const setUp = async ({ servers, older }) => {
 }
 
 const flags = process.argv.slice(2)
-const unknown = flags.filter((flag) => !["--package", "--older"].includes(flag))
+const known = ["--package", "--older", "--browser"]
+const unknown = flags.filter((flag) => !known.includes(flag))
 try {
-  if (unknown.length > 0) throw new SetupError(`unknown option ${unknown[0]}; known are --package and --older`)
-  await setUp({ servers: !flags.includes("--package"), older: flags.includes("--older") })
+  if (unknown.length > 0) throw new SetupError(`unknown option ${unknown[0]}; known are ${known.join(", ")}`)
+  await setUp({
+    browser: flags.includes("--browser"),
+    servers: !flags.includes("--package"),
+    older: flags.includes("--older")
+  })
 } catch (error) {
   tell(`\nset-up failed: ${shown(error)}`)
   process.exitCode = 1

@@ -81,18 +81,11 @@ const distributions = {
   ubuntu: { component: "universe", suites: ["devel"], aliases: ["devel"] }
 }
 
-/**
- * The distribution's archive as this machine uses it, or `undefined` where it has none.
- *
- * Third-party lists may carry the distribution's suite names too. They are told apart by their component, and what
- * still looks alike is tried in order: first archives that also serve `<suite>-updates`, which only a distribution does.
- *
- * @param {{ etc?: string, osRelease?: string }} [places]
- * @returns {{ id: "debian" | "ubuntu", archives: Array<Source>, component: string, suites: Array<string> } | undefined}
- */
-export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } = {}) => {
+/** @param {{ etc: string, osRelease: string }} places */
+const readMachine = ({ etc, osRelease }) => {
   const release = readOsRelease(osRelease)
   const ids = new Set([release.get("ID"), ...(release.get("ID_LIKE") ?? "").split(" ")])
+  /** @type {"debian" | "ubuntu" | undefined} */
   const id = ids.has("ubuntu") ? "ubuntu" : ids.has("debian") ? "debian" : undefined
   if (id === undefined) return undefined
   const { component, suites, aliases } = distributions[id]
@@ -102,6 +95,25 @@ export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } 
     source.components.includes(id === "ubuntu" ? "main" : component) &&
     [codename, ...suites, ...aliases].includes(source.suite)
   )
+  return { id, archives, codename, component, sources, suites }
+}
+
+/** Where a machine has its apt sources, and where it says which distribution it is. */
+const usualPlaces = { etc: "/etc/apt", osRelease: "/etc/os-release" }
+
+/**
+ * The distribution's archive as this machine uses it, or `undefined` where it has none.
+ *
+ * Third-party lists may carry the distribution's suite names too. They are told apart by their component, and what
+ * still looks alike is tried in order: first archives that also serve `<suite>-updates`, which only a distribution does.
+ *
+ * @param {Partial<typeof usualPlaces>} [places]
+ * @returns {{ id: "debian" | "ubuntu", archives: Array<Source>, component: string, suites: Array<string> } | undefined}
+ */
+export const findArchive = (places) => {
+  const machine = readMachine({ ...usualPlaces, ...places })
+  if (machine === undefined) return undefined
+  const { archives, codename, component, id, sources, suites } = machine
   /** @param {Source} source */
   const servesUpdates = (source) =>
     sources.some((other) => other.uri === source.uri && other.suite === `${source.suite}-updates`)
@@ -109,6 +121,19 @@ export const findArchive = ({ etc = "/etc/apt", osRelease = "/etc/os-release" } 
   const unique = archives.filter((a, i) => archives.findIndex((b) => b.uri === a.uri) === i)
   if (unique.length === 0) return undefined
   return { id, archives: unique, component, suites: [...new Set([...suites, ...(codename ? [codename] : [])])] }
+}
+
+/**
+ * What this machine's own packages come from: the suites of its release, with their updates and security updates.
+ *
+ * @param {Partial<typeof usualPlaces>} [places]
+ * @returns {Array<Source>}
+ */
+export const releaseSources = (places) => {
+  const { archives = [], codename, sources = [] } = readMachine({ ...usualPlaces, ...places }) ?? {}
+  const own = archives.filter((source) => source.suite === codename)
+  const suites = new Set((own.length > 0 ? own : archives).map((source) => source.suite))
+  return sources.filter((source) => suites.has(source.suite.replace(/-(updates|security)$/, "")))
 }
 
 /**

@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { findArchive, toDeb822 } from "./aptSources.mjs"
 import { keep, withArrivals } from "./caches.mjs"
+import { ownApt } from "./ownApt.mjs"
 import { capture, run, tell } from "./process.mjs"
 import { compare, executable, isProgram, matches, supported } from "./versions.mjs"
 
@@ -45,7 +46,7 @@ export const offeredVersions = (policy) =>
   })
 
 /**
- * apt with directories of its own: it reads the machine's keys and proxies, and writes nothing outside `directory`.
+ * A server of one suite, in the cache; else why not, and the version that is there instead.
  *
  * @param {Cache} cache
  * @param {string} directory
@@ -55,26 +56,8 @@ export const offeredVersions = (policy) =>
 const fetchFromSuite = async (cache, directory, { archive, component, suite, wanted }) => {
   /** @type {(...names: Array<string>) => string} */
   const at = (...names) => path.join(directory, ...names)
-  for (const name of ["parts", "preferences", "state/lists/partial", "cache/archives/partial", "unpacked"]) {
-    fs.mkdirSync(at(name), { recursive: true })
-  }
-  fs.writeFileSync(at("parts", "archive.sources"), toDeb822(archive, suite, component))
-  fs.writeFileSync(at("state", "status"), "")
-  const options = [
-    "Dir::Etc::sourcelist=/dev/null",
-    `Dir::Etc::sourceparts=${at("parts")}`,
-    "Dir::Etc::preferences=/dev/null",
-    `Dir::Etc::preferencesparts=${at("preferences")}`,
-    `Dir::State=${at("state")}`,
-    `Dir::State::status=${at("state", "status")}`,
-    `Dir::Cache=${at("cache")}`,
-    "Dir::Log=/dev/null",
-    "Acquire::Languages=none",
-    "Acquire::Retries=2",
-    "Acquire::http::Timeout=30",
-    "Acquire::https::Timeout=30",
-    "APT::Sandbox::User=root"
-  ].flatMap((option) => ["-o", option])
+  fs.mkdirSync(at("unpacked"))
+  const options = ownApt(directory, toDeb822(archive, suite, component))
   tell(`nats-server: asking the distribution's archive (suite ${suite}); its index has about 10 MB`)
   const updated = await run("apt-get", [...options, "-q", "update"], { cwd: directory })
   if (updated.code !== 0) return { failure: updated.output }
