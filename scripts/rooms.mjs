@@ -244,7 +244,7 @@ const importsOf = (text) => {
 
 const sourceFiles = (directory, ending = /\.ts$/) =>
   !fs.existsSync(directory) ? [] : fs.readdirSync(directory, { recursive: true })
-    .filter((name) => ending.test(name))
+    .filter((name) => ending.test(name) && !/(^|[\\/])node_modules[\\/]/.test(name))
     .map((name) => path.join(directory, name))
 
 /** A file of `src` by its path in it, with slashes. */

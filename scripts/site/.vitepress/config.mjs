@@ -1,0 +1,75 @@
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { defineConfig } from "vitepress"
+import { notices } from "../../notices.mjs"
+
+const work = process.env.SITE_WORK
+const sidebar = JSON.parse(fs.readFileSync(path.join(work, "sidebar.json"), "utf8"))
+
+/** As forges make them of headings, so that a link holds there and here. */
+const slugify = (text) => text.trim().toLowerCase().replace(/[^\p{L}\p{N}\p{Pc}\- ]/gu, "").replaceAll(" ", "-")
+
+/** The shortest answer is a task or an error; a page that explains is a better one than the reference, and what was changed the last. */
+const boostDocument = (id) => {
+  const [, section] = /^\/(\w[\w-]*)\//.exec(id) ?? []
+  return { "how-to": 1.5, errors: 1.5, api: 0.4, examples: 0.5, project: 0.2 }[section] ?? 1
+}
+
+export default defineConfig({
+  title: "effect-nats",
+  description: "NATS for Effect: connection, authentication and service lifecycle as layers, with every failure typed",
+  lang: "en",
+  base: process.env.SITE_BASE ?? "/",
+  srcDir: path.join(work, "pages"),
+  outDir: path.join(work, "out"),
+  cacheDir: path.join(work, "cache"),
+  cleanUrls: true,
+  lastUpdated: false,
+  vite: {
+    plugins: [{
+      name: "notices",
+      /** The licences of what is in the scripts that a reader gets. */
+      generateBundle(_, bundle) {
+        const files = Object.values(bundle).flatMap(({ modules }) => Object.keys(modules ?? {}))
+        this.emitFile({ type: "asset", fileName: "notices.txt", source: notices(files) })
+      }
+    }]
+  },
+  markdown: {
+    anchor: { slugify },
+    /** Two braces are text as they stand, and nothing that Vue has to work out. */
+    config: (md) => {
+      const escaped = (text) => md.utils.escapeHtml(text).replaceAll("{{", "&#123;&#123;")
+      md.renderer.rules.text = (tokens, index) => escaped(tokens[index].content)
+      md.renderer.rules.code_inline = (tokens, index) => `<code>${escaped(tokens[index].content)}</code>`
+    },
+    theme: { light: "github-light-high-contrast", dark: "github-dark-default" },
+    languageAlias: { conf: "nginx", "nats-server": "nginx" }
+  },
+  themeConfig: {
+    nav: [
+      { text: "Guide", link: "/guide/getting-started", activeMatch: "^/guide/" },
+      { text: "How to", link: "/how-to/", activeMatch: "^/how-to/" },
+      { text: "Errors", link: "/errors/", activeMatch: "^/errors/" },
+      { text: "API", link: "/api/", activeMatch: "^/api/" },
+      { text: "Examples", link: "/examples/", activeMatch: "^/examples/" },
+      { text: "Coming from …", link: "/migration/coming-from-nats-js", activeMatch: "^/migration/" },
+      { text: "Project", link: "/project/overview", activeMatch: "^/project/" }
+    ],
+    sidebar,
+    footer: { message: "MIT. <a href=\"/notices.txt\">What these pages have from others</a>." },
+    outline: { level: [2, 3] },
+    search: {
+      provider: "local",
+      options: {
+        /** The source of an example would be found for every name that it uses. */
+        _render: (source, env, md) =>
+          md.render(
+            env.relativePath.startsWith("examples/") ? source.replace(/\n## Source\n[\s\S]*/, "") : source,
+            env
+          ),
+        miniSearch: { searchOptions: { boostDocument } }
+      }
+    }
+  }
+})

@@ -1,0 +1,83 @@
+/** A page for each example: what it is, what it prints, and its source. */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { promisedLines } from "../examples.mjs"
+import { examples } from "./contents.mjs"
+
+const fenced = (language, code) => {
+  const fence = "`".repeat(Math.max(3, ...(code.match(/`{3,}/g) ?? []).map((each) => each.length + 1)))
+  return `${fence}${language}\n${code}\n${fence}`
+}
+
+/** Lines that stand further in are commands, or a table of words and what they mean. */
+const fencedCommands = (lines) =>
+  `${fenced(/^ {2}(node|npm) /.test(lines) ? "sh" : "text", lines.replace(/^ {2}/gm, "").trimEnd())}\n`
+
+/** The comment on top of a program, without what it prints; and the code below it. */
+const partsOf = (source) => {
+  const [all, comment] = /^\s*\/\*\*([\s\S]*?)\*\/\n/.exec(source) ?? ["", ""]
+  const lines = comment.split("\n").map((line) => line.replace(/^\s*\* ?/, ""))
+  const end = lines.findIndex((line) => line.trim() === "Prints:")
+  const text = lines.slice(0, end < 0 ? lines.length : end).join("\n").trim()
+  return { text: text.replace(/(?:^ {2}\S.*\n?)+/gm, fencedCommands), code: source.slice(all.length).trim() }
+}
+
+const languages = { ".ts": "ts", ".yaml": "yaml", ".service": "ini", ".json": "json", "": "docker" }
+
+/** What an example of several files has besides its program. */
+const besides = (directory, name) => {
+  const folder = path.join(directory, name)
+  if (!fs.existsSync(folder)) return ""
+  const files = fs.readdirSync(folder).toSorted()
+  return files.map((file) => {
+    const source = fs.readFileSync(path.join(folder, file), "utf8").trim()
+    return `## ${name}/${file}\n\n${fenced(languages[path.extname(file)] ?? "text", source)}\n`
+  }).join("\n")
+}
+
+/** The first sentence, for lists. */
+const summaryOf = (text) =>
+  text.split("\n\n", 1)[0].replace(/\s+/g, " ").replace(/^(.*?[.:])\s.*$/, "$1").replace(/:$/, ".")
+
+/** Writes the pages, and gives the groups of the list with the title of each. */
+export const writeExamples = (root, directory) => {
+  const sources = path.join(root, "examples")
+  const listed = examples.flatMap(({ programs }) => programs)
+  const present = fs.readdirSync(sources).filter((name) => name.endsWith(".ts")).map((name) =>
+    path.basename(name, ".ts")
+  )
+  const differences = [...new Set(listed).symmetricDifference(new Set(present))]
+  if (differences.length > 0) {
+    throw new Error(`examples and scripts/site/contents.mjs differ: ${differences.join(", ")}`)
+  }
+  fs.mkdirSync(directory, { recursive: true })
+  const summaries = new Map()
+  for (const name of listed) {
+    const source = fs.readFileSync(path.join(sources, `${name}.ts`), "utf8")
+    const { code, text } = partsOf(source)
+    summaries.set(name, summaryOf(text))
+    const output = (promisedLines(source) ?? []).join("\n")
+    const page = [
+      `# ${name}`,
+      text,
+      "## Output",
+      "`…` stands for what is another in each run.",
+      fenced("text", output),
+      "## Source",
+      fenced("ts", code),
+      besides(sources, name)
+    ]
+    fs.writeFileSync(path.join(directory, `${name}.md`), `${page.join("\n\n")}\n`)
+  }
+  fs.writeFileSync(
+    path.join(directory, "deployment.md"),
+    `# deployment\n\nWhat [Running it](/guide/deployment) explains, as files.\n\n${besides(sources, "deployment")}`
+  )
+  const list = examples.map(({ programs, text }) =>
+    `## ${text}\n\n${programs.map((name) => `- [${name}](./${name}): ${summaries.get(name)}`).join("\n")}\n`
+  )
+  const opening =
+    "Each is a whole program that starts the server it needs, and is run with every change of this package: " +
+    "it prints what its page shows. On a clone: `node examples/permissions.ts`."
+  fs.writeFileSync(path.join(directory, "index.md"), `# Examples\n\n${opening}\n\n${list.join("\n")}`)
+}

@@ -1,0 +1,43 @@
+/** Links between files of the repository, as links between pages of the site. */
+import * as fs from "node:fs"
+import * as path from "node:path"
+
+/**
+ * @param {string} root
+ * @param {ReadonlyMap<string, string>} pages where each file of the repository is on the site
+ * @param {string} files where what is no page is copied to, to be fetched
+ */
+export const makeLinks = (root, pages, files) => {
+  /** The place of a file on the site. What is no page is given as it is. */
+  const placeOf = (target, from) => {
+    const page = pages.get(target)
+    if (page !== undefined) return page
+    const source = path.join(root, target)
+    if (!fs.existsSync(source)) throw new Error(`${from}: there is no ${target}`)
+    if (fs.statSync(source).isDirectory()) throw new Error(`${from}: ${target} is a folder without a page`)
+    fs.mkdirSync(path.dirname(path.join(files, target)), { recursive: true })
+    fs.copyFileSync(source, path.join(files, target))
+    return `/files/${target}`
+  }
+  const link = (target, from) => {
+    if (/^([a-z]+:|#|\/)/.test(target)) return target
+    const [file, hash] = target.split("#")
+    const place = placeOf(
+      path.posix.normalize(path.posix.join(path.posix.dirname(from), file)).replace(/\/$/, ""),
+      from
+    )
+    return hash === undefined ? place : `${place}#${hash}`
+  }
+  /** The text of a page with its links, but for what stands in code. */
+  return (text, from) => {
+    let isCode = false
+    return text.split("\n").map((line) => {
+      if (/^\s*(```|~~~)/.test(line)) isCode = !isCode
+      if (isCode) return line
+      return line.replace(
+        /`[^`]*`|\]\(([^)\s]+)\)/g,
+        (all, target) => target === undefined ? all : `](${link(target, from)})`
+      )
+    }).join("\n")
+  }
+}
