@@ -7,6 +7,7 @@ import type { Page as PuppeteerPage } from "puppeteer-core"
 import { publicPaths } from "../../scripts/publicPaths.mjs"
 import { Browser, type PageOptions } from "../fixtures/browser.ts"
 import { errorTags } from "../fixtures/errorTags.ts"
+import * as inPage from "../fixtures/inPage.mjs"
 import { hasSiteFile, served, sitePage, sitePages } from "../fixtures/site.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
@@ -22,18 +23,15 @@ const opened = Effect.fnUntraced(function*(name: string, options: PageOptions = 
 
 const promised = <A>(run: () => Promise<A>): Effect.Effect<A> => Effect.promise(run)
 
-/** What the page has on screen, in the place of the selector. */
-const textOf = (page: PuppeteerPage, selector: string): Promise<string> =>
-  page.$eval(selector, (element) => (element as HTMLElement).innerText)
-
 /** Waits for the heading of the page that a click leads to. */
 const awaitTitle = (page: PuppeteerPage, title: string): Promise<unknown> =>
-  page.waitForFunction((wanted) => document.querySelector("h1")?.textContent?.trim().startsWith(wanted), {}, title)
+  page.waitForFunction(inPage.hasTitle, {}, title)
 
-/** Waits for something that a click has brought, until it stands still, as a click lands where a thing was. */
-const awaitStill = async (page: PuppeteerPage, selector: string): Promise<void> => {
+/** Clicks on what is there, or comes, when nothing moves any more: a click lands where a thing was. */
+const click = async (page: PuppeteerPage, selector: string): Promise<void> => {
   await page.waitForSelector(selector, { visible: true })
-  await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== "running"))
+  await page.waitForFunction(inPage.isStill)
+  await page.click(selector)
 }
 
 interface Seen {
@@ -44,15 +42,6 @@ interface Seen {
   readonly title: string
   readonly words: number
 }
-
-/** In the browser: what a page is like. */
-const look = (): Omit<Seen, "page"> => ({
-  sideways: document.scrollingElement!.scrollWidth - innerWidth,
-  ids: [...document.querySelectorAll("[id]")].map(({ id }) => id),
-  links: [...document.querySelectorAll("a[href]")].map((link) => (link as HTMLAnchorElement).href),
-  title: document.querySelector("h1")?.textContent?.trim() ?? "",
-  words: (document.querySelector("main") ?? document.body).innerText.split(/\s+/).length
-})
 
 layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
   it.effect(
@@ -66,7 +55,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
           for (const name of pages) {
             await page.goto(`${url}${name}`, { waitUntil: "load" })
             await page.waitForSelector("#app [class]")
-            seen.set(name, { page: name, ...(await page.evaluate(look)) })
+            seen.set(name, { page: name, ...(await page.evaluate(inPage.look)) })
           }
         })
         assert.deepStrictEqual(problems(), [])
@@ -98,15 +87,15 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
     Effect.gen(function*() {
       const { page, problems } = yield* opened("")
       yield* promised(async () => {
-        await page.click(".VPNavBar a[href='/guide/getting-started']")
+        await click(page, ".VPNavBar a[href='/guide/getting-started']")
         await awaitTitle(page, "Getting started")
-        await page.click(".VPSidebar a[href='/guide/consumers']")
+        await click(page, ".VPSidebar a[href='/guide/consumers']")
         await awaitTitle(page, "Consumers")
-        assert.strictEqual(await textOf(page, ".VPSidebar .is-active .text"), "Consumers")
-        await page.click(".VPDocFooter .pager-link.next")
+        await page.waitForSelector(".VPSidebar .is-active ::-p-text(Consumers)")
+        await click(page, ".VPDocFooter .pager-link.next")
         await awaitTitle(page, "Key-value")
-        await page.click(".VPDocAside a.outline-link")
-        await page.waitForFunction(() => location.hash !== "")
+        await click(page, ".VPDocAside a.outline-link")
+        await page.waitForFunction("location.hash !== ''")
         await page.goBack()
         await page.goBack()
         await awaitTitle(page, "Consumers")
@@ -118,13 +107,11 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
     Effect.gen(function*() {
       const { page, problems } = yield* opened("guide/errors", phone)
       yield* promised(async () => {
-        await page.click(".VPLocalNav .menu")
-        await awaitStill(page, ".VPSidebar.open a[href='/guide/messaging']")
-        await page.click(".VPSidebar.open a[href='/guide/messaging']")
+        await click(page, ".VPLocalNav .menu")
+        await click(page, ".VPSidebar.open a[href='/guide/messaging']")
         await awaitTitle(page, "Messaging")
-        await page.click(".VPNavBarHamburger")
-        await awaitStill(page, ".VPNavScreen a[href='/errors/']")
-        await page.click(".VPNavScreen a[href='/errors/']")
+        await click(page, ".VPNavBarHamburger")
+        await click(page, ".VPNavScreen a[href='/errors/']")
         await awaitTitle(page, "Errors by tag")
       })
       assert.deepStrictEqual(problems(), [])
@@ -138,7 +125,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
     { words: "kubernetes probes", among: 3, place: "/deployment" }
   ]
   for (const { among, place, words } of searches) {
-    it.effect(`a search for "${words}" has its page among the first ${among}, and Enter or a click opens it`, () =>
+    it.effect(`a search for "${words}" has its page among the first ${among}, and a click opens it`, () =>
       Effect.gen(function*() {
         const { page, problems, url } = yield* opened("")
         yield* promised(async () => {
@@ -146,21 +133,14 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
           await page.keyboard.press("k")
           await page.keyboard.up("Control")
           await page.waitForSelector(".VPLocalSearchBox input")
-          await page.type(".VPLocalSearchBox input", words)
-          await page.waitForFunction(
-            (wanted) => [...document.querySelectorAll(".VPLocalSearchBox mark")].length > 0 && wanted !== "",
-            {},
-            words
-          )
-          const found = await page.$$eval(
-            ".VPLocalSearchBox .result",
-            (links) => links.map((link) => (link as HTMLAnchorElement).href)
-          )
+          await page.keyboard.sendCharacter(words)
+          await page.waitForSelector(".VPLocalSearchBox .result mark")
+          const found = await page.evaluate(inPage.found)
           const first = found.slice(0, among).map((each) => each.slice(url.length - 1))
           const index = first.findIndex((each) => each.includes(place))
           assert.isAtLeast(index, 0, first.join("\n"))
-          await page.click(`.VPLocalSearchBox li:nth-child(${index + 1}) .result`)
-          await page.waitForFunction((target) => location.href === target, {}, found[index])
+          await click(page, `.VPLocalSearchBox li:nth-child(${index + 1}) .result`)
+          await page.waitForFunction(`location.href === ${JSON.stringify(found[index])}`)
         })
         assert.deepStrictEqual(problems(), [])
       }))
@@ -169,33 +149,21 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
   it.effect("the errors are narrowed by a tag or by words, and come back", () =>
     Effect.gen(function*() {
       const { page, problems } = yield* opened("errors/")
-      const shown = () =>
-        page.$$eval(
-          ".error-entry",
-          (entries) =>
-            entries.filter((each) => (each as HTMLElement).offsetParent !== null).map((each) =>
-              each.id || (each as HTMLElement).dataset["tag"]
-            )
-        )
+      const shown = () => page.evaluate(inPage.shownErrors)
+      const awaitCount = (count: number) =>
+        page.waitForSelector(`.error-filter [role=status]::-p-text(${count} errors)`)
       yield* promised(async () => {
         const all = await shown()
+        await awaitCount(all.length)
         await page.type(".error-filter input", "certificate name")
-        await page.waitForFunction(
-          (count) => document.querySelector(".error-filter [role=status]")!.textContent !== `${count} errors`,
-          {},
-          all.length
-        )
+        await page.waitForSelector("[data-tag=NoResponders]", { hidden: true })
         const some = await shown()
         assert.include(some, "TlsCertificateInvalid")
         assert.isBelow(some.length, 10)
-        assert.strictEqual(await textOf(page, ".error-filter [role=status]"), `${some.length} errors`)
-        await page.$eval(".error-filter input", (input) => (input as HTMLInputElement).select())
+        await awaitCount(some.length)
+        await page.click(".error-filter input", { count: 3 })
         await page.keyboard.press("Backspace")
-        await page.waitForFunction(
-          (count) => document.querySelector(".error-filter [role=status]")!.textContent === `${count} errors`,
-          {},
-          all.length
-        )
+        await page.waitForSelector("[data-tag=NoResponders]", { visible: true })
         assert.deepStrictEqual(await shown(), all)
       })
       assert.deepStrictEqual(problems(), [])
@@ -205,20 +173,17 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
     it.effect(`it is ${colorScheme} where the system is, the switch turns that, and text stands out in both`, () =>
       Effect.gen(function*() {
         const { page, problems, screenshot } = yield* opened("guide/getting-started", { colorScheme })
-        const isDark = () => page.evaluate(() => document.documentElement.classList.contains("dark"))
+        const isDark = () => page.evaluate(inPage.isDark)
         yield* promised(async () => {
           assert.strictEqual(await isDark(), colorScheme === "dark")
-          assert.deepStrictEqual(await page.evaluate(faint), [])
+          assert.deepStrictEqual(await page.evaluate(inPage.faint), [])
         })
         yield* screenshot(`site-${colorScheme}`)
         yield* promised(async () => {
-          await page.click(".VPNavBar .VPSwitchAppearance")
-          await page.waitForFunction(
-            (was) => document.documentElement.classList.contains("dark") !== was,
-            {},
-            colorScheme === "dark"
-          )
-          assert.deepStrictEqual(await page.evaluate(faint), [])
+          await click(page, ".VPNavBar .VPSwitchAppearance")
+          assert.strictEqual(await isDark(), colorScheme !== "dark")
+          await page.waitForFunction(inPage.isStill)
+          assert.deepStrictEqual(await page.evaluate(inPage.faint), [])
           await page.reload({ waitUntil: "networkidle0" })
           assert.strictEqual(await isDark(), colorScheme !== "dark")
         })
@@ -265,47 +230,3 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
       assert.deepStrictEqual(bare, [])
     }))
 })
-
-/** In the browser: the words that do not stand out of their ground as much as WCAG 2 asks for (4.5, or 3 where they are large). */
-function faint(): ReadonlyArray<string> {
-  type Color = readonly [number, number, number, number]
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true })!
-  const colorOf = (text: string): Color => {
-    canvas.clearRect(0, 0, 1, 1)
-    canvas.fillStyle = text
-    canvas.fillRect(0, 0, 1, 1)
-    const [red = 0, green = 0, blue = 0, alpha = 0] = canvas.getImageData(0, 0, 1, 1).data
-    return [red, green, blue, alpha / 255]
-  }
-  const over = (top: Color, ground: Color): Color => {
-    const mixed = [0, 1, 2].map((index) => top[index]! * top[3] + ground[index]! * (1 - top[3]))
-    return [mixed[0]!, mixed[1]!, mixed[2]!, 1]
-  }
-  const groundOf = (element: Element | null): Color => {
-    if (element === null) return [255, 255, 255, 1]
-    const color = colorOf(getComputedStyle(element).backgroundColor)
-    return color[3] === 1 ? color : over(color, groundOf(element.parentElement))
-  }
-  const brightness = (color: Color): number => {
-    const [red, green, blue] = [0, 1, 2].map((index) => {
-      const part = color[index]! / 255
-      return part <= 0.039_28 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4
-    })
-    return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!
-  }
-  const seen: Array<string> = []
-  const walker = document.createTreeWalker(document.querySelector(".vp-doc")!, NodeFilter.SHOW_TEXT)
-  for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
-    const element = node.parentElement!
-    if (node.textContent!.trim() === "" || element.offsetParent === null) continue
-    const style = getComputedStyle(element)
-    if (style.opacity === "0" || element.closest(".header-anchor, .copy, .lang") !== null) continue
-    const ground = groundOf(element)
-    const [one, other] = [brightness(over(colorOf(style.color), ground)), brightness(ground)]
-    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
-    if (contrast < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) {
-      seen.push(`${node.textContent!.trim()}: ${contrast.toFixed(2)}`)
-    }
-  }
-  return seen
-}
