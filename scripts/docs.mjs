@@ -1,5 +1,5 @@
 /**
- * Compiles every TypeScript block of README.md, of docs/*.md and of the doc comments in src with the project's own
+ * Compiles every TypeScript block of README.md, of the pages in docs and of the doc comments in src with the project's own
  * settings, and runs the programs of the pages.
  *
  * A block of a page is what a reader can paste into a file: a program, which ends with `runMain`; tests, which import

@@ -87,7 +87,7 @@ const checkContents = () => {
   if (extra.length > 0) throw new SetupError(`the package contains ${extra.join(", ")}`)
   // What its users read leads to what they have. (CONTRIBUTING.md is for those who have the repository.)
   const read = (name) => fs.readFileSync(path.join(project, "node_modules", "effect-nats", name), "utf8")
-  const documents = fs.readdirSync(path.join(project, "node_modules", "effect-nats", "docs"))
+  const documents = fs.readdirSync(path.join(project, "node_modules", "effect-nats", "docs"), { recursive: true })
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`)
   const links = ["README.md", "CHANGELOG.md", "SECURITY.md", ...documents].flatMap((document) =>

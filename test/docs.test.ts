@@ -154,8 +154,13 @@ describe("the documents", () => {
     "CONTRIBUTING.md",
     "SECURITY.md",
     "bench/README.md",
-    ...fs.readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`)
+    ...fs.readdirSync(path.join(root, "docs"), { encoding: "utf8", recursive: true })
+      .filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`)
   ]
+
+  /** The files that a document links to, from the root on. */
+  const linksOf = (name: string): ReadonlyArray<string> =>
+    [...read(name).matchAll(/\]\((?!https?:)([^)\s#]+)/g)].map(([, file]) => path.join(path.dirname(name), file))
 
   /** As GitHub makes the anchor of a heading. */
   const anchor = (heading: string): string =>
@@ -172,6 +177,14 @@ describe("the documents", () => {
         assert.include(anchors, fragment, `${name} links to ${target}`)
       }
     }
+  })
+
+  it("lead from the README to every page", () => {
+    const found = new Set(["README.md"])
+    for (const name of found) {
+      if (names.includes(name)) { for (const linked of linksOf(name)) found.add(linked) }
+    }
+    assert.deepStrictEqual(names.filter((name) => name.startsWith("docs/") && !found.has(name)), [])
   })
 
   it("name every example", () => {
