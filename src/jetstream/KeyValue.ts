@@ -249,8 +249,6 @@ export const view = <A, DE, RD, const P extends Policy = "fail">(
 
 // Locks
 
-// Locks
-
 /**
  * Waits for a lock, does the work while it holds it, and lets go. Gives what the work gives.
  *
