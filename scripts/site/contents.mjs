@@ -3,7 +3,7 @@
 /** Pages of `docs`, by their name without the ending; the title is their heading. */
 export const guide = [
   { text: "Start", pages: ["getting-started", "authentication", "connection-lifecycle", "errors"] },
-  { text: "Messages", pages: ["messaging", "back-pressure", "typed-subjects"] },
+  { text: "Messages", pages: ["messaging", "receiving", "back-pressure", "typed-subjects"] },
   { text: "Services", pages: ["services", "rpc"] },
   { text: "What is kept", pages: ["jetstream", "consumers", "key-value", "object-store"] },
   { text: "Effect's services", pages: ["persistence", "cluster", "workflows"] },

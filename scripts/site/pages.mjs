@@ -17,8 +17,9 @@ const placesOf = (root) => {
   const places = new Map(project.map(({ file, name }) => [file, `/project/${name}`]))
   for (const name of guide.flatMap(({ pages }) => pages)) places.set(`docs/${name}.md`, `/guide/${name}`)
   for (const name of migration) places.set(`docs/${name}.md`, `/migration/${name}`)
+  places.set("docs/how-to.md", "/how-to/")
   for (const name of markdownIn(path.join(root, "docs", "how-to"))) {
-    places.set(`docs/how-to/${name}`, `/how-to/${name === "README.md" ? "" : path.basename(name, ".md")}`)
+    places.set(`docs/how-to/${name}`, `/how-to/${path.basename(name, ".md")}`)
   }
   const wanted = markdownIn(path.join(root, "docs")).map((name) => `docs/${name}`)
   const missing = wanted.filter((file) => !places.has(file))
@@ -47,6 +48,16 @@ const apiGroups = (modules) =>
     text,
     items: group.map(({ file }) => ({ text: path.basename(file), link: `/api/${file}` }))
   }))
+
+/** The tasks as their page lists them: a group for each table. */
+const tasks = (text) =>
+  text.split(/^## /m).slice(1).map((section) => ({
+    text: section.split("\n", 1)[0],
+    items: [...section.matchAll(/^\| \[([^\]]+)\]\(([^)]+)\)/gm)].map(([, task, target]) => ({
+      text: task.replaceAll("`", ""),
+      link: target.startsWith("#") ? `/how-to/${target}` : target
+    }))
+  })).filter(({ items }) => items.length > 0)
 
 /** How to install it, and the first program, as the README has them. */
 const firstProgram = (root) => {
@@ -82,11 +93,10 @@ export const writePages = async (root, directory, work) => {
     "api/index",
     `# API reference\n\nEvery public module, by the path that it is imported from.\n\n${rooms.join("\n")}`
   )
-  const tasks = [...titles].filter(([place]) => place.startsWith("/how-to/")).map(([link, text]) => ({ text, link }))
   const sidebar = {
     "/guide/": guide.map(({ pages, text }) => ({ text, items: items("guide", pages) })),
     "/migration/": [{ text: "Coming from elsewhere", items: items("migration", migration) }],
-    "/how-to/": [{ text: "How to", items: tasks }],
+    "/how-to/": tasks(fs.readFileSync(path.join(directory, "how-to", "index.md"), "utf8")),
     "/api/": api,
     "/examples/": [
       { text: "Examples", link: "/examples/" },

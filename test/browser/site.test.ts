@@ -119,7 +119,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
 
   const searches = [
     { words: "AuthorizationViolation", among: 1, place: "/errors/#authorizationviolation" },
-    { words: "lock with a fencing token", among: 3, place: "/key-value" },
+    { words: "lock with a fencing token", among: 3, place: "/how-to/elect-a-leader" },
     { words: "NATS_URL", among: 5, place: "/guide/" },
     { words: "ack wait", among: 5, place: "consumers" },
     { words: "kubernetes probes", among: 3, place: "/deployment" }
