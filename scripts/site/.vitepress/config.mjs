@@ -4,6 +4,7 @@ import { defineConfig } from "vitepress"
 import { notices } from "../../notices.mjs"
 
 const work = process.env.SITE_WORK
+const base = process.env.SITE_BASE ?? "/"
 const sidebar = JSON.parse(fs.readFileSync(path.join(work, "sidebar.json"), "utf8"))
 
 /** As forges make them of headings, so that a link holds there and here. */
@@ -19,7 +20,7 @@ export default defineConfig({
   title: "effect-nats",
   description: "NATS for Effect: connection, authentication and service lifecycle as layers, with every failure typed",
   lang: "en",
-  base: process.env.SITE_BASE ?? "/",
+  base,
   srcDir: path.join(work, "pages"),
   outDir: path.join(work, "out"),
   cacheDir: path.join(work, "cache"),
@@ -57,7 +58,7 @@ export default defineConfig({
       { text: "Project", link: "/project/overview", activeMatch: "^/project/" }
     ],
     sidebar,
-    footer: { message: "MIT. <a href=\"/notices.txt\">What these pages have from others</a>." },
+    footer: { message: `MIT. <a href="${base}notices.txt">What these pages have from others</a>.` },
     outline: { level: [2, 3] },
     search: {
       provider: "local",
