@@ -15,10 +15,13 @@ const kinds = new Set(["TCPSocketWrap", "TLSWrap", "ConnectWrap", "GetAddrInfoRe
 const resources = (): ReadonlyArray<string> =>
   process.getActiveResourcesInfo().filter((kind) => kinds.has(kind)).toSorted()
 
-/** Waits for a condition, for at most so long. */
+/** Waits for a condition, for at most so long, without a timer of its own, which would be among the resources. */
 const soon = (condition: () => boolean, millis = 2_000): Effect.Effect<void> => {
-  const from = Date.now()
-  return until(Effect.sync(() => condition() || Date.now() - from > millis))
+  const until = Date.now() + millis
+  const look: Effect.Effect<void> = Effect.suspend(() =>
+    condition() || Date.now() > until ? Effect.void : Effect.andThen(oneTurn, look)
+  )
+  return look
 }
 
 /** Runs an effect after which this process has the same sockets and timers as before it, and nothing unhandled. */
