@@ -12,7 +12,8 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 import { parseAst } from "rolldown/parseAst"
-import { notices } from "./notices.mjs"
+import { bundleCommand, noticesTitle } from "./command.mjs"
+import { noticesOf } from "./notices.mjs"
 import { publicPaths } from "./publicPaths.mjs"
 import { apart, rooms } from "./rooms.mjs"
 import { run } from "./run.mjs"
@@ -93,29 +94,11 @@ const bundle = async (directory) => {
   }
 }
 
-/** The command: everything that it uses in one file, and beside it the notices of what is inside. */
-const bundleCommand = async (directory) => {
-  const inside = new Set()
-  const bundler = await rolldown({
-    input: { "effect-nats": path.join(src, "cli", "main.ts") },
-    platform: "node",
-    tsconfig: false,
-    plugins: [{
-      name: "inside",
-      moduleParsed: ({ id }) => void inside.add(id)
-    }]
-  })
-  await bundler.write({
-    dir: path.join(directory, "cli"),
-    format: "esm",
-    entryFileNames: "[name].js",
-    codeSplitting: false,
-    minify: true,
-    charset: "ascii"
-  })
-  await bundler.close()
-  fs.chmodSync(path.join(directory, "cli", "effect-nats.js"), 0o755)
-  fs.writeFileSync(path.join(directory, "cli", "NOTICES.txt"), notices([...inside].filter((id) => path.isAbsolute(id))))
+const writeCommand = async (directory) => {
+  const { code, fileName, files } = await bundleCommand()
+  fs.mkdirSync(path.join(directory, "cli"), { recursive: true })
+  fs.writeFileSync(path.join(directory, "cli", fileName), code, { mode: 0o755 })
+  fs.writeFileSync(path.join(directory, "cli", "NOTICES.txt"), noticesOf(files, noticesTitle))
 }
 
 const declare = async (directory) => {
@@ -131,7 +114,7 @@ if (await declare(directory)) {
   await bundle(directory)
   // Declarations of what nobody imports.
   fs.rmSync(path.join(directory, "cli"), { recursive: true, force: true })
-  await bundleCommand(directory)
+  await writeCommand(directory)
 } else {
   process.exitCode = 1
 }

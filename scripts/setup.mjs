@@ -103,6 +103,7 @@ const describeSources = () => {
     at("tsconfig.json"),
     at("tsconfig.build.json"),
     at("scripts", "build.mjs"),
+    at("scripts", "command.mjs"),
     at("scripts", "notices.mjs"),
     at("scripts", "publicPaths.mjs"),
     at("scripts", "rooms.mjs")
