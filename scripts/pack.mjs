@@ -1,7 +1,8 @@
 /**
  * Packs the package, installs it in a fresh project beside `effect`, and uses it there as a consumer does: it brings
  * nothing else, every public path loads by `import` and by `require`, nothing internal can be reached, what needs a
- * package that is not there says so, and declarations that stand on it resolve.
+ * package that is not there says so, declarations that stand on it resolve, publint and "are the types wrong?" find nothing
+ * that is not meant, and what is inside from others has its notices.
  */
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -9,6 +10,8 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
 import { packInto } from "./packed.mjs"
+import { checkLint } from "./packLint.mjs"
+import { checkNotices } from "./packNotices.mjs"
 import { checkTypes, compilers } from "./packTypes.mjs"
 import { publicPaths } from "./publicPaths.mjs"
 import { run, SetupError, tell } from "./run.mjs"
@@ -325,6 +328,8 @@ try {
   checkContents()
   checkCode()
   await checkCommand()
+  await checkLint(fs.readFileSync(path.join(project, tarball)), specifiers)
+  const inside = await checkNotices(path.join(project, "node_modules", "effect-nats"))
   await checkLoading()
   await checkBundled()
   await loadAll(false)
@@ -332,6 +337,7 @@ try {
   await loadAll(true)
   const types = await checkDeclarations()
   console.log(`a fresh project has ${installed.toSorted().join(", ")}, and loads ${specifiers.length} public paths`)
+  console.log(`the command has ${inside.join(", ")} inside, each with its notices`)
   console.log(`declarations of a library mean the same ${types} types to ${Object.keys(compilers).join(", ")}`)
 } catch (error) {
   tell(error instanceof SetupError ? error.message : error.stack)
