@@ -50,8 +50,14 @@ const isAllowed = (expression) => {
 
 const normalized = (text) => text.replace(/\s+/g, " ").trim()
 
+/** The texts of a directory whose names begin so: `LICENSE`, `LICENSE-MIT.txt`, `licence.md`. */
 const textsIn = (directory, name) =>
-  fs.readdirSync(directory).filter((each) => name.test(each)).toSorted()
+  fs.readdirSync(directory, { withFileTypes: true })
+    .filter((each) =>
+      each.isFile() && name.test(each.name) && /^[^.]*(?:\.(?:md|txt|markdown|mit|apache))?$/i.test(each.name)
+    )
+    .map((each) => each.name)
+    .toSorted()
     .map((each) => fs.readFileSync(path.join(directory, each), "utf8").trim())
 
 /** The comments of a file as texts, those of single lines that stand below each other as one. */
@@ -84,10 +90,10 @@ const readPackage = (directory, files, own) => {
   if (!isAllowed(license)) {
     throw new Error(`${name} is under ${license}, which is not among the licences that notices.mjs allows`)
   }
-  const texts = textsIn(directory, /^(?:licen[cs]e|copying)(?:[-.]\w+)*$/i)
+  const texts = textsIn(directory, /^(?:licen[cs]e|copying)/i)
   if (texts.length === 0 && own[name] !== undefined) texts.push(own[name].trim())
   if (texts.length === 0) throw new Error(`${name} has no text of its licence`)
-  texts.push(...textsIn(directory, /^notices?(?:\.\w+)?$/i))
+  texts.push(...textsIn(directory, /^(?:notice|third[-_ ]?party)/i))
   for (const file of files) {
     for (const notice of noticesIn(file)) {
       if (texts.some((text) => normalized(text).includes(normalized(notice)))) continue
