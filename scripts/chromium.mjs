@@ -11,7 +11,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { releaseSources, toDeb822 } from "../src/cli/internal/server/aptSources.mjs"
 import { withArrivals } from "../src/cli/internal/server/caches.mjs"
-import { lastLines } from "../src/cli/internal/server/distribution.mjs"
+import { lastLines, warnings } from "../src/cli/internal/server/distribution.mjs"
 import { ownApt } from "../src/cli/internal/server/ownApt.mjs"
 import { capture, run, SetupError, shown, tell } from "./run.mjs"
 
@@ -37,8 +37,8 @@ const names = [
   "google-chrome-stable"
 ]
 
-/** What a package depends on that a browser without a window never uses: it counts as installed, with all it needs. */
-const unused = ["xdg-utils"]
+/** What packages depend on that a browser without a window never uses: it counts as installed, with all that it needs. */
+const unused = ["x11-utils", "xdg-utils"]
 
 /** What cannot stand beside that of the machine. */
 const onlyOnce = ["libc6"]
@@ -122,6 +122,8 @@ const findOnPath = async () => {
 export const findChromium = async () => {
   const named = process.env.CHROMIUM
   if (named === undefined || named === "") return (await findCached()) ?? (await findOnPath())
+  const cached = await findCached()
+  if (cached?.path === path.resolve(named)) return cached
   const found = await browserAt(path.resolve(named), "CHROMIUM")
   if (found !== undefined) return found
   const why = fs.existsSync(named) ? "does not run and tell its version as one" : "is not there"
@@ -157,18 +159,22 @@ const asInstalled = (name) => `Package: ${name}\nStatus: install ok installed\nA
  *
  * @param {string} directory
  * @param {string} installed
- * @returns {Promise<{ found?: Chromium, failure: string }>}
+ * @returns {Promise<{ found?: Chromium, failure: string, final?: boolean }>}
  */
 const fetchBeside = async (directory, installed) => {
   const missing = unused.filter((name) => !installed.includes(`Package: ${name}\n`))
   const sources = releaseSources().map((each) => toDeb822(each, each.suite, each.components.join(" ")))
-  const status = [installed.trim(), ...missing.map(asInstalled)].join("\n\n")
+  const status = [installed.trim(), ...missing.map(asInstalled)].filter((each) => each !== "").join("\n\n")
   const options = ownApt(directory, sources.join("\n"), status)
   const updated = await run("apt-get", [...options, "-q", "update"], { cwd: directory })
-  if (updated.code !== 0) return { failure: updated.output }
+  if (updated.code !== 0) return { failure: updated.output, final: true }
   const download = ["install", "--download-only", "--no-install-recommends", "--reinstall", "--yes", ...wanted]
   const downloaded = await run("apt-get", [...options, "-q", ...download], { cwd: directory })
-  if (downloaded.code !== 0) return { failure: downloaded.output }
+  if (downloaded.code !== 0) {
+    // An archive out of reach is only a warning of the update, which is then what tells the cause.
+    const unreachable = warnings(updated.output)
+    return { failure: unreachable ?? downloaded.output, final: unreachable !== undefined }
+  }
   const archives = path.join(directory, "cache", "archives")
   const unpacked = path.join(directory, "unpacked")
   fs.mkdirSync(unpacked)
@@ -202,15 +208,19 @@ export const provideChromium = async () => {
     throw new SetupError(`This machine's apt sources name no archive of its own release. ${remedy}`)
   }
   tell("chromium: asking the distribution's archive for it and the libraries that are missing; about 110 MB")
-  let failure = ""
-  // What dpkg has may not be whole; then everything comes along that a new machine would need.
-  for (const installed of [installedHere(), ""]) {
-    const fetched = await withArrivals(cache, (directory) => fetchBeside(directory, installed))
-    if (fetched.found !== undefined) return fetched.found
-    failure = fetched.failure
-    tell(`chromium: not so:\n    ${lastLines(failure)}`)
+  /** @param {string} installed */
+  const fetchTo = (installed) => withArrivals(cache, (directory) => fetchBeside(directory, installed))
+  let fetched = await fetchTo(installedHere())
+  if (fetched.found === undefined && fetched.final !== true) {
+    tell(
+      `chromium: not beside what is installed here, so with all that a new machine needs:\n    ${
+        lastLines(fetched.failure)
+      }`
+    )
+    fetched = await fetchTo("")
   }
-  throw new SetupError(`Chromium could not be fetched:\n    ${lastLines(failure)}\n${remedy}`)
+  if (fetched.found !== undefined) return fetched.found
+  throw new SetupError(`Chromium could not be fetched:\n    ${lastLines(fetched.failure)}\n${remedy}`)
 }
 
 const main = async () => {

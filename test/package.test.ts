@@ -7,7 +7,7 @@ import * as path from "node:path"
 import { docComments } from "../scripts/docsBlocks.mjs"
 import { firstMissing, promisedLines } from "../scripts/examples.mjs"
 import { problemsOf, readmeProblems } from "../scripts/rooms.mjs"
-import { findArchive, toDeb822 } from "../src/cli/internal/server/aptSources.mjs"
+import { findArchive, releaseSources, toDeb822 } from "../src/cli/internal/server/aptSources.mjs"
 
 const root = path.resolve(import.meta.dirname, "..")
 
@@ -219,18 +219,24 @@ describe("the promises of examples", () => {
 })
 
 describe("the set-up", () => {
-  /** A machine's apt directory and os-release, written from the given files. */
-  const machine = (osRelease: string, files: Readonly<Record<string, string>>): ReturnType<typeof findArchive> => {
+  /** What is read of a machine's apt directory and os-release, written from the given files. */
+  const read = <A>(
+    osRelease: string,
+    files: Readonly<Record<string, string>>,
+    use: (places: { readonly etc: string; readonly osRelease: string }) => A
+  ): A => {
     const etc = fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-apt-"))
     try {
       fs.mkdirSync(path.join(etc, "sources.list.d"))
       for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(etc, name), text)
       fs.writeFileSync(path.join(etc, "os-release"), osRelease)
-      return findArchive({ etc, osRelease: path.join(etc, "os-release") })
+      return use({ etc, osRelease: path.join(etc, "os-release") })
     } finally {
       fs.rmSync(etc, { recursive: true })
     }
   }
+  const machine = (osRelease: string, files: Readonly<Record<string, string>>): ReturnType<typeof findArchive> =>
+    read(osRelease, files, findArchive)
   const bookworm = "ID=debian\nVERSION_CODENAME=bookworm\n"
 
   it("finds Debian's archive in one-line sources, among lists of others", () => {
@@ -262,6 +268,22 @@ describe("the set-up", () => {
       stanza,
       `Types: deb\nURIs: https://d.invalid/debian\nSuites: sid\nComponents: main\n${key}\n`
     )
+  })
+
+  it("takes a browser from the suites of the machine's release, with their updates, and from no other list", () => {
+    const files = {
+      "sources.list.d/debian.sources":
+        "Types: deb\nURIs: http://d.invalid/debian\nSuites: bookworm bookworm-updates bookworm-backports sid\nComponents: main contrib\n\nTypes: deb\nURIs: http://s.invalid/security\nSuites: bookworm-security\nComponents: main\nSigned-By: /keys/d.gpg\n",
+      "sources.list.d/other.list": "deb http://other.invalid/apt bookworm-pgdg main\n"
+    }
+    const suitesOf = (osRelease: string) => read(osRelease, files, releaseSources).map(({ suite, uri }) => [uri, suite])
+    assert.deepStrictEqual(suitesOf(bookworm), [
+      ["http://d.invalid/debian", "bookworm"],
+      ["http://d.invalid/debian", "bookworm-updates"],
+      ["http://s.invalid/security", "bookworm-security"]
+    ])
+    assert.deepStrictEqual(suitesOf("ID=debian\nVERSION_CODENAME=later\n"), [["http://d.invalid/debian", "sid"]])
+    assert.deepStrictEqual(suitesOf("ID=other\n"), [])
   })
 
   it("looks in universe on Ubuntu and its relatives, and nowhere on systems without such an archive", () => {

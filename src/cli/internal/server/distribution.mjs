@@ -19,8 +19,12 @@ const olderSuites = [{ series: "2.9", suite: "bookworm" }, { series: "2.10", sui
 const findUnpacked = (directory) =>
   ["usr/bin", "usr/sbin", "usr/local/bin"].map((bin) => path.join(directory, bin, executable)).find(isProgram)
 
-/** @param {string} text */
-const warnings = (text) => {
+/**
+ * What apt warns of, if it does.
+ *
+ * @param {string} text
+ */
+export const warnings = (text) => {
   const lines = text.split("\n").filter((line) => /^[WE]:/.test(line))
   return lines.length === 0 ? undefined : lines.join("\n")
 }
