@@ -78,7 +78,9 @@ const opening = (source, { file, specifier }) => {
   const line = apart.includes(name) ? `import * as ${name} from "${specifier}"` : `import { ${name} } from "${room}"`
   const comment = /^\s*\/\*\*[\s\S]*?\*\//.exec(source)?.[0] ?? ""
   const text = docComments(comment).replace(/^@\w+.*$/gm, "").trim() || /\/\*\* (.*) \*\//.exec(comment)?.[1] || ""
-  return `---\npageClass: reference\n---\n\n# ${name} {#module}\n\n\`\`\`ts\n${line}\n\`\`\`\n\n${text.replace(/^@since (.*)$/gm, "")}\n`
+  return `---\npageClass: reference\n---\n\n# ${name} {#module}\n\n\`\`\`ts\n${line}\n\`\`\`\n\n${
+    text.replace(/^@since (.*)$/gm, "")
+  }\n`
 }
 
 /** Writes the pages below `directory`, and gives their modules in the order of the package. */

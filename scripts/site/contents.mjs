@@ -18,6 +18,7 @@ export const project = [
   { file: "CHANGELOG.md", name: "changelog" },
   { file: "docs/architecture.md", name: "architecture" },
   { file: "CONTRIBUTING.md", name: "contributing" },
+  { file: "RELEASING.md", name: "releasing" },
   { file: "SECURITY.md", name: "security" },
   { file: "bench/README.md", name: "benchmarks" }
 ]

@@ -15,6 +15,7 @@ export const makeLinks = (root, pages, files) => {
     const source = path.join(root, target)
     if (!fs.existsSync(source)) throw new Error(`${from}: there is no ${target}`)
     if (fs.statSync(source).isDirectory()) throw new Error(`${from}: ${target} is a folder without a page`)
+    if (target.endsWith(".md")) throw new Error(`${from}: scripts/site/contents.mjs lacks ${target}`)
     fs.mkdirSync(path.dirname(path.join(files, target)), { recursive: true })
     fs.copyFileSync(source, path.join(files, target))
     return `/files/${target}`

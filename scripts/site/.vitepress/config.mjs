@@ -1,11 +1,17 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { defineConfig } from "vitepress"
-import { notices } from "../../notices.mjs"
+import { noticesOf } from "../../notices.mjs"
 
 const work = process.env.SITE_WORK
 const base = process.env.SITE_BASE ?? "/"
 const sidebar = JSON.parse(fs.readFileSync(path.join(work, "sidebar.json"), "utf8"))
+
+/** Its package has no text of its licence, which its style sheet names: MIT, as that of this package, with another holder. */
+const own = {
+  "@docsearch/css": fs.readFileSync(new URL("../../../LICENSE", import.meta.url), "utf8")
+    .replace(/^Copyright .*$/m, "Copyright (c) Algolia, Inc. and contributors")
+}
 
 /** As forges make them of headings, so that a link holds there and here. */
 const slugify = (text) => text.trim().toLowerCase().replace(/[^\p{L}\p{N}\p{Pc}\- ]/gu, "").replaceAll(" ", "-")
@@ -31,8 +37,10 @@ export default defineConfig({
       name: "notices",
       /** The licences of what is in the scripts that a reader gets. */
       generateBundle(_, bundle) {
-        const files = Object.values(bundle).flatMap(({ modules }) => Object.keys(modules ?? {}))
-        this.emitFile({ type: "asset", fileName: "notices.txt", source: notices(files) })
+        const modules = Object.values(bundle).flatMap((chunk) => Object.keys(chunk.modules ?? {}))
+        const files = [...new Set(modules.map((id) => id.replace(/^\0|\?.*$/g, "")))].filter((id) => fs.existsSync(id))
+        const source = noticesOf(files, "These pages have inside, besides what is of effect-nats itself:", own)
+        this.emitFile({ type: "asset", fileName: "notices.txt", source })
       }
     }]
   },
