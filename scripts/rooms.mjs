@@ -92,6 +92,7 @@ const roomDoors = {
     "textToken.ts": "any text as a token of a subject"
   },
   service: {
+    "rates.ts": "what services have done between two looks at them",
     "rpcServer.ts": "an rpc server that can say what an interruption of its handlers means"
   }
 }

@@ -1,12 +1,12 @@
 /** Rates from counters, and a table that fits. */
 import { assert, describe, it } from "@effect/vitest"
-import { type Rate, ratesOf, type Snapshot } from "../../src/cli/internal/service/rates.ts"
 import { topLines } from "../../src/cli/internal/service/top.ts"
+import { type Counted, type Rate, ratesOf } from "../../src/service/internal/rates.ts"
 
 const at = (
   millis: number,
   ...counts: ReadonlyArray<readonly [id: string, requests: number, errors: number, millis: number, endpoint?: string]>
-): Snapshot => ({
+): Counted => ({
   at: millis,
   services: counts.map(([id, requests, errors, time, endpoint = "get"]) => ({
     type: "io.nats.micro.v1.stats_response",
@@ -56,6 +56,13 @@ describe("rates", () => {
     const [rate] = ratesOf(at(0, ["a", 100, 5, 50], ["gone", 7, 0, 1]), at(1000, ["a", 3, 0, 1], ["new", 50, 0, 9]))
     assert.deepStrictEqual([rate.instances, rate.requests, rate.requestsPerSecond], [2, 53, 0])
     assert.isUndefined(rate.average)
+  })
+
+  it("an instance that was started anew under its id does not count, though it has more by now", () => {
+    const before = at(0, ["a", 1, 0, 1])
+    const [service] = at(1000, ["a", 50, 0, 9]).services
+    const [rate] = ratesOf(before, { at: 1000, services: [{ ...service, started: "2026-01-01T00:00:01Z" }] })
+    assert.deepStrictEqual([rate.requests, rate.requestsPerSecond], [50, 0])
   })
 
   it("the busiest comes first", () => {

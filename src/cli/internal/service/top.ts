@@ -6,10 +6,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as NatsClient from "../../../NatsClient.ts"
+import { type Counted, type Rate, ratesOf } from "../../../service/internal/rates.ts"
 import type { DiscoveryError } from "../../../service/ServiceDiscovery.ts"
 import * as Output from "../output.ts"
 import { type Asked, statistics } from "./discovering.ts"
-import { type Rate, ratesOf, type Snapshot } from "./rates.ts"
 import { nanosText } from "./report.ts"
 import { alternateScreen, draw, isTerminal, type Size, sizeOf } from "./screen.ts"
 
@@ -73,11 +73,11 @@ export const top = (
     const onScreen = !json && isTerminal()
     if (onScreen) yield* alternateScreen
     const stall = Duration.min(longestStall, Duration.divideUnsafe(interval, 2))
-    let before: Snapshot | undefined
+    let before: Counted | undefined
     for (let shown = 0; shown < count; shown++) {
       const began = performance.now()
       const services = yield* askedAgain(options, stall, onScreen)
-      const snapshot: Snapshot = { at: performance.now(), services }
+      const snapshot: Counted = { at: performance.now(), services }
       const rates = ratesOf(before, snapshot)
       const at = new Date(yield* Clock.currentTimeMillis).toISOString()
       if (json) {

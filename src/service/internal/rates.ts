@@ -1,7 +1,49 @@
 /**
- * What services do in a second: the differences of what they have counted.
+ * What services have done between two looks at them: the differences of what they have counted.
  */
-import type { StatsResponse } from "../../../service/ServiceDiscovery.ts"
+import type { EndpointStats, StatsResponse } from "../ServiceDiscovery.ts"
+
+/** What was counted at a moment, in milliseconds. */
+export interface Counted {
+  readonly at: number
+  readonly services: ReadonlyArray<StatsResponse>
+}
+
+/** What an endpoint of an instance has done since. */
+export interface Growth {
+  readonly requests: number
+  readonly errors: number
+  /** In nanoseconds. */
+  readonly time: number
+}
+
+const keyOf = ({ id, started }: StatsResponse, { name, subject }: EndpointStats): string =>
+  JSON.stringify([id, started, name, subject])
+
+/**
+ * Tells it of each endpoint: `undefined` of an instance that is new or was started anew, and where its counters began anew. It
+ * counts from the next time on.
+ */
+export const growthSince = (
+  before: Counted | undefined
+): (service: StatsResponse, endpoint: EndpointStats) => Growth | undefined => {
+  const earlier = new Map(
+    before?.services.flatMap((service) =>
+      service.endpoints.map((endpoint) => [keyOf(service, endpoint), endpoint] as const)
+    )
+  )
+  return (service, endpoint) => {
+    const last = earlier.get(keyOf(service, endpoint))
+    if (last === undefined || last.num_requests > endpoint.num_requests || last.num_errors > endpoint.num_errors) {
+      return undefined
+    }
+    return {
+      requests: endpoint.num_requests - last.num_requests,
+      errors: endpoint.num_errors - last.num_errors,
+      time: Math.max(0, endpoint.processing_time - last.processing_time)
+    }
+  }
+}
 
 /** An endpoint of all instances of a service together. */
 export interface Rate {
@@ -18,46 +60,21 @@ export interface Rate {
   readonly lastError: string
 }
 
-/** What was counted at a moment, in milliseconds. */
-export interface Snapshot {
-  readonly at: number
-  readonly services: ReadonlyArray<StatsResponse>
-}
-
-interface Counted {
-  readonly requests: number
-  readonly errors: number
-  readonly time: number
-}
-
-const keyOf = (id: string, endpoint: string): string => JSON.stringify([id, endpoint])
-
-const counted = (snapshot: Snapshot | undefined): ReadonlyMap<string, Counted> =>
-  new Map(
-    (snapshot?.services ?? []).flatMap(({ endpoints, id }) =>
-      endpoints.map((each): [string, Counted] => [
-        keyOf(id, each.name),
-        { requests: each.num_requests, errors: each.num_errors, time: each.processing_time }
-      ])
-    )
-  )
+const nothing: Growth = { requests: 0, errors: 0, time: 0 }
 
 /**
  * The rates of `now`, the busiest first. An instance that is new, or whose counters began anew, counts from the next time
  * on; one that has gone is not there.
  */
-export const ratesOf = (before: Snapshot | undefined, now: Snapshot): ReadonlyArray<Rate> => {
-  const earlier = counted(before)
+export const ratesOf = (before: Counted | undefined, now: Counted): ReadonlyArray<Rate> => {
+  const growthOf = growthSince(before)
   const seconds = before === undefined ? 0 : (now.at - before.at) / 1000
   const perSecond = (count: number): number => seconds > 0 ? count / seconds : 0
   const rows = new Map<string, { readonly rate: Rate; readonly time: number; readonly done: number }>()
-  for (const { endpoints, id, name } of now.services) {
+  for (const service of now.services) {
+    const { endpoints, name } = service
     for (const each of endpoints) {
-      const last = earlier.get(keyOf(id, each.name))
-      const isNew = last === undefined || last.requests > each.num_requests || last.errors > each.num_errors
-      const requests = isNew ? 0 : each.num_requests - last.requests
-      const errors = isNew ? 0 : each.num_errors - last.errors
-      const time = isNew ? 0 : Math.max(0, each.processing_time - last.time)
+      const { errors, requests, time } = growthOf(service, each) ?? nothing
       const key = JSON.stringify([name, each.name])
       const row = rows.get(key)
       const done = (row?.done ?? 0) + requests
