@@ -22,7 +22,7 @@ export default defineConfig({
     alias: [
       { find: /^effect-nats$/, replacement: src("index.ts") },
       {
-        find: /^effect-nats\/(service|jetstream|persistence|cluster|compat|testing)$/,
+        find: /^effect-nats\/(service|jetstream|persistence|cluster|dashboard|compat|testing)$/,
         replacement: src("$1/index.ts")
       },
       { find: /^effect-nats\/(.+)$/, replacement: src("$1.ts") }

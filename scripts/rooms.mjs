@@ -27,6 +27,7 @@ export const rooms = {
   jetstream: [core],
   persistence: [core, "jetstream"],
   cluster: [core, "jetstream", "service", "persistence"],
+  dashboard: [core, "service", "jetstream"],
   cli: [core, "service", "jetstream"],
   compat: [core],
   testing: [core]
@@ -55,6 +56,7 @@ const doors = {
   "wire/secretFile.ts": "files with secrets, and who else can read them",
   "config/keys.ts": "every option, with its variable",
   "config/record.ts": "the known name that an unknown one was meant to be",
+  "operations/checked.ts": "the clients that layers make, for what looks at the whole program",
   "operations/connectionOf.ts": "what a client's connection has and its service does not show",
   "payload/": "one way to read and write a payload, and to answer an error",
   "telemetry/": "spans and metrics of what a room handles itself",

@@ -53,9 +53,8 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { Checked, CheckedClients, Launched } from "./internal/operations/checked.ts"
-import { connectionIn } from "./internal/operations/connectionOf.ts"
-import { quoted, shownName } from "./internal/protocol/shown.ts"
+import { Checked, CheckedClients, Launched, named } from "./internal/operations/checked.ts"
+import { quoted } from "./internal/protocol/shown.ts"
 import { NatsClient } from "./NatsClient.ts"
 import * as NatsHealth from "./NatsHealth.ts"
 
@@ -208,24 +207,13 @@ const summaryOf = (all: ReadonlyArray<Checking>): Answer => {
   }
 }
 
-/** Each client once, by its connection, as one that is found can be named, too; in the order of their names. */
-const distinct = (clients: ReadonlyArray<NatsClient>): ReadonlyArray<readonly [NatsClient, string]> => {
-  const known = new Map<unknown, readonly [NatsClient, string]>()
-  for (const client of clients) {
-    const connection = connectionIn(client)
-    const name = connection === undefined ? "unknown" : connection.filter.shown(connection.settings.name, shownName)
-    known.set(connection ?? client, [client, name])
-  }
-  return [...known.values()].toSorted(([, one], [, other]) => one < other ? -1 : one > other ? 1 : 0)
-}
-
 const checkAll = (
   clients: () => ReadonlyArray<NatsClient>,
   check: (client: NatsClient) => Effect.Effect<NatsHealth.Health>
 ): Effect.Effect<ReadonlyArray<Checking>> =>
   Effect.suspend(() =>
     Effect.forEach(
-      distinct(clients()),
+      named(clients()),
       ([client, name]) => Effect.map(check(client), (health): Checking => ({ client, name, health })),
       { concurrency: "unbounded" }
     )

@@ -6,6 +6,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { NatsClient } from "../../NatsClient.ts"
+import { shownName } from "../protocol/shown.ts"
+import { connectionIn } from "./connectionOf.ts"
 
 export class CheckedClients {
   readonly all = new Set<NatsClient>()
@@ -33,6 +35,22 @@ export const joinChecked = (client: NatsClient): Effect.Effect<void, never, Scop
         Effect.sync(() => checked.join(client)),
         () => Effect.sync(() => checked.all.delete(client))
       ))
+
+/**
+ * Each client once, by its connection, as one that is found can be given by the program, too, with its name as it may be
+ * shown; in the order of the names.
+ */
+export const named = (
+  clients: ReadonlyArray<NatsClient>
+): ReadonlyArray<readonly [client: NatsClient, name: string]> => {
+  const known = new Map<unknown, readonly [NatsClient, string]>()
+  for (const client of clients) {
+    const connection = connectionIn(client)
+    const name = connection === undefined ? "unknown" : connection.filter.shown(connection.settings.name, shownName)
+    known.set(connection ?? client, [client, name])
+  }
+  return [...known.values()].toSorted(([, one], [, other]) => one < other ? -1 : one > other ? 1 : 0)
+}
 
 /** A program of `NatsLayer.launch`: whether all of it is there. */
 export interface Launched {
