@@ -4,6 +4,7 @@
  * load, each with a connection of its own. The program ends when it has proved that no order was lost, and none paid twice.
  *
  *   node examples/shop.ts
+ *   node examples/shop.ts --stay   nothing is broken: some orders come until Ctrl-C, to look at the page of the gateway
  *
  * Prints:
  *   The gateway listens at http://127.0.0.1:…
@@ -24,7 +25,7 @@
  *   orders-3 has taken the place of orders-2.
  *   … answered, 0 failed: … placed, … declined, … faults.
  *   one more pen: 201 {"id":"…","item":"pen","quantity":1,"price":3}
- *   GET / shows the instances that are there:
+ *   GET /report shows the instances that are there:
  *   payments 1.0.0 … charge: … requests, … errors, … ns each
  *   stock 1.0.0 … reserve: … requests, … errors, … ns each
  *   stock 1.0.0 … reserve: … requests, … errors, … ns each
@@ -59,15 +60,16 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Layer, Logger, Queue, References, Stream, Tracer } from "effect"
 import { NatsClient } from "effect-nats"
 import { JetStream, JetStreamStream } from "effect-nats/jetstream"
+import * as NatsHealthHttp from "effect-nats/NatsHealthHttp"
 import { TestNatsServer } from "effect-nats/testing"
 import { HttpClient, HttpServer } from "effect/http"
 import { createServer } from "node:http"
 import { OrderShipped, PlacedOrders, Shipping } from "./shop/contracts.ts"
-import { ordered, readPage, wish } from "./shop/customers.ts"
+import { ordered, readReport, wish } from "./shop/customers.ts"
 import { gateway } from "./shop/gateway.ts"
 import { connection } from "./shop/instances.ts"
 import { Bank } from "./shop/payments.ts"
-import { proved, rollingRestart } from "./shop/scenario.ts"
+import { proved, quietDay, rollingRestart } from "./shop/scenario.ts"
 import { Warehouse } from "./shop/stock.ts"
 import { tracer } from "./shop/traces.ts"
 
@@ -80,9 +82,13 @@ const faultLog = Logger.make(({ fiber, logLevel, message }) => {
   faults.set(fault, (faults.get(fault) ?? 0) + 1)
 })
 
-const program = Effect.gen(function*() {
+const begin = Effect.gen(function*() {
   yield* HttpServer.addressFormattedWith((address) => Console.log(`The gateway listens at ${address}`))
   yield* Effect.provide(JetStreamStream.provision([PlacedOrders, Shipping]), JetStream.layer())
+})
+
+const program = Effect.gen(function*() {
+  yield* begin
   const [bank, { left, price }] = [yield* Bank, yield* Warehouse]
   const before = left.get("pen") ?? 0
   const shipped = yield* Queue.unbounded<string>()
@@ -94,14 +100,14 @@ const program = Effect.gen(function*() {
   const placed = fleet.placed + 1
   const ids = yield* Effect.timeout(Queue.takeN(shipped, placed), "10 seconds")
 
-  yield* Console.log("GET / shows the instances that are there:")
-  const page = yield* readPage(trace)
+  yield* Console.log("GET /report shows the instances that are there:")
+  const report = yield* readReport(trace)
   const print = (lines: ReadonlyArray<string>) => Console.log(lines.map((line) => `  ${line}`).join("\n"))
-  yield* print(page("Instances").filter((line) => /charge|reserve/.test(line)))
+  yield* print(report("Instances").filter((line) => /charge|reserve/.test(line)))
   yield* Console.log("the metrics of all that were there, but for the process that was killed:")
-  yield* print(page("Metrics").filter((line) => line.startsWith("nats_client_messages_in_total")).toSorted())
+  yield* print(report("Metrics").filter((line) => line.startsWith("nats_client_messages_in_total")).toSorted())
   yield* Console.log("and the last pen, from the order to the shipping:")
-  yield* print(page("Trace"))
+  yield* print(report("Trace"))
 
   yield* fleet.stop
   yield* (yield* NatsClient.NatsClient).flush
@@ -119,9 +125,14 @@ const program = Effect.gen(function*() {
   yield* Console.log([...faults].map(([fault, times]) => `Logged ${times} times: ${fault}`).join("\n"))
 })
 
-const http = NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
+const http = () => NodeHttpServer.layer(createServer, { host: "127.0.0.1", port: 0 })
 
-program.pipe(
+// Probes of this process, on a port of their own. All connections stand on them, so the page of the gateway finds these, too.
+const probes = NatsHealthHttp.layerServer().pipe(Layer.provide(http()))
+
+const stays = process.argv.includes("--stay")
+
+Effect.asVoid(stays ? Effect.andThen(begin, quietDay) : program).pipe(
   Effect.scoped,
   Effect.provide(
     Layer.mergeAll(
@@ -131,8 +142,15 @@ program.pipe(
       connection("customers")
     ).pipe(
       Layer.provideMerge(
-        Layer.mergeAll(http, NodeServices.layer, Warehouse.layer, Bank.layer, TestNatsServer.layer({ jetstream: true }))
+        Layer.mergeAll(
+          http(),
+          NodeServices.layer,
+          Warehouse.layer,
+          Bank.layer,
+          TestNatsServer.layer({ jetstream: true })
+        )
       ),
+      Layer.provideMerge(probes),
       Layer.provideMerge(Logger.layer([faultLog]))
     )
   ),

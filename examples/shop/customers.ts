@@ -41,6 +41,14 @@ export const ordered = (title: string, wish: Wish) => Effect.tap(order(wish), (a
 /** In 100 orders 90 are good, 9 are declined, and 1 meets a fault. */
 const cardOf = (i: number): Card => i % 100 === 99 ? "cursed" : i % 10 === 9 ? "empty" : "good"
 
+/** Sends orders at a leisurely pace, for ever. */
+export const trickle = Effect.gen(function*() {
+  for (let sent = 0;; sent++) {
+    yield* Effect.forkChild(Effect.ignore(order(wish(1, cardOf(sent)))))
+    yield* Effect.sleep(50 + 200 * Math.abs(Math.sin(sent / 40)))
+  }
+})
+
 export interface Answers {
   readonly answered: number
   /** Answers by status. */
@@ -69,9 +77,9 @@ export const load = Effect.fnUntraced(function*(enough: Deferred.Deferred<void>,
   return { answered, counts, failed } satisfies Answers
 })
 
-/** The page of the gateway, with the spans of one request. Gives the lines below a title. */
-export const readPage = Effect.fnUntraced(function*(trace: string) {
-  const response = yield* HttpClient.get("/", { urlParams: { trace } })
+/** The report of the gateway, with the spans of one request. Gives the lines below a title. */
+export const readReport = Effect.fnUntraced(function*(trace: string) {
+  const response = yield* HttpClient.get("/report", { urlParams: { trace } })
   const html = yield* response.text
   return (title: string): ReadonlyArray<string> =>
     html.split(`<h2>${title}</h2>\n<pre>\n`)[1].split("\n</pre>")[0].split("\n")

@@ -1,13 +1,15 @@
 /**
- * HTTP at the front, NATS behind: takes orders, and shows on one page how the fleet is.
+ * HTTP at the front, NATS behind: takes orders, and shows how the fleet is.
  *
- *   GET  /stock/:item   what is left, from `stock`
- *   POST /orders        places an order: starts its workflow, which `orders` runs, and waits for it
- *   GET  /?trace=<id>   the instances, the metrics of all clients, and the spans of one request
- *   GET  /metrics       the metrics, for Prometheus
+ *   GET  /                    a page for people, live: services, connections, streams, consumers, workflows
+ *   GET  /stock/:item         what is left, from `stock`
+ *   POST /orders              places an order: starts its workflow, which `orders` runs, and waits for it
+ *   GET  /report?trace=<id>   the instances, the metrics of all clients, and the spans of one request, as text
+ *   GET  /metrics             the metrics, for Prometheus
  */
 import { Effect, Layer, Option, Stream } from "effect"
-import { NatsCluster } from "effect-nats/cluster"
+import { NatsCluster, NatsWorkflows } from "effect-nats/cluster"
+import { NatsDashboard } from "effect-nats/dashboard"
 import { JetStream } from "effect-nats/jetstream"
 import { NatsService, ServiceDiscovery } from "effect-nats/service"
 import { ClusterWorkflowEngine } from "effect/cluster"
@@ -49,6 +51,39 @@ const stockLeft = HttpRouter.use(Effect.fnUntraced(function*(router) {
   )
 }))
 
+/** What has become of orders, from what their cluster has stored: who runs them is not asked. */
+const workflows = NatsWorkflows.list({ prefix: cluster.prefix }).pipe(
+  Stream.runFold(
+    () => new Map<string, Record<NatsWorkflows.Status, number>>(),
+    (counts, { status, workflow }) => {
+      const row = counts.get(workflow) ?? { running: 0, suspended: 0, complete: 0, failed: 0, interrupted: 0 }
+      row[status]++
+      return counts.set(workflow, row)
+    }
+  ),
+  Effect.map((counts) => [{
+    title: "Workflows",
+    columns: ["Workflow", "Running", "Suspended", "Complete", "Failed", "Interrupted"],
+    rows: [...counts].map(([workflow, { complete, failed, interrupted, running, suspended }]) => [
+      workflow,
+      running,
+      suspended,
+      complete,
+      failed,
+      interrupted
+    ])
+  }])
+)
+
+// Everything on it but the workflows is found by the page itself.
+const page = Layer.unwrap(
+  // Each execution is looked at, so once in a while.
+  Effect.map(
+    Effect.cachedWithTTL(workflows, "2 seconds"),
+    (sections) => NatsDashboard.layerHttp({ path: "/", title: "The shop", sections })
+  )
+)
+
 const escaped = (text: string) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`)
 
 const section = (title: string, lines: ReadonlyArray<string>) =>
@@ -73,9 +108,9 @@ const metrics = Effect.map(
   (text) => text.split("\n").filter((line) => line.startsWith("nats_client_") && !line.endsWith(" 0"))
 )
 
-const page = HttpRouter.add(
+const report = HttpRouter.add(
   "GET",
-  "/",
+  "/report",
   Effect.gen(function*() {
     const { trace } = yield* HttpServerRequest.ParsedSearchParams
     const sections = [
@@ -83,7 +118,7 @@ const page = HttpRouter.add(
       section("Metrics", yield* metrics),
       section("Trace", typeof trace === "string" ? linesOf(trace) : [])
     ]
-    return HttpServerResponse.text(`<!doctype html>\n<title>The shop</title>\n${sections.join("")}`, {
+    return HttpServerResponse.text(`<!doctype html>\n<title>Report</title>\n${sections.join("")}`, {
       contentType: "text/html"
     })
   })
@@ -91,7 +126,7 @@ const page = HttpRouter.add(
 
 /** It needs a connection of its own, and an HTTP server. */
 export const gateway = HttpRouter.serve(
-  Layer.mergeAll(placeOrder, stockLeft, page, PrometheusMetrics.layerHttp()),
+  Layer.mergeAll(page, placeOrder, stockLeft, report, PrometheusMetrics.layerHttp()),
   { disableLogger: true, disableListenLog: true }
 ).pipe(
   Layer.provide(ClusterWorkflowEngine.layer),

@@ -3,7 +3,7 @@
  */
 import { Console, Deferred, Effect, Fiber, type Layer, Queue, Schedule } from "effect"
 import { HttpClient } from "effect/http"
-import { load, ordered, send, show, wish } from "./customers.ts"
+import { load, ordered, send, show, trickle, wish } from "./customers.ts"
 import { start, startProcess } from "./instances.ts"
 import * as Orders from "./orders.ts"
 import * as Payments from "./payments.ts"
@@ -88,4 +88,13 @@ export const rollingRestart = Effect.gen(function*() {
   )
   const stop = Effect.all([stock3.stop, stock4.stop, orders3.stop], { discard: true })
   return { placed: placed + 2, unheard, stop }
+})
+
+/** Nothing happens to the fleet, and some orders come. */
+export const quietDay = Effect.gen(function*() {
+  yield* start("stock-1", Stock.instance)
+  yield* start("stock-2", Stock.instance)
+  yield* start("payments-1", Payments.instance)
+  yield* start("orders-1", Orders.instance)
+  return yield* trickle
 })
