@@ -7,7 +7,7 @@ export const guide = [
   { text: "Services", pages: ["services", "rpc"] },
   { text: "What is kept", pages: ["jetstream", "consumers", "key-value", "object-store"] },
   { text: "Effect's services", pages: ["persistence", "cluster", "workflows"] },
-  { text: "Running it", pages: ["deployment", "telemetry", "cli", "testing", "performance"] }
+  { text: "Running it", pages: ["deployment", "telemetry", "dashboard", "cli", "testing", "performance"] }
 ]
 
 export const migration = ["coming-from-nats-js", "coming-from-panini", "from-0.1", "compat"]
