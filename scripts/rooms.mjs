@@ -409,15 +409,19 @@ const roomDirectories = () =>
       .map((entry) => path.join(parent, entry.name))
   )
 
-const publicOnly = (specifier) => {
+/** What an example may not import, or what a block of a page may not, which stands in no directory. */
+const publicOnly = (specifier, directory) => {
   if (/^effect-nats\/(\w+\/)?internal\//.test(specifier)) return "is internal"
   if (specifier === "@effect/platform-node") return "is a barrel; import the module by its own path"
-  return specifier.startsWith(".") && /(^|\/)(src|dist|test)\//.test(specifier) ? "is not a public path" : undefined
+  if (!specifier.startsWith(".")) return undefined
+  const target = directory === undefined ? specifier : path.posix.join(directory, specifier)
+  // An example of several files may have directories of these names, too.
+  return !target.startsWith("examples/") && /(^|\/)(src|dist|test)\//.test(target) ? "is not a public path" : undefined
 }
 
-const publicProblems = (text, firstLine = 1) =>
+const publicProblems = (text, firstLine = 1, directory = undefined) =>
   importsOf(text).flatMap(({ line, specifier }) => {
-    const problem = publicOnly(specifier)
+    const problem = publicOnly(specifier, directory)
     return problem === undefined ? [] : [`${line + firstLine - 1}: "${specifier}" ${problem}`]
   })
 
@@ -425,7 +429,7 @@ const publicProblems = (text, firstLine = 1) =>
 export const problemsOf = (name, text) => {
   const file = path.join(root, name)
   const found = name.startsWith("src/") ? sourceProblems(file, text) : dialectProblems(text)
-  if (name.startsWith("examples/")) found.push(...publicProblems(text))
+  if (name.startsWith("examples/")) found.push(...publicProblems(text, 1, path.posix.dirname(name)))
   return found.map((each) => `${name}:${each}`)
 }
 

@@ -146,6 +146,8 @@ describe("the rooms", () => {
     passes("src/NatsClient.ts", `const given = text("from", "URL")`)
     breaks("examples/quickstart.ts", `import { x } from "effect-nats/internal/wire/dial"`, /is internal/)
     breaks("examples/quickstart.ts", `import { x } from "../src/NatsClient.ts"`, /no.* a public path/)
+    breaks("examples/shop/stock.ts", `import { x } from "../../src/NatsClient.ts"`, /no.* a public path/)
+    passes("examples/starter/test/service.test.ts", `import { x } from "../src/service.ts"`)
     breaks("examples/quickstart.ts", `import { NodeRuntime } from "@effect/platform-node"`, /by its own path/)
     passes("examples/quickstart.ts", `import * as NodeRuntime from "@effect/platform-node/NodeRuntime"`)
   })
