@@ -98,8 +98,13 @@ const describeSources = () => {
     .filter((name) => /\.m?[jt]s$/.test(name))
     .toSorted()
     .map((name) => at("src", name))
+  // What `effect-nats init` makes, and with which versions.
+  const template = fs.readdirSync(at("examples", "starter"), { recursive: true }).toSorted()
+    .map((name) => at("examples", "starter", name))
   return [
     ...sources,
+    ...template,
+    at("package.json"),
     at("tsconfig.json"),
     at("tsconfig.build.json"),
     at("scripts", "build.mjs"),

@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import { check } from "./check.ts"
 import { creds } from "./creds.ts"
+import { init } from "./init.ts"
 import { pub } from "./pub.ts"
 import { request } from "./request.ts"
 import { server } from "./server.ts"
@@ -15,5 +16,5 @@ export const command = Command.make("effect-nats").pipe(
   Command.withDescription(
     "Looks into NATS connections: why one does not come about, who a client is, what runs there."
   ),
-  Command.withSubcommands([check, whoami, creds, server, service, sub, pub, request])
+  Command.withSubcommands([check, whoami, creds, server, service, sub, pub, request, init])
 )

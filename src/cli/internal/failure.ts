@@ -73,6 +73,9 @@ export interface Failure {
   readonly message: string
 }
 
+/** Failures of commands that work on this machine alone. */
+const localTags: ReadonlySet<string> = new Set(["ServerUnavailable", "DirectoryNotEmpty", "DirectoryUnusable"])
+
 /** The class of a failure. What has no class and a tag is one of an operation. */
 export const classOf = (failure: Failure): FailureClass => {
   const { _tag } = failure
@@ -80,7 +83,7 @@ export const classOf = (failure: Failure): FailureClass => {
   if (_tag === "ConnectionClosed" && "reason" in failure && isFailure(failure.reason)) return classOf(failure.reason)
   // Names and headers are given on the command line, and are looked at before anything is dialled.
   if (_tag === "UsageError" || _tag === "InvalidSubject" || _tag === "InvalidHeader") return "configuration"
-  if (_tag === "ServerUnavailable") return "other"
+  if (localTags.has(_tag)) return "other"
   return Object.hasOwn(ofConnecting, _tag) ? ofConnecting[_tag as keyof typeof ofConnecting] : "operation"
 }
 

@@ -134,7 +134,7 @@ export const main = (args: ReadonlyArray<string>): void => {
   })
   // Nobody reads what is said. What is done goes on.
   process.stderr.on("error", () => {})
-  const fiber = Effect.runFork(run(args))
+  // Before the command begins: some do all of their work at once.
   for (const name of Object.keys(signals) as Array<keyof typeof signals>) {
     process.on(name, () => {
       // Who asks a second time does not want to wait.
@@ -143,6 +143,7 @@ export const main = (args: ReadonlyArray<string>): void => {
       Effect.runFork(Fiber.interrupt(fiber))
     })
   }
+  const fiber = Effect.runFork(run(args))
   fiber.addObserver((exit) => {
     const code = signal === undefined ? Exit.isSuccess(exit) ? exit.value : exitCodes.other : signals[signal]
     if (signal !== undefined) setTimeout(() => process.exit(code), lastWords)
