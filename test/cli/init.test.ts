@@ -206,6 +206,19 @@ describe("the directory", () => {
       assert.strictEqual(fs.statSync(cwd).ino, ino)
     }).pipe(Effect.scoped))
 
+  it.live("that is there can be the only place that may be written to", () =>
+    Effect.gen(function*() {
+      const cwd = yield* directory
+      fs.mkdirSync(path.join(cwd, "empty"))
+      const closed = prelude(
+        `const before = fs.mkdtempSync; fs.mkdtempSync = (prefix) => { if (/empty.[^/]*$/.test(prefix)) return ` +
+          `before(prefix); throw Object.assign(new Error("closed"), { code: "EACCES", syscall: "mkdtemp" }) }`
+      )
+      const { code, stderr } = yield* init(cwd, ["orders", "--directory", "empty"], closed)
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.deepStrictEqual(Object.keys(read(path.join(cwd, "empty"))), fileNames)
+    }).pipe(Effect.scoped))
+
   it.live("is left as it is where something is in it, is a file, or is a link", () =>
     Effect.gen(function*() {
       const cwd = yield* directory
@@ -286,6 +299,19 @@ describe("the directory", () => {
         ["orders"],
         fileNames.map((name) => `orders/${name}`)
       ])
+    }).pipe(Effect.scoped))
+
+  it.live("is left to another one that was faster", () =>
+    Effect.gen(function*() {
+      const cwd = yield* directory
+      const outrun = prelude(
+        `const before = fs.mkdtempSync; fs.mkdtempSync = (...args) => { ` +
+          `fs.mkdirSync("orders"); fs.writeFileSync("orders/theirs", "theirs"); return before(...args) }`
+      )
+      const { code, stderr } = yield* init(cwd, ["orders"], outrun)
+      assert.strictEqual(code, 1)
+      assert.match(stderr, /^DirectoryNotEmpty: /)
+      assert.deepStrictEqual(all(cwd), ["orders", "orders/theirs"])
     }).pipe(Effect.scoped))
 
   it.live("is that of one command where several make it at once", () =>
