@@ -78,7 +78,9 @@ export const buildImage = async (instructions, { beside, context, directory, exe
           const file = from === undefined ? path.join(context, source) : path.join(from.root, source)
           if (!fs.existsSync(file)) throw new SetupError(`COPY of ${source}: there is no such file`)
           const destination = target.endsWith("/") ? path.join(target, path.basename(source)) : target
-          fs.cpSync(file, inStage(destination), { recursive: true, verbatimSymlinks: true })
+          // What an earlier stage has is for this one alone, and may be large.
+          if (from !== undefined) fs.renameSync(file, inStage(destination))
+          else fs.cpSync(file, inStage(destination), { recursive: true })
         }
         break
       }
