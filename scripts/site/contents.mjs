@@ -78,3 +78,15 @@ export const examples = [
   { text: "Running it", programs: ["health", "metrics", "tracing", "opentelemetry", "nats-js-libraries"] },
   { text: "A fleet", programs: ["shop"] }
 ]
+
+/** Folders of `examples` that are no program, each with a page. */
+export const folders = [
+  {
+    name: "starter",
+    text: "What [`npx effect-nats init`](/guide/cli#init) makes: a service with its test and its image."
+  },
+  {
+    name: "deployment",
+    text: "What [Running it](/guide/deployment) explains, as files: Kubernetes, a container, systemd."
+  }
+]

@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { promisedLines } from "../examples.mjs"
-import { examples } from "./contents.mjs"
+import { examples, folders } from "./contents.mjs"
 
 const fenced = (language, code) => {
   const fence = "`".repeat(Math.max(3, ...(code.match(/`{3,}/g) ?? []).map((each) => each.length + 1)))
@@ -22,16 +22,19 @@ const partsOf = (source) => {
   return { text: text.replace(/(?:^ {2}\S.*\n?)+/gm, fencedCommands), code: source.slice(all.length).trim() }
 }
 
-const languages = { ".ts": "ts", ".yaml": "yaml", ".service": "ini", ".json": "json", "": "docker" }
+const languages = { ".ts": "ts", ".yaml": "yaml", ".service": "ini", ".json": "json", ".md": "md", ".example": "ini" }
 
-/** What an example of several files has besides its program. */
-const besides = (directory, name) => {
+/** The files below a folder, each with a heading. */
+const filesOf = (directory, name) => {
   const folder = path.join(directory, name)
   if (!fs.existsSync(folder)) return ""
-  const files = fs.readdirSync(folder).toSorted()
-  return files.map((file) => {
+  const files = fs.readdirSync(folder, { recursive: true })
+    .filter((file) => fs.statSync(path.join(folder, file)).isFile())
+    .map((file) => file.split(path.sep).join("/"))
+  return files.toSorted().map((file) => {
     const source = fs.readFileSync(path.join(folder, file), "utf8").trim()
-    return `## ${name}/${file}\n\n${fenced(languages[path.extname(file)] ?? "text", source)}\n`
+    const language = path.basename(file) === "Dockerfile" ? "docker" : languages[path.extname(file)] ?? "text"
+    return `## ${name}/${file}\n\n${fenced(language, source)}\n`
   }).join("\n")
 }
 
@@ -65,19 +68,22 @@ export const writeExamples = (root, directory) => {
       fenced("text", output),
       "## Source",
       fenced("ts", code),
-      besides(sources, name)
+      filesOf(sources, name)
     ]
     fs.writeFileSync(path.join(directory, `${name}.md`), `${page.join("\n\n")}\n`)
   }
-  fs.writeFileSync(
-    path.join(directory, "deployment.md"),
-    `# deployment\n\nWhat [Running it](/guide/deployment) explains, as files.\n\n${besides(sources, "deployment")}`
-  )
+  for (const { name, text } of folders) {
+    fs.writeFileSync(path.join(directory, `${name}.md`), `# ${name}\n\n${text}\n\n${filesOf(sources, name)}`)
+  }
   const list = examples.map(({ programs, text }) =>
     `## ${text}\n\n${programs.map((name) => `- [${name}](./${name}): ${summaries.get(name)}`).join("\n")}\n`
   )
+  const others = folders.map(({ name, text }) => `- [${name}](./${name}): ${text}`).join("\n")
   const opening =
     "Each is a whole program that starts the server it needs, and is run with every change of this package: " +
     "it prints what its page shows. On a clone: `node examples/permissions.ts`."
-  fs.writeFileSync(path.join(directory, "index.md"), `# Examples\n\n${opening}\n\n${list.join("\n")}`)
+  fs.writeFileSync(
+    path.join(directory, "index.md"),
+    `# Examples\n\n${opening}\n\n${list.join("\n")}\n## Files\n\n${others}\n`
+  )
 }

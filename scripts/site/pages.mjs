@@ -2,7 +2,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { writeApi } from "./api.mjs"
-import { examples, guide, migration, project } from "./contents.mjs"
+import { examples, folders, guide, migration, project } from "./contents.mjs"
 import { writeErrors } from "./errorPages.mjs"
 import { writeExamples } from "./examplePages.mjs"
 import { makeLinks } from "./links.mjs"
@@ -38,7 +38,7 @@ const examplesOf = (places) => {
   }
   places.set("examples", "/examples/")
   places.set("examples/shop", "/examples/shop")
-  places.set("examples/deployment", "/examples/deployment")
+  for (const { name } of folders) places.set(`examples/${name}`, `/examples/${name}`)
   return places
 }
 
@@ -103,7 +103,8 @@ export const writePages = async (root, directory, work) => {
       ...examples.map(({ programs, text }) => ({
         text,
         items: programs.map((name) => ({ text: name, link: `/examples/${name}` }))
-      }))
+      })),
+      { text: "Files", items: folders.map(({ name }) => ({ text: name, link: `/examples/${name}` })) }
     ],
     "/project/": [{
       text: "The project",
