@@ -66,9 +66,23 @@ const freePort = () =>
     })
   })
 
+const whenReady = async (server) => {
+  await server.printed("Server is ready")
+  return server
+}
+
 const startServer = async (port) => {
   const { path: binary } = await findServer()
-  return start("nats-server", binary, ["--addr", "127.0.0.1", "--port", String(port)], { cwd: directory, env })
+  const args = ["--addr", "127.0.0.1", "--port", String(port)]
+  return whenReady(start("nats-server", binary, args, { cwd: directory, env }))
+}
+
+/** `npm run nats` of the project, as its line says it. */
+const startProjectServer = async (project, script, port) => {
+  const { path: binary } = await findServer()
+  const places = [path.join(project, "node_modules", ".bin"), env.PATH].join(path.delimiter)
+  const options = { cwd: project, env: { ...env, PATH: places, NATS_SERVER: binary } }
+  return whenReady(start("npm run nats", "sh", ["-c", `${script} --port ${port}`], options))
 }
 
 /** Packs the package and has its command make the project, by `npx`. */
@@ -127,13 +141,13 @@ const useProgram = async (project, program, { greeting, natsUrl, url }) => {
   )
 }
 
-/** `npm start`, as its line says it, with a server that is there and variables from `.env`. */
+/** `npm run nats` and `npm start`, with variables from `.env`. */
 const runProject = async (project) => {
   const [natsPort, port] = [await freePort(), await freePort()]
   const natsUrl = `nats://127.0.0.1:${natsPort}`
-  const server = await startServer(natsPort)
-  writeVariables(project, { NATS_URL: natsUrl, PORT: port, GREETING: "Good morning" })
   const { scripts } = JSON.parse(fs.readFileSync(path.join(project, "package.json"), "utf8"))
+  const server = await startProjectServer(project, scripts.nats, natsPort)
+  writeVariables(project, { NATS_URL: natsUrl, PORT: port, GREETING: "Good morning" })
   const [command, ...args] = scripts.start.split(" ")
   const program = start("npm start", command, args, { cwd: project, env })
   await useProgram(project, program, {
@@ -179,7 +193,7 @@ const main = async () => {
     const output = await attempt("npm test", "npm", ["test"], { cwd: project, more: { NATS_SERVER: server.path } })
     must(/Tests +[1-9]\d* passed \(/.test(output), `npm test runs no tests:\n${output}`)
   })
-  await step("npm start", () => runProject(project))
+  await step("npm run nats, npm start", () => runProject(project))
   const image = await step("Dockerfile", () =>
     buildImage(readDockerfile(path.join(project, "Dockerfile")), {
       context: project,
@@ -203,5 +217,6 @@ try {
   await main()
 } catch (error) {
   tell(shown(error))
-  process.exitCode = 1
+  // What was started still runs.
+  process.exit(1)
 }

@@ -39,19 +39,27 @@ export const start = (what, command, args, options) => {
   const closed = new Promise((resolve) => child.once("close", resolve)).then(() => started.delete(child))
   const hasEnded = () => child.pid === undefined || child.exitCode !== null || child.signalCode !== null
   const failure = (problem) => new SetupError(`${what} ${problem}:\n${output.trim()}`)
-  return {
-    /** Waits until an address answers with a status. */
-    until: async (url, wanted) => {
-      const end = performance.now() + timeLimit
-      let status
-      while ((status = await statusOf(url)) !== wanted) {
-        if (hasEnded()) {
-          await closed
-          throw failure(`has ended with ${child.signalCode ?? child.exitCode}`)
-        }
-        if (performance.now() > end) throw failure(`answers ${url} with ${status ?? "nothing"}, and not with ${wanted}`)
-        await pause(25)
+  const wait = async (isThere, problem) => {
+    const end = performance.now() + timeLimit
+    while (!(await isThere())) {
+      if (hasEnded()) {
+        await closed
+        throw failure(`has ended with ${child.signalCode ?? child.exitCode}`)
       }
+      if (performance.now() > end) throw failure(problem())
+      await pause(25)
+    }
+  }
+  return {
+    /** Waits until it has printed a text. */
+    printed: (text) => wait(() => output.includes(text), () => `does not print "${text}"`),
+    /** Waits until an address answers with a status. */
+    until: (url, wanted) => {
+      let status
+      return wait(
+        async () => (status = await statusOf(url)) === wanted,
+        () => `answers ${url} with ${status ?? "nothing"}, and not with ${wanted}`
+      )
     },
     /** Tells it to end, and waits until it has, with an exit code. */
     terminate: async (wanted) => {
