@@ -22,7 +22,18 @@ const parts = new Set([
 ])
 
 /** What is the same for every class of errors, and what an entry takes from elsewhere: nobody looks for it here. */
-const omitted = new Set(["Extends", "Inherited from", "Overrides", "Constructors", "Implementation of", "Extended by"])
+const omitted = (title) =>
+  // What makes two types differ for the compiler alone.
+  title.startsWith("~effect-nats/") || title.startsWith("\\~effect-nats/") || elsewhere.has(title)
+
+const elsewhere = new Set([
+  "Extends",
+  "Inherited from",
+  "Overrides",
+  "Constructors",
+  "Implementation of",
+  "Extended by"
+])
 
 /** Code that fits into a line is one. */
 const joined = (code) => {
@@ -54,10 +65,10 @@ const entries = (markdown) => {
     skipped = 0
     if (heading === null) {
       if (line !== "***" || isCode) lines.push(isCode ? line : line.replace(/<a id="[^"]+"><\/a> ?/g, ""))
-    } else if (omitted.has(title)) {
+    } else if (omitted(title)) {
       skipped = marks.length
     } else if (marks.length > 2 && (anchor === undefined || (marks.length > 3 && parts.has(title)))) {
-      lines.push(`**${title}**`)
+      lines.push(parts.has(title) ? `<p class="part">${title}</p>` : `**${title}**`)
     } else if (marks.length === 2) {
       lines.push(`${marks} ${title[0].toUpperCase()}${title.slice(1)} {#in-${title.replaceAll(" ", "-")}}`)
     } else {
@@ -66,9 +77,12 @@ const entries = (markdown) => {
     }
   }
   return lines.join("\n")
-    .replace(/\*\*Get Signature\*\*\n\n([\s\S]*?)\n\n\*\*Returns\*\*\n\n.*\n/g, "$1\n")
+    .replace(/\*\*Get Signature\*\*\n\n([\s\S]*?)\n\n<p class="part">Returns<\/p>\n\n.*\n/g, "$1\n")
+    // All errors have these two, and docs/errors.md says what they are.
+    .replace(/##### (?:isRetryable|message) \{#[^}]+\}\n\n```ts\nget (?:isRetryable|message)\(\): \w+;\n```\n+/g, "")
+    .replace(/<p class="part">Accessors<\/p>\n+(?=#|$)(?!#####)/g, "")
     .replace(/^(readonly \w+\??: .*) = .*;$/gm, "$1;")
-    .replace(/\*\*Since\*\*\n\n([\d.]+)/g, "<small>Since $1</small>").replace(/\n{3,}/g, "\n\n").trim()
+    .replace(/<p class="part">Since<\/p>\n\n([\d.]+)/g, "<small>Since $1</small>").replace(/\n{3,}/g, "\n\n").trim()
 }
 
 /** The comment that opens a module, and the one line by which it is imported. */
@@ -116,6 +130,8 @@ export const writeApi = async (root, directory, settings) => {
     useCodeBlocks: true,
     useHTMLAnchors: true,
     parametersFormat: "table",
+    classPropertiesFormat: "table",
+    tableColumnSettings: { hideModifiers: true, hideDefaults: true, hideInherited: true, hideOverrides: true },
     validation: { invalidLink: true, invalidPath: true, notExported: false, notDocumented: false }
   })
   const project = await app.convert()

@@ -5,7 +5,7 @@ export const guide = [
   { text: "Start", pages: ["getting-started", "authentication", "connection-lifecycle", "errors"] },
   { text: "Messages", pages: ["messaging", "receiving", "back-pressure", "typed-subjects"] },
   { text: "Services", pages: ["services", "rpc"] },
-  { text: "What is kept", pages: ["jetstream", "consumers", "key-value", "object-store"] },
+  { text: "JetStream and its stores", pages: ["jetstream", "consumers", "key-value", "object-store"] },
   { text: "Effect's services", pages: ["persistence", "cluster", "workflows"] },
   { text: "Running it", pages: ["deployment", "telemetry", "dashboard", "cli", "testing", "performance"] }
 ]
@@ -59,7 +59,7 @@ export const examples = [
   },
   { text: "Services", programs: ["service", "async-api", "rpc", "http-and-nats", "express", "fastify"] },
   {
-    text: "What is kept",
+    text: "JetStream and its stores",
     programs: [
       "provisioning",
       "exactly-once-publish",

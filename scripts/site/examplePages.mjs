@@ -40,7 +40,7 @@ const filesOf = (directory, name) => {
 
 /** The first sentence, for lists. */
 const summaryOf = (text) =>
-  text.split("\n\n", 1)[0].replace(/\s+/g, " ").replace(/^(.*?[.:])\s.*$/, "$1").replace(/:$/, ".")
+  text.split("\n\n", 1)[0].replace(/\s+/g, " ").replace(/^(.*?\.)\s.*$/, "$1").replace(/:$/, ".")
 
 /** Writes the pages, and gives the groups of the list with the title of each. */
 export const writeExamples = (root, directory) => {

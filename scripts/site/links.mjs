@@ -5,9 +5,10 @@ import * as path from "node:path"
 /**
  * @param {string} root
  * @param {ReadonlyMap<string, string>} pages where each file of the repository is on the site
+ * @param {ReadonlyMap<string, string>} titles of the pages, by their place
  * @param {string} files where what is no page is copied to, to be fetched
  */
-export const makeLinks = (root, pages, files) => {
+export const makeLinks = (root, pages, titles, files) => {
   /** The place of a file on the site. What is no page is given as it is. */
   const placeOf = (target, from) => {
     const page = pages.get(target)
@@ -35,9 +36,14 @@ export const makeLinks = (root, pages, files) => {
     return text.split("\n").map((line) => {
       if (/^\s*(```|~~~)/.test(line)) isCode = !isCode
       if (isCode) return line
-      return line.replace(
+      const linked = line.replace(
         /`[^`]*`|\]\(([^)\s]+)\)/g,
         (all, target) => target === undefined ? all : `](${link(target, from)})`
+      )
+      // Here a page has a title, and no file.
+      return linked.replace(
+        /\[`?[\w./-]+\.md`?\]\(([^)#]+)/g,
+        (all, place) => titles.has(place) ? `[${titles.get(place)}](${place}` : all
       )
     }).join("\n")
   }

@@ -68,17 +68,16 @@ const firstProgram = (root) => {
 /** Writes all pages below `directory`, and what the generator needs beside them into `work`. */
 export const writePages = async (root, directory, work) => {
   const places = placesOf(root)
-  const linked = makeLinks(root, examplesOf(new Map(places)), path.join(directory, "public", "files"))
+  const texts = new Map([...places].map(([file, place]) => [place, fs.readFileSync(path.join(root, file), "utf8")]))
+  const titles = new Map([...texts].map(([place, text]) => [place, titleOf(text)]))
+  const linked = makeLinks(root, examplesOf(new Map(places)), titles, path.join(directory, "public", "files"))
   const write = (name, text) => {
     const file = path.join(directory, `${name}.md`)
     fs.mkdirSync(path.dirname(file), { recursive: true })
     fs.writeFileSync(file, text)
   }
-  const titles = new Map()
   for (const [file, place] of places) {
-    const text = fs.readFileSync(path.join(root, file), "utf8")
-    titles.set(place, titleOf(text))
-    write(place.endsWith("/") ? `${place}index` : place, linked(text, file))
+    write(place.endsWith("/") ? `${place}index` : place, linked(texts.get(place), file))
   }
   const items = (section, names) =>
     names.map((name) => ({ text: titles.get(`/${section}/${name}`), link: `/${section}/${name}` }))

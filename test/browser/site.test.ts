@@ -85,7 +85,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
 
   it.effect("the bar, the list of pages and the page's own links lead from one page to the next", () =>
     Effect.gen(function*() {
-      const { page, problems } = yield* opened("")
+      const { page, problems } = yield* opened("", { width: 1600 })
       yield* promised(async () => {
         await click(page, ".VPNavBar a[href='/guide/getting-started']")
         await awaitTitle(page, "Getting started")
@@ -151,7 +151,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
       const { page, problems } = yield* opened("errors/")
       const shown = () => page.evaluate(inPage.shownErrors)
       const awaitCount = (count: number) =>
-        page.waitForSelector(`.error-filter [role=status]::-p-text(${count} errors)`)
+        page.waitForSelector(`.error-filter [role=status]::-p-text(${count} ${count === 1 ? "error" : "errors"})`)
       yield* promised(async () => {
         const all = await shown()
         await awaitCount(all.length)
@@ -161,7 +161,10 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
         assert.include(some, "TlsCertificateInvalid")
         assert.isBelow(some.length, 10)
         await awaitCount(some.length)
-        await page.click(".error-filter input", { count: 3 })
+        await page.type(".error-filter input", " no-such-word")
+        await page.waitForSelector(".error-filter ::-p-text(None has all of these words)")
+        assert.deepStrictEqual(await shown(), [])
+        await page.$eval(".error-filter input", inPage.select)
         await page.keyboard.press("Backspace")
         await page.waitForSelector("[data-tag=NoResponders]", { visible: true })
         assert.deepStrictEqual(await shown(), all)

@@ -3,6 +3,7 @@ import * as path from "node:path"
 import { defineConfig } from "vitepress"
 import { noticesOf } from "../../notices.mjs"
 
+const { version } = JSON.parse(fs.readFileSync(new URL("../../../package.json", import.meta.url), "utf8"))
 const work = process.env.SITE_WORK
 const base = process.env.SITE_BASE ?? "/"
 const sidebar = JSON.parse(fs.readFileSync(path.join(work, "sidebar.json"), "utf8"))
@@ -16,11 +17,18 @@ const own = {
 /** As forges make them of headings, so that a link holds there and here. */
 const slugify = (text) => text.trim().toLowerCase().replace(/[^\p{L}\p{N}\p{Pc}\- ]/gu, "").replaceAll(" ", "-")
 
-/** The shortest answer is a task or an error; a page that explains is a better one than the reference, and what was changed the last. */
-const boostDocument = (id) => {
-  const [, section] = /^\/(\w[\w-]*)\//.exec(id) ?? []
-  return { "how-to": 1.5, errors: 1.5, api: 0.4, examples: 0.5, project: 0.2 }[section] ?? 1
+/**
+ * The shortest answer is a task or an error; a page that explains is a better one than the reference, and a whole page than a
+ * part of it. It goes to the browser as text, and stands on nothing else.
+ */
+const boostDocument = (id, _, { titles }) => {
+  const section = /\/(how-to|errors|guide|migration|api|examples|project)\//.exec(id)?.[1]
+  const weight = { "how-to": 1.5, errors: 1.5, migration: 0.5, api: 0.25, examples: 0.5, project: 0.25 }[section] ?? 1
+  return titles.length === 0 ? weight * 1.5 : weight
 }
+
+/** Short words are other words when a letter differs. */
+const fuzzy = (term) => term.length > 4 ? 0.2 : false
 
 export default defineConfig({
   title: "effect-nats",
@@ -63,7 +71,8 @@ export default defineConfig({
       { text: "API", link: "/api/", activeMatch: "^/api/" },
       { text: "Examples", link: "/examples/", activeMatch: "^/examples/" },
       { text: "Coming from …", link: "/migration/coming-from-nats-js", activeMatch: "^/migration/" },
-      { text: "Project", link: "/project/overview", activeMatch: "^/project/" }
+      { text: "Project", link: "/project/overview", activeMatch: "^/project/" },
+      { text: version, link: "/project/changelog" }
     ],
     sidebar,
     footer: { message: `MIT. <a href="${base}notices.txt">What these pages have from others</a>.` },
@@ -77,7 +86,7 @@ export default defineConfig({
             env.relativePath.startsWith("examples/") ? source.replace(/\n## Source\n[\s\S]*/, "") : source,
             env
           ),
-        miniSearch: { searchOptions: { boostDocument } }
+        miniSearch: { searchOptions: { boostDocument, fuzzy } }
       }
     }
   }
