@@ -101,7 +101,7 @@ describe(".github/workflows/ci.yml", () => {
 
   it("keeps what was fetched by what says which it is, and the reports of a run that failed", () => {
     const kept = using("actions/cache").map((step) => step.with)
-    assert.deepStrictEqual(kept.map((each) => each?.path), ["~/.npm", ".cache/nats-server"])
+    assert.deepStrictEqual(kept.map((each) => each?.path), ["~/.npm", ".cache/nats-server", ".cache/chromium"])
     for (const name of kept.flatMap((each) => [...String(each?.key).matchAll(/'([^'*]+)'/g)].map(([, file]) => file))) {
       assert.isTrue(fs.existsSync(path.join(root, name)), name)
     }
