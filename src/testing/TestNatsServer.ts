@@ -1,7 +1,7 @@
 /**
  * A real `nats-server` for tests: started on a free loopback port, known to be ready, and gone with its scope.
  *
- * It is for tests and examples, on Linux and macOS. It is not a way to run a server in production. The program is found
+ * It is for tests and examples: on Linux, and on macOS, where it is not tried. It is not a way to run a server in production. The program is found
  * by the `binary` option, the environment variable `NATS_SERVER`, `.cache/nats-server/<version>/nats-server` in or above
  * the working directory (the newest), the cache that `npx effect-nats server` fills, or `PATH`. Each server has ports and a temporary directory of its own, so that any
  * number run side by side. When its scope closes, or this process ends in whatever way, the server is killed and the
