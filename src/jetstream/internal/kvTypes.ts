@@ -98,7 +98,7 @@ export interface WatchOptions<P extends Policy = Policy> {
   readonly history?: boolean | undefined
   /** Nothing of what is there: the marker comes at once. */
   readonly updatesOnly?: boolean | undefined
-  /** From this revision on: one behind the last that was seen, to go on there. Wins over the two above. */
+  /** Starts at this revision: to go on, give the last seen one plus 1. `history` and `updatesOnly` do not count then. */
   readonly from?: number | undefined
   /** Leaves deletions out. Default `false`. */
   readonly ignoreDeletes?: boolean | undefined
@@ -165,8 +165,10 @@ export interface Store<out A, in I, out DecodeError, out EncodeError, out RD, ou
     options?: O
   ): Effect.Effect<number, KeyWriteError | ApiError | KeyAlreadyExists | EncodeError | OptionError<O>, RE>
   /**
-   * Writes a value where `revision` is the last one of the key (also that of a deletion; 0 where it was never written), and
-   * fails with `WrongLastSequence` otherwise. Gives the new revision.
+   * Compare and swap: writes a value if `revision` is the last one of the key (also that of a deletion; 0 where it was never
+   * written). Gives the new revision. Otherwise nothing is stored, and it fails with `WrongLastSequence`, whose `actual` is the
+   * key's current revision and whose `subject` is what the write was published to: read the key, and decide anew, or
+   * use `modify`, which does both.
    */
   update<const O extends WriteOptions = {}>(
     key: string,
@@ -175,8 +177,9 @@ export interface Store<out A, in I, out DecodeError, out EncodeError, out RD, ou
     options?: O
   ): Effect.Effect<number, KeyWriteError | WrongLastSequence | EncodeError | OptionError<O>, RE>
   /**
-   * Reads, and writes what `f` makes of it; where another has written in between, all of it again, after a random time that
-   * grows. So `f` can be run several times. Gives the revision.
+   * Reads, and writes what `f` makes of it (optimistic concurrency); where another has written in between, all of it again,
+   * after a random time that grows. So `f` can be run several times. Gives the revision. After `times` tries (32) that all lost
+   * it fails with the `WrongLastSequence` of the last one.
    */
   modify<E = never, R = never, const O extends ModifyOptions = {}>(
     key: string,
