@@ -81,9 +81,9 @@ const common = {
   /** All servers that were tried in this round, or all addresses of the server, when there was more than one. */
   attempts: Schema.optionalKey(Schema.Array(Attempt)),
   /**
-   * What the library underneath or the operating system reported. Where that has words of the other side that are not to be
-   * shown, an error with its `code`, whose `cause` is the original as `Redacted`. The failure of an Effect of the user's is
-   * `Redacted`, too.
+   * What the operating system or the runtime reported. If that repeats words of the other side, which are not to be shown, an
+   * error with the same `code` stands in its place, and the original is the `cause` of that one, as `Redacted`. The failure of
+   * an Effect that the user gave is `Redacted`, too.
    */
   cause: Schema.optionalKey(Schema.Defect())
 }

@@ -49,7 +49,7 @@ const Http = Layer.unwrap(
   )
 )
 
-// Each stands on what follows it: the probes are the first that is there, and the last.
+// Each stands on what follows it: the probes begin before all else, and end after it.
 const App = Service.pipe(
   Layer.provide(NatsLayer.fromEnv()),
   Layer.provide(NatsHealthHttp.layerServer()),
