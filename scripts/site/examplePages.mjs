@@ -3,6 +3,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { promisedLines } from "../examples.mjs"
 import { examples, folders } from "./contents.mjs"
+import { slugify } from "./slugify.mjs"
 
 const fenced = (language, code) => {
   const fence = "`".repeat(Math.max(3, ...(code.match(/`{3,}/g) ?? []).map((each) => each.length + 1)))
@@ -24,18 +25,39 @@ const partsOf = (source) => {
 
 const languages = { ".ts": "ts", ".yaml": "yaml", ".service": "ini", ".json": "json", ".md": "md", ".example": "ini" }
 
-/** The files below a folder, each with a heading. */
-const filesOf = (directory, name) => {
+/** The files below a folder of `examples`: `shop/stock.ts`. */
+const filesBelow = (directory, name) => {
   const folder = path.join(directory, name)
-  if (!fs.existsSync(folder)) return ""
-  const files = fs.readdirSync(folder, { recursive: true })
-    .filter((file) => fs.statSync(path.join(folder, file)).isFile())
-    .map((file) => file.split(path.sep).join("/"))
-  return files.toSorted().map((file) => {
-    const source = fs.readFileSync(path.join(folder, file), "utf8").trim()
+  if (!fs.existsSync(folder)) return []
+  return fs.readdirSync(folder, { recursive: true })
+    .map((file) => path.posix.join(name, file.split(path.sep).join("/")))
+    .filter((file) => fs.statSync(path.join(directory, file)).isFile())
+    .toSorted()
+}
+
+/** Each of them below a heading. */
+const filesOf = (directory, name) =>
+  filesBelow(directory, name).map((file) => {
+    const source = fs.readFileSync(path.join(directory, file), "utf8").trim()
     const language = path.basename(file) === "Dockerfile" ? "docker" : languages[path.extname(file)] ?? "text"
-    return `## ${name}/${file}\n\n${fenced(language, source)}\n`
+    return `## ${file}\n\n${fenced(language, source)}\n`
   }).join("\n")
+
+/** Where each file of `examples` is on the site, and each folder. */
+export const examplePlaces = (root) => {
+  const programs = examples.flatMap((group) => group.programs)
+  const pages = [...programs, ...folders.map(({ name }) => name)]
+  return new Map([
+    ["examples", "/examples/"],
+    ...programs.map((name) => [`examples/${name}.ts`, `/examples/${name}`]),
+    ...pages.map((name) => [`examples/${name}`, `/examples/${name}`]),
+    ...pages.flatMap((name) =>
+      filesBelow(path.join(root, "examples"), name).map((file) => [
+        `examples/${file}`,
+        `/examples/${name}#${slugify(file)}`
+      ])
+    )
+  ])
 }
 
 /** The first sentence, for lists. */

@@ -17,9 +17,10 @@ export const makeLinks = (root, pages, titles, files) => {
     if (!fs.existsSync(source)) throw new Error(`${from}: there is no ${target}`)
     if (fs.statSync(source).isDirectory()) throw new Error(`${from}: ${target} is a folder without a page`)
     if (target.endsWith(".md")) throw new Error(`${from}: scripts/site/contents.mjs lacks ${target}`)
-    fs.mkdirSync(path.dirname(path.join(files, target)), { recursive: true })
-    fs.copyFileSync(source, path.join(files, target))
-    return `/files/${target}`
+    const name = path.extname(target) === "" ? `${target}.txt` : target
+    fs.mkdirSync(path.dirname(path.join(files, name)), { recursive: true })
+    fs.copyFileSync(source, path.join(files, name))
+    return `/files/${name}`
   }
   const link = (target, from) => {
     if (/^([a-z]+:|#|\/)/.test(target)) return target

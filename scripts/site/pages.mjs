@@ -4,7 +4,7 @@ import * as path from "node:path"
 import { writeApi } from "./api.mjs"
 import { examples, folders, guide, migration, project } from "./contents.mjs"
 import { writeErrors } from "./errorPages.mjs"
-import { writeExamples } from "./examplePages.mjs"
+import { examplePlaces, writeExamples } from "./examplePages.mjs"
 import { makeLinks } from "./links.mjs"
 
 const markdownIn = (directory) =>
@@ -32,16 +32,6 @@ const placesOf = (root) => {
   return places
 }
 
-const examplesOf = (places) => {
-  for (const name of examples.flatMap(({ programs }) => programs)) {
-    places.set(`examples/${name}.ts`, `/examples/${name}`)
-  }
-  places.set("examples", "/examples/")
-  places.set("examples/shop", "/examples/shop")
-  for (const { name } of folders) places.set(`examples/${name}`, `/examples/${name}`)
-  return places
-}
-
 /** A row of the sidebar for each module, below its room. */
 const apiGroups = (modules) =>
   [...Map.groupBy(modules, ({ specifier }) => path.posix.dirname(specifier))].map(([text, group]) => ({
@@ -62,7 +52,8 @@ const tasks = (text) =>
 /** How to install it, and the first program, as the README has them. */
 const firstProgram = (root) => {
   const text = fs.readFileSync(path.join(root, "README.md"), "utf8")
-  return text.slice(text.indexOf("## Install"), text.indexOf("## What it has"))
+  const part = text.slice(text.indexOf("## Install"), text.indexOf("## What it has"))
+  return part.replaceAll("](#", "](README.md#")
 }
 
 /** Writes all pages below `directory`, and what the generator needs beside them into `work`. */
@@ -70,7 +61,12 @@ export const writePages = async (root, directory, work) => {
   const places = placesOf(root)
   const texts = new Map([...places].map(([file, place]) => [place, fs.readFileSync(path.join(root, file), "utf8")]))
   const titles = new Map([...texts].map(([place, text]) => [place, titleOf(text)]))
-  const linked = makeLinks(root, examplesOf(new Map(places)), titles, path.join(directory, "public", "files"))
+  const linked = makeLinks(
+    root,
+    new Map([...places, ...examplePlaces(root)]),
+    titles,
+    path.join(directory, "public", "files")
+  )
   const write = (name, text) => {
     const file = path.join(directory, `${name}.md`)
     fs.mkdirSync(path.dirname(file), { recursive: true })

@@ -2,6 +2,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { defineConfig } from "vitepress"
 import { noticesOf } from "../../notices.mjs"
+import { slugify } from "../slugify.mjs"
 
 const { version } = JSON.parse(fs.readFileSync(new URL("../../../package.json", import.meta.url), "utf8"))
 const work = process.env.SITE_WORK
@@ -13,9 +14,6 @@ const own = {
   "@docsearch/css": fs.readFileSync(new URL("../../../LICENSE", import.meta.url), "utf8")
     .replace(/^Copyright .*$/m, "Copyright (c) Algolia, Inc. and contributors")
 }
-
-/** As forges make them of headings, so that a link holds there and here. */
-const slugify = (text) => text.trim().toLowerCase().replace(/[^\p{L}\p{N}\p{Pc}\- ]/gu, "").replaceAll(" ", "-")
 
 /**
  * The shortest answer is a task or an error; a page that explains is a better one than the reference, and a whole page than a
