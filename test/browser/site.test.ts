@@ -192,6 +192,21 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
         })
         assert.deepStrictEqual(problems(), [])
       }))
+
+    it.effect(`text of every kind of page stands out and is large enough on a phone that is ${colorScheme}`, () =>
+      Effect.gen(function*() {
+        const { page, problems, url } = yield* opened("", { ...phone, colorScheme })
+        yield* promised(async () => {
+          for (
+            const name of ["", "guide/errors", "how-to/process-jobs", "errors/", "api/NatsClient", "examples/shop"]
+          ) {
+            await page.goto(`${url}${name}`, { waitUntil: "load" })
+            assert.deepStrictEqual([name, await page.evaluate(inPage.faint)], [name, []])
+            assert.deepStrictEqual([name, await page.evaluate(inPage.small)], [name, []])
+          }
+        })
+        assert.deepStrictEqual(problems(), [])
+      }))
   }
 
   it.effect("the reference has every value and type that a module exports", () =>
