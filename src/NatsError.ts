@@ -385,9 +385,9 @@ export class ServiceError extends TaggedError<ServiceError>()("ServiceError", {
     const code = this.codeText === undefined ? this.code : printable(this.codeText, 64)
     return `The service on ${quoted(this.subject)} answered with ${
       code === 0 ? "an error without a code" : `error ${code}`
-    }${
-      this.description === "" ? "" : ` (${quoted(this.description, 1024)})`
-    }: correct the request, or see the service's log.`
+    }${this.description === "" ? "" : ` (${quoted(this.description, 1024)})`}: ${
+      this.code >= 500 ? "" : "correct the request, or "
+    }see the service's log.`
   }
   /**
    * The payload of the reply as text, cut at 64 KiB, and empty where there was none. No message or JSON of the error has it.

@@ -34,6 +34,12 @@ export const parted: Effect.Effect<number, Missing | NatsService.InvalidService,
   )
 
 describe("the failures of a call", () => {
+  it("a fault of the service is not said to be one of the request", () => {
+    const messageOf = (code: number) => new NatsError.ServiceError({ subject: "a", code, description: "" }).message
+    assert.strictEqual(messageOf(500), "The service on \"a\" answered with error 500: see the service's log.")
+    assert.match(messageOf(404), /error 404: correct the request, or see the service's log\.$/)
+  })
+
   it("are known apart from those that a contract names", () => {
     for (const failure of failures) assert.isTrue(NatsService.isCallError(failure), failure._tag)
     assert.isFalse(NatsService.isCallError(new Missing()))

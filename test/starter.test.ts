@@ -40,7 +40,7 @@ describe("examples/starter/.env.example", () => {
         ConfigProvider.ConfigProvider,
         ConfigProvider.fromUnknown(Object.fromEntries(set))
       )
-      assert.isTrue(config.reconnect !== false && config.reconnect.onFirstConnect === "background")
+      assert.isTrue(config.reconnect !== false && config.reconnect.onFirstConnect === "wait")
     }))
 
   it("shows the defaults of the program's own variables, as README.md does", () => {

@@ -25,7 +25,7 @@ const nextSteps = (directory: string): ReadonlyArray<readonly [command: string, 
   ...(directory === process.cwd() ? [] : [[`cd ${wayTo(directory)}`, ""] as const]),
   ["npm install", ""],
   ["npm test", "# on a real nats-server, which is fetched where there is none"],
-  ["npm run nats", "# a nats-server on 127.0.0.1:4222, in a terminal of its own"],
+  ["npm run nats", "# a nats-server with JetStream on 127.0.0.1:4222, in a terminal of its own"],
   ["npm start", "# the service, with probes and metrics on port 8080"]
 ]
 

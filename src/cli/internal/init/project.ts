@@ -20,7 +20,7 @@ const manifestOf = ({ node, ranges, version }: Template, name: ProjectName): str
     scripts: {
       start: "node --env-file-if-exists=.env src/main.ts",
       dev: "node --watch --env-file-if-exists=.env src/main.ts",
-      nats: "exec \"$(effect-nats server)\" --addr 127.0.0.1",
+      nats: "exec \"$(effect-nats server)\" --addr 127.0.0.1 --jetstream --store_dir .nats",
       types: "tsc",
       // Finds a nats-server for the tests, or fetches one into the user's cache.
       pretest: "effect-nats server",
