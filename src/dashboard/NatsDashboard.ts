@@ -133,7 +133,7 @@ const routes = <C, E, R>(
       HttpMiddleware.withLoggerDisabled(Effect.map(HttpServerRequest, ({ source }) =>
         HttpServerResponse.stream(
           Stream.make(new TextEncoder().encode(retry)).pipe(
-            Stream.concat(Stream.takeUntil(snapshots, () => isStopping(source)))
+            Stream.concat(Stream.interruptWhen(snapshots, stopOf(source)))
           ),
           {
             contentType: "text/event-stream",
@@ -150,7 +150,32 @@ const routes = <C, E, R>(
     )
   }))
 
-/** A server of Node that stops waits for its answers, and events have no end. */
-const isStopping = (request: object): boolean =>
+/** How often a server is looked at for whether it stops, which it tells nobody. */
+const stopEvery = Duration.millis(250)
+
+/** What a request to a server of Node has. */
+interface NodeSocket {
+  readonly server: { readonly listening: boolean }
+  readonly writableNeedDrain: boolean
+  destroy(): void
+}
+
+const isOfNode = (request: object): request is { readonly socket: NodeSocket } =>
   hasProperty(request, "socket") && hasProperty(request.socket, "server") &&
-  hasProperty(request.socket.server, "listening") && request.socket.server.listening === false
+  hasProperty(request.socket.server, "listening") && hasProperty(request.socket, "destroy")
+
+/**
+ * Waits until the server of Node that a request came to stops: it waits for its answers, and events have no end. Who has not
+ * read what was sent would not read an end either.
+ */
+const stopOf = (request: object): Effect.Effect<void> => {
+  if (!isOfNode(request)) return Effect.never
+  const { socket } = request
+  const { server } = socket
+  return Effect.sleep(stopEvery).pipe(
+    Effect.repeat({ while: () => server.listening }),
+    Effect.andThen(Effect.sync(() => {
+      if (socket.writableNeedDrain) socket.destroy()
+    }))
+  )
+}

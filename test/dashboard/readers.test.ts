@@ -21,6 +21,23 @@ const counted = Effect.fnUntraced(function*(nats: NatsClient.NatsClient) {
   return asked
 })
 
+const wide = Array.from({ length: 40 }, () => "x".repeat(512))
+
+/** More than the buffers of sockets take, each time: 4 MiB. */
+const big = { title: "Big", columns: wide, rows: Array.from({ length: 200 }, () => wide) }
+
+/** Asks for the events, and reads nothing of them until somebody does. */
+const stalled = (url: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { hostname, port } = new URL(url)
+      const socket = net.connect(Number(port), hostname)
+      socket.write(`GET /dashboard/events HTTP/1.0\r\nhost: ${hostname}\r\n\r\n`)
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
 /** A part of the test, whose readers leave at its end. */
 const scoped = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>) => Effect.scoped(effect)
 
@@ -66,17 +83,8 @@ it.live("who reads slowly gets the latest, and not all that there was", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
     const nats = yield* NatsClient.make({ servers: server.url })
-    // More than the buffers of sockets take, each time: 4 MiB.
-    const row = Array.from({ length: 40 }, () => "x".repeat(512))
-    const section = { title: "Big", columns: row, rows: Array.from({ length: 200 }, () => row) }
     let looks = 0
-    const url = yield* serveDashboard(nats, { sections: Effect.sync(() => (looks++, [section])) })
-    const { hostname, port } = new URL(url)
-    const slow = yield* Effect.acquireRelease(
-      Effect.sync(() => net.connect(Number(port), hostname)),
-      (socket) => Effect.sync(() => socket.destroy())
-    )
-    slow.write(`GET /dashboard/events HTTP/1.0\r\nhost: ${hostname}\r\n\r\n`)
+    const slow = yield* stalled(yield* serveDashboard(nats, { sections: Effect.sync(() => (looks++, [big])) }))
     yield* until(Effect.sync(() => looks >= 15))
     const read = new Watching()
     slow.setEncoding("utf8").on("data", (text: string) => read.add(text))
@@ -85,15 +93,30 @@ it.live("who reads slowly gets the latest, and not all that there was", () =>
     assert.isBelow(read.snapshots.length, 8, `of ${looks}`)
   }).pipe(Effect.scoped))
 
-it.live("an HTTP server that stops does not wait for its readers", () =>
+it.live("an HTTP server that stops does not wait for its readers, however seldom they get something", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
     const nats = yield* NatsClient.make({ servers: server.url })
+    for (const every of ["100 millis", "1 hour"] as const) {
+      const scope = yield* Effect.flatMap(Effect.scope, Scope.fork)
+      const url = yield* Scope.provide(serveDashboard(nats, { every }), scope)
+      const readers = yield* Effect.all(Array.from({ length: 5 }, () => watch(`${url}/dashboard/events`)))
+      yield* Effect.forEach(readers, (each) => each.shows(() => true))
+      // It would wait for 20 seconds.
+      yield* Effect.timeout(Scope.close(scope, Exit.void), "5 seconds")
+      yield* Effect.forEach(readers, (each) => each.until(({ ended }) => ended))
+    }
+  }).pipe(Effect.scoped))
+
+it.live("an HTTP server that stops does not wait for who does not read", () =>
+  Effect.gen(function*() {
+    const server = yield* TestNatsServer.make()
+    const nats = yield* NatsClient.make({ servers: server.url })
+    let looks = 0
+    const sections = Effect.sync(() => (looks++, [big]))
     const scope = yield* Effect.flatMap(Effect.scope, Scope.fork)
-    const url = yield* Scope.provide(serveDashboard(nats), scope)
-    const watching = yield* watch(`${url}/dashboard/events`)
-    yield* watching.more(1)
-    // It would wait for 20 seconds.
+    const url = yield* Scope.provide(serveDashboard(nats, { sections }), scope)
+    yield* stalled(url)
+    yield* until(Effect.sync(() => looks >= 5))
     yield* Effect.timeout(Scope.close(scope, Exit.void), "5 seconds")
-    yield* watching.until(({ ended }) => ended)
   }).pipe(Effect.scoped))
