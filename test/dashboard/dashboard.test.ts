@@ -203,6 +203,8 @@ it.live("what the client may not ask is told in its place, asked seldom, and tak
     const watching = yield* watch(`${yield* serveDashboard(nats)}/dashboard/events`)
     yield* watching.more(5)
     assert.match(watching.table("Services").problem!, /\$SRV\.STATS/)
+    // It would say that there are none.
+    assert.isUndefined(watching.last.tables.find(({ title }) => title === "Instances"))
     assert.match(watching.table("Consumers").problem!, /\$JS\.API\.CONSUMER\.LIST\.SECRET/)
     assert.deepStrictEqual(watching.rows("Streams").map(({ Stream }) => Stream), ["OPEN", "SECRET"])
     assert.deepStrictEqual(watching.rows("Consumers").map(({ Stream }) => Stream), ["OPEN"])

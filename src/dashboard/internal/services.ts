@@ -99,7 +99,7 @@ export const ofServices = (found: Services | Problem, before: Past | undefined, 
         ]),
         found
       ),
-      tableOf("Instances", instanceColumns, instances)
+      ...(isKnown ? [tableOf("Instances", instanceColumns, instances)] : [])
     ]
   }
 }
