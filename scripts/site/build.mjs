@@ -12,6 +12,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { run, SetupError, shown, tell } from "../run.mjs"
+import { siteBase } from "./base.mjs"
 
 const site = path.dirname(fileURLToPath(import.meta.url))
 const root = path.resolve(site, "..", "..")
@@ -54,7 +55,7 @@ try {
   tell(`site: ${path.relative(process.cwd(), path.join(work, "out"))}`)
   if (process.argv.includes("--serve")) {
     const { serve } = await import("./serve.mjs")
-    const { url } = await serve(path.join(work, "out"), process.env.SITE_BASE ?? "/")
+    const { url } = await serve(path.join(work, "out"), siteBase(process.env.SITE_BASE))
     tell(`site: ${url} until it is stopped`)
   }
 } catch (error) {

@@ -2,11 +2,12 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { defineConfig } from "vitepress"
 import { noticesOf } from "../../notices.mjs"
+import { siteBase } from "../base.mjs"
 import { slugify } from "../slugify.mjs"
 
 const { version } = JSON.parse(fs.readFileSync(new URL("../../../package.json", import.meta.url), "utf8"))
 const work = process.env.SITE_WORK
-const base = process.env.SITE_BASE ?? "/"
+const base = siteBase(process.env.SITE_BASE)
 const sidebar = JSON.parse(fs.readFileSync(path.join(work, "sidebar.json"), "utf8"))
 
 /** Its package has no text of its licence, which its style sheet names: MIT, as that of this package, with another holder. */
