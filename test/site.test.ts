@@ -5,6 +5,7 @@ import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { siteBase } from "../scripts/site/base.mjs"
+import { makeLinks } from "../scripts/site/links.mjs"
 import { serve } from "../scripts/site/serve.mjs"
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "effect-nats-site-"))
@@ -71,4 +72,16 @@ it("its base may be given without slashes", () => {
       "/",
       "/"
     ])
+})
+
+it("links are led to pages of the site, but for what stands in code", () => {
+  const places = new Map([["docs/errors.md", "/guide/errors"]])
+  const linked = makeLinks(site, places, new Map(), path.join(directory, "files"))
+  const code = ["````md", "```ts", "[a](errors.md)", "```", "[b](errors.md)", "````", "~~~", "[c](errors.md)", "~~~"]
+  const text = ["[before](errors.md)", ...code, "`[d](errors.md)` [after](errors.md#here)"].join("\n")
+  assert.deepStrictEqual(linked(text, "docs/page.md").split("\n"), [
+    "[before](/guide/errors)",
+    ...code,
+    "`[d](errors.md)` [after](/guide/errors#here)"
+  ])
 })

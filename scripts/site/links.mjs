@@ -33,10 +33,13 @@ export const makeLinks = (root, pages, titles, files) => {
   }
   /** The text of a page with its links, but for what stands in code. */
   return (text, from) => {
-    let isCode = false
+    let fence
     return text.split("\n").map((line) => {
-      if (/^\s*(```|~~~)/.test(line)) isCode = !isCode
-      if (isCode) return line
+      const marks = /^\s*(`{3,}|~{3,})/.exec(line)?.[1]
+      if (fence === undefined) fence = marks
+      // Code can have shorter fences inside.
+      else if (marks?.startsWith(fence) && line.trim() === marks) fence = undefined
+      if (fence !== undefined) return line
       const linked = line.replace(
         /`[^`]*`|\]\(([^)\s]+)\)/g,
         (all, target) => target === undefined ? all : `](${link(target, from)})`
