@@ -190,8 +190,10 @@ describe("the directory", () => {
       assert.strictEqual(code, 0)
       assert.include(stdout, `cd 'our services/it'\\''s'\n`)
       assert.deepStrictEqual(Object.keys(read(path.join(cwd, "our services", "it's"))), fileNames)
+      const dashed = yield* init(cwd, ["orders", "--directory=-x"])
+      assert.include(dashed.stdout, "cd ./-x\n")
       const empty = yield* init(cwd, ["orders", "--directory", ""])
-      assert.deepStrictEqual([empty.code, fs.readdirSync(cwd)], [2, ["our services"]])
+      assert.deepStrictEqual([empty.code, fs.readdirSync(cwd)], [2, ["-x", "our services"]])
     }).pipe(Effect.scoped))
 
   it.live("can be there, and be the one where the command runs, while it is empty", () =>

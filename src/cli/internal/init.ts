@@ -16,7 +16,9 @@ import * as Output from "./output.ts"
 /** The directory as one goes there from here. */
 const wayTo = (directory: string): string => {
   const way = path.relative(process.cwd(), directory)
-  const shown = Output.shown(way === "" ? "." : way.startsWith("..") ? directory : way)
+  const shown = Output.shown(
+    way === "" ? "." : way.startsWith("..") ? directory : way.startsWith("-") ? `./${way}` : way
+  )
   return /^[\w@%+=:,./-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", `'\\''`)}'`
 }
 
