@@ -40,7 +40,8 @@ const build = async () => {
   // Behind the packages, which it stands on.
   const { writePages } = await import("./pages.mjs")
   const pages = path.join(work, "pages")
-  fs.rmSync(pages, { recursive: true, force: true })
+  // A build that fails leaves nothing behind that could be taken for its own.
+  for (const old of [pages, path.join(work, "out")]) fs.rmSync(old, { recursive: true, force: true })
   await timed("pages written", () => writePages(root, pages, work))
   const vitepress = path.join(site, "node_modules", "vitepress", "bin", "vitepress.js")
   const { code, output } = await timed(

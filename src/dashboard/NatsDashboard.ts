@@ -104,7 +104,9 @@ const routes = <C, E, R>(
   Layer.effectDiscard(Effect.gen(function*() {
     const { clients = [], every = "1 second", jetstream, path = "/dashboard", title = "NATS" } = options
     const everyMillis = Duration.toMillis(every)
-    if (!(everyMillis >= leastMillis)) throw new RangeError(`\`every\` must be at least ${leastMillis} milliseconds`)
+    if (!(everyMillis >= leastMillis && Number.isFinite(everyMillis))) {
+      throw new RangeError(`\`every\` must be at least ${leastMillis} milliseconds, and have an end`)
+    }
     const router = yield* HttpRouter.HttpRouter
     const client = yield* NatsClient
     const own = [client, ...yield* Effect.all(clients)]

@@ -48,13 +48,15 @@ it.live("a snapshot comes at once, and the next ones in their period", () =>
     yield* quick.more(3)
   }).pipe(Effect.scoped))
 
-it.live("a period that would ask all the time is a defect", () =>
+it.live("a period that would ask all the time, or never, is a defect", () =>
   Effect.gen(function*() {
     const server = yield* TestNatsServer.make()
     const nats = yield* NatsClient.make({ servers: server.url })
-    const exit = yield* Effect.exit(serveDashboard(nats, { every: "99 millis" }))
-    assert.isTrue(Exit.hasDies(exit))
-    assert.match(String(exit), /`every` must be at least 100 milliseconds/)
+    for (const every of ["99 millis", "Infinity"] as const) {
+      const exit = yield* Effect.exit(serveDashboard(nats, { every }))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.match(String(exit), /`every` must be at least 100 milliseconds/)
+    }
   }).pipe(Effect.scoped))
 
 it.live("services have their instances, requests and errors, in all and per second, and come and go", () =>
