@@ -21,15 +21,22 @@ const directory = path.join(root, "examples")
 const timeLimit = 60_000
 const atOnce = 2
 
+/** A program in its parts: the lines of its header above `Prints:` and below it, if that is there, and the code. */
+export const partsOf = (source) => {
+  const [all = "", header = ""] = /^(?:#!.*\n)?\s*\/\*\*?([\s\S]*?)\*\//.exec(source) ?? []
+  const lines = header.split("\n").map((line) => line.replace(/^\s*\* ?/, ""))
+  const start = lines.findIndex((line) => line.trim() === "Prints:")
+  const code = source.slice(all.length)
+  return start < 0
+    ? { about: lines, prints: undefined, code }
+    : { about: lines.slice(0, start), prints: lines.slice(start + 1), code }
+}
+
 /** The promised lines, or `undefined` where the header has none. Exported for the test of this check. */
 export const promisedLines = (source) => {
-  const header = /^(?:#!.*\n)?\s*\/\*\*?([\s\S]*?)\*\//.exec(source)?.[1]
-  const promise = header?.split("\n").map((line) => line.replace(/^\s*\* ?/, "")) ?? []
-  const start = promise.findIndex((line) => line.trim() === "Prints:")
-  if (start < 0) return undefined
-  const lines = promise.slice(start + 1).map((line) => line.trim()).filter((line) =>
-    line !== "" && !line.startsWith("```")
-  )
+  const { prints } = partsOf(source)
+  if (prints === undefined) return undefined
+  const lines = prints.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("```"))
   return lines.length === 0 ? undefined : lines
 }
 

@@ -13,7 +13,7 @@ import { packInto } from "./packed.mjs"
 import { checkLint } from "./packLint.mjs"
 import { checkNotices } from "./packNotices.mjs"
 import { checkTypes, compilers } from "./packTypes.mjs"
-import { publicPaths } from "./publicPaths.mjs"
+import { publicModules, publicPaths, publicRooms } from "./publicPaths.mjs"
 import { run, SetupError, tell } from "./run.mjs"
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..")
@@ -37,14 +37,13 @@ const specifiers = publicPaths.map(({ specifier }) => specifier)
 const needing = { compat: "@nats-io/nats-core" }
 const needOf = (specifier) => needing[specifier.split("/")[1]]
 
-const isRoom = ({ file }) => path.basename(file) === "index"
-const rooms = publicPaths.filter(isRoom).map(({ file }) => path.dirname(file))
+const rooms = publicRooms.map(({ file }) => path.dirname(file))
 const codeOf = (room) => path.posix.join(room, "internal", room === "." ? "core" : room)
 const closedPaths = rooms.flatMap((room) => [codeOf(room), path.posix.join(room, "index")])
   .map((name) => path.posix.join("effect-nats", name))
 
 /** Each module: its room, its name there, and its own path. */
-const members = publicPaths.filter((each) => !isRoom(each)).map(({ file, specifier }) => [
+const members = publicModules.map(({ file, specifier }) => [
   path.posix.join("effect-nats", path.dirname(file)),
   path.basename(file),
   specifier

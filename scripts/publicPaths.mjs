@@ -11,3 +11,11 @@ export const publicPaths = fs.readdirSync(src, { recursive: true })
   .filter((name) => /^(?!internal\/)(?:\w+\/)?(?:[A-Z]\w*|index)\.ts$/.test(name))
   .map((name) => name.replace(/\.ts$/, ""))
   .map((file) => ({ file, specifier: path.posix.join("effect-nats", file.replace(/(^|\/)index$/, "")) }))
+
+const isRoom = ({ file }) => path.basename(file) === "index"
+
+/** Those that give a whole room. */
+export const publicRooms = publicPaths.filter(isRoom)
+
+/** Those of a single module. */
+export const publicModules = publicPaths.filter((each) => !isRoom(each))

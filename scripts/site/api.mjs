@@ -3,7 +3,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Application } from "typedoc"
 import { docComments } from "../docsBlocks.mjs"
-import { publicPaths } from "../publicPaths.mjs"
+import { publicModules as modules } from "../publicPaths.mjs"
 import { apart } from "../rooms.mjs"
 
 const headings = /^(#{1,6}) (.*)$/
@@ -22,10 +22,6 @@ const parts = new Set([
 ])
 
 /** What is the same for every class of errors, and what an entry takes from elsewhere: nobody looks for it here. */
-const omitted = (title) =>
-  // What makes two types differ for the compiler alone.
-  title.startsWith("~effect-nats/") || title.startsWith("\\~effect-nats/") || elsewhere.has(title)
-
 const elsewhere = new Set([
   "Extends",
   "Inherited from",
@@ -34,6 +30,9 @@ const elsewhere = new Set([
   "Implementation of",
   "Extended by"
 ])
+
+/** So is what makes two types differ for the compiler alone. */
+const omitted = (title) => /^\\?~effect-nats\//.test(title) || elsewhere.has(title)
 
 /** Code that fits into a line is one. */
 const joined = (code) => {
@@ -92,14 +91,11 @@ const opening = (source, { file, specifier }) => {
   const line = apart.includes(name) ? `import * as ${name} from "${specifier}"` : `import { ${name} } from "${room}"`
   const comment = /^\s*\/\*\*[\s\S]*?\*\//.exec(source)?.[0] ?? ""
   const text = docComments(comment).replace(/^@\w+.*$/gm, "").trim() || /\/\*\* (.*) \*\//.exec(comment)?.[1] || ""
-  return `---\npageClass: reference\n---\n\n# ${name} {#module}\n\n\`\`\`ts\n${line}\n\`\`\`\n\n${
-    text.replace(/^@since (.*)$/gm, "")
-  }\n`
+  return `---\npageClass: reference\n---\n\n# ${name} {#module}\n\n\`\`\`ts\n${line}\n\`\`\`\n\n${text}\n`
 }
 
 /** Writes the pages below `directory`, and gives their modules in the order of the package. */
 export const writeApi = async (root, directory, settings) => {
-  const modules = publicPaths.filter(({ file }) => path.basename(file) !== "index")
   const tsconfig = path.join(settings, "tsconfig.json")
   fs.mkdirSync(settings, { recursive: true })
   fs.writeFileSync(

@@ -1,7 +1,7 @@
 /** The errors by their tag: what the tables of `docs/errors.md` say of each, with its place in the reference. */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { publicPaths } from "../publicPaths.mjs"
+import { publicModules } from "../publicPaths.mjs"
 
 const cells = (line) => line.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim())
 
@@ -26,7 +26,7 @@ const rowsOf = (text) => {
 /** Where the reference has each name: `/api/ConnectError#connectionrefused`. */
 const placesOf = (api) => {
   const places = new Map()
-  for (const { file } of publicPaths.filter((each) => path.basename(each.file) !== "index")) {
+  for (const { file } of publicModules) {
     const page = fs.readFileSync(path.join(api, `${file}.md`), "utf8")
     for (const [, name, id] of page.matchAll(/^### (\w+) \{#([^}]+)\}$/gm)) {
       if (!places.has(name)) places.set(name, { file, link: `/api/${file}#${id}` })

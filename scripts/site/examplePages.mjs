@@ -1,7 +1,7 @@
 /** A page for each example: what it is, what it prints, and its source. */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { promisedLines } from "../examples.mjs"
+import { partsOf, promisedLines } from "../examples.mjs"
 import { examples, folders } from "./contents.mjs"
 import { slugify } from "./slugify.mjs"
 
@@ -14,14 +14,8 @@ const fenced = (language, code) => {
 const fencedCommands = (lines) =>
   `${fenced(/^ {2}(node|npm) /.test(lines) ? "sh" : "text", lines.replace(/^ {2}/gm, "").trimEnd())}\n`
 
-/** The comment on top of a program, without what it prints; and the code below it. */
-const partsOf = (source) => {
-  const [all, comment] = /^\s*\/\*\*([\s\S]*?)\*\/\n/.exec(source) ?? ["", ""]
-  const lines = comment.split("\n").map((line) => line.replace(/^\s*\* ?/, ""))
-  const end = lines.findIndex((line) => line.trim() === "Prints:")
-  const text = lines.slice(0, end < 0 ? lines.length : end).join("\n").trim()
-  return { text: text.replace(/(?:^ {2}\S.*\n?)+/gm, fencedCommands), code: source.slice(all.length).trim() }
-}
+/** What the header of a program says of it, as Markdown. */
+const textOf = (about) => about.join("\n").trim().replace(/(?:^ {2}\S.*\n?)+/gm, fencedCommands)
 
 const languages = { ".ts": "ts", ".yaml": "yaml", ".service": "ini", ".json": "json", ".md": "md", ".example": "ini" }
 
@@ -64,7 +58,7 @@ export const examplePlaces = (root) => {
 const summaryOf = (text) =>
   text.split("\n\n", 1)[0].replace(/\s+/g, " ").replace(/^(.*?\.)\s.*$/, "$1").replace(/:$/, ".")
 
-/** Writes the pages, and gives the groups of the list with the title of each. */
+/** Writes the pages, and the list of them. */
 export const writeExamples = (root, directory) => {
   const sources = path.join(root, "examples")
   const listed = examples.flatMap(({ programs }) => programs)
@@ -79,7 +73,8 @@ export const writeExamples = (root, directory) => {
   const summaries = new Map()
   for (const name of listed) {
     const source = fs.readFileSync(path.join(sources, `${name}.ts`), "utf8")
-    const { code, text } = partsOf(source)
+    const { about, code } = partsOf(source)
+    const text = textOf(about)
     summaries.set(name, summaryOf(text))
     const output = (promisedLines(source) ?? []).join("\n")
     const page = [
@@ -89,7 +84,7 @@ export const writeExamples = (root, directory) => {
       "`…` stands for what is another in each run.",
       fenced("text", output),
       "## Source",
-      fenced("ts", code),
+      fenced("ts", code.trim()),
       filesOf(sources, name)
     ]
     fs.writeFileSync(path.join(directory, `${name}.md`), `${page.join("\n\n")}\n`)

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Page as PuppeteerPage } from "puppeteer-core"
-import { publicPaths } from "../../scripts/publicPaths.mjs"
+import { publicModules } from "../../scripts/publicPaths.mjs"
 import { Browser, type PageOptions } from "../fixtures/browser.ts"
 import { errorTags } from "../fixtures/errorTags.ts"
 import * as inPage from "../fixtures/inPage.mjs"
@@ -212,7 +212,7 @@ layer(Browser.layer, { excludeTestServices: true })("the site", (it) => {
   it.effect("the reference has every value and type that a module exports", () =>
     Effect.gen(function*() {
       const missing: Array<string> = []
-      for (const { file } of publicPaths.filter((each) => path.basename(each.file) !== "index")) {
+      for (const { file } of publicModules) {
         const page = sitePage(`api/${file}`)
         const source = fs.readFileSync(path.join(root, "src", `${file}.ts`), "utf8")
         const types = [...source.matchAll(/^export (?:declare )?(?:interface|type|namespace) (\w+)/gm)].map((
